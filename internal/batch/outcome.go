@@ -1,0 +1,71 @@
+package batch
+
+// Code is an error code of batchd's own, for a line that has no HTTP answer to show.
+type Code string
+
+// The codes a line's error may carry.
+const (
+	CodeExpired             Code = "batch_expired"
+	CodeCancelled           Code = "batch_cancelled"
+	CodeRequestTimeout      Code = "request_timeout"
+	CodeUpstreamUnreachable Code = "upstream_unreachable"
+	CodeInvalidResponse     Code = "invalid_upstream_response"
+	CodeResponseTooLarge    Code = "response_too_large"
+	CodePoisonRequest       Code = "poison_request"
+	CodeInputUnreadable     Code = "input_unreadable"
+)
+
+// Tried reports whether a line with this code counts as failed, which a line that was never run does not.
+func (c Code) Tried() bool { return c != CodeExpired && c != CodeCancelled }
+
+// Kind says which file a recorded outcome goes to, and whether it counts as failed.
+type Kind uint8
+
+// The kinds of outcome. The numbers stand in journals: never change one.
+const (
+	// KindOutput is an answer with a 2xx status: a line of the output file.
+	KindOutput Kind = 1
+	// KindFailed is anything else that was really tried: a line of the error file, counted as failed.
+	KindFailed Kind = 2
+	// KindUnrun is a line that was cancelled or expired: a line of the error file, not counted.
+	KindUnrun Kind = 3
+)
+
+// Outcome is what became of one line: a response with any HTTP status, or an error code and no response.
+type Outcome struct {
+	// Status is the HTTP status of the answer; 0 when Code is set.
+	Status int
+	// RequestID is the upstream's own id for the call; "" if it sent none.
+	RequestID string
+	// Body is the answer's body, ready to stand in a JSON document as it is: valid JSON on one line. Bytes of
+	// an answer that was not JSON have become a JSON string.
+	Body Body
+	// Code and Message are set when there is no answer to show.
+	Code    Code
+	Message string
+	Usage   Usage
+}
+
+// Kind returns where the outcome's line belongs.
+func (o *Outcome) Kind() Kind {
+	switch {
+	case o.Code != "" && !o.Code.Tried():
+		return KindUnrun
+	case o.Code == "" && o.Status >= 200 && o.Status < 300:
+		return KindOutput
+	default:
+		return KindFailed
+	}
+}
+
+// Body is bytes that are either in memory or, when they are many, in a temporary file of their owner.
+type Body interface {
+	// Len returns the number of bytes.
+	Len() int64
+	// ReadAt reads like io.ReaderAt. It may be called at the same time from several goroutines.
+	ReadAt(p []byte, off int64) (int, error)
+	// Bytes returns the whole body if it is in memory, else nil.
+	Bytes() []byte
+	// Close releases the memory or removes the file. The body must not be used afterwards.
+	Close() error
+}

@@ -1,0 +1,146 @@
+// Package dialect is the contract between batchd and the wire shapes of the vendors it speaks like. One internal
+// model, the types of package batch, is rendered by one implementation per vendor; nothing outside knows a
+// vendor's name. A dialect does no I/O and decides no policy: it parses, renders and mints.
+package dialect
+
+import (
+	"batchd/internal/batch"
+)
+
+// Dialect is one vendor's way of speaking. All methods may be called concurrently.
+type Dialect interface {
+	// Name is the word by which configuration and stored objects refer to the dialect.
+	Name() string
+	IDs
+	Requests
+	Objects
+	Lines
+	Faults
+}
+
+// IDs mints ids in the vendor's style. Ids of any style are opaque to everybody else.
+type IDs interface {
+	NewBatchID() string
+	NewFileID() string
+}
+
+// Requests parses and checks what clients send. Faults are *batch.Error in the vendor's words.
+type Requests interface {
+	// ParseCreateBatch reads the body of a create call. It checks everything that needs no lookup: presence, types,
+	// endpoint, window, metadata, expiry.
+	ParseCreateBatch(body []byte, rules CreateRules) (CreateBatch, error)
+	// CheckUpload checks the fields of an upload once all are known. fields are the form's text fields by name.
+	CheckUpload(fields map[string]string, filename string) (Upload, error)
+	// UploadTooLarge is the error for a file over the limit, BadFirstLine for a batch file whose first line cannot be
+	// parsed or that has none.
+	UploadTooLarge(limit int64) error
+	BadFirstLine(filename string) error
+}
+
+// CreateRules are the server's settings that a create call is checked against.
+type CreateRules struct {
+	// Endpoints that a batch may be run against, like "/v1/chat/completions".
+	Endpoints []string
+	// Windows are the accepted completion windows, as users write them; Any takes every window of the grammar.
+	Windows []string
+	Any     bool
+}
+
+// CreateBatch is a parsed create call.
+type CreateBatch struct {
+	InputFileID string
+	Endpoint    string
+	Window      string
+	// Metadata is the JSON object as the client wrote it, nil for none.
+	Metadata []byte
+	// OutputTTLSeconds is 0 when result files do not expire.
+	OutputTTLSeconds int64
+}
+
+// Upload is a checked upload.
+type Upload struct {
+	Purpose batch.Purpose
+	// Filename is the user's name for the file, made safe to show: no control characters, no path.
+	Filename string
+	// TTLSeconds is 0 when the file does not expire.
+	TTLSeconds int64
+}
+
+// Objects renders objects. The bytes end without a line break.
+type Objects interface {
+	Batch(b batch.Batch) []byte
+	// CancelledBatch renders the answer of a cancel call.
+	CancelledBatch(b batch.Batch) []byte
+	BatchList(items []batch.Batch, hasMore bool) []byte
+	File(f batch.File) []byte
+	FileList(items []batch.File, hasMore bool) []byte
+	DeletedFile(id string) []byte
+	// Error renders an error; e is never nil. An internal error arrives as one whose message names the request id.
+	Error(e *batch.Error, status int) []byte
+	// Status returns the HTTP status of an error where the vendor's differs from the server's table, else 0.
+	Status(e *batch.Error) int
+	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch" or "file".
+	NotFound(kind, id string) *batch.Error
+	// CannotCancel returns the vendor's error for cancelling a batch that is in a state that forbids it.
+	CannotCancel(b batch.Batch) *batch.Error
+}
+
+// Lines reads input lines and writes result lines.
+type Lines interface {
+	// ParseLine reads one input line without its line break. raw is not kept, nor changed; the result's slices
+	// point into it where they can. A bad line is *LineFault.
+	ParseLine(raw []byte, rules LineRules) (Line, error)
+	// ResultFrame returns the bytes before and after the body in the result line of r, which together with the
+	// body, and no line break, are the line. For a result without an answer the whole line is in before.
+	ResultFrame(r Result) (before, after []byte)
+}
+
+// LineRules are what an input line is checked against.
+type LineRules struct {
+	Endpoint string
+	// MaxDepth is how deep JSON may nest; 0 means the parser's own bound of 10,000.
+	MaxDepth int
+}
+
+// Line is a parsed input line.
+type Line struct {
+	// CustomID is decoded: escapes resolved.
+	CustomID []byte
+	// Model is body.model, decoded; empty if the endpoint does not need one and the line names none.
+	Model []byte
+	// BodyStart and BodyLength give the exact span of the body's value within the line.
+	BodyStart  int
+	BodyLength int
+}
+
+// LineFault is what is wrong with an input line, in the vendor's words; its Line is not set.
+type LineFault struct{ batch.LineError }
+
+// Error returns the message.
+func (f *LineFault) Error() string { return f.Message }
+
+// Result is a line's result, to be written.
+type Result struct {
+	// ID is the result's own id, the same each time it is made for the same batch and line.
+	ID       string
+	CustomID []byte
+	// Status and RequestID describe the answer; Status is 0 when there is none and Code says why.
+	Status    int
+	RequestID string
+	Code      batch.Code
+	Message   string
+}
+
+// Faults of a whole file or between lines; each dialect words them itself.
+type Faults interface {
+	DuplicateCustomID(customID string, first int64) batch.LineError
+	MismatchedModel(model string) batch.LineError
+	ModelNotFound(model string) batch.LineError
+	LineTooLong(limit int64) batch.LineError
+	BlankLine() batch.LineError
+	TooManyLines(limit int64) batch.LineError
+	EmptyFile() batch.LineError
+	TooManyModels(limit int) batch.LineError
+	// MoreErrors is the entry after the last one listed: how many there are in all.
+	MoreErrors(total int64) batch.LineError
+}

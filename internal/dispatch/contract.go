@@ -1,0 +1,112 @@
+// Package dispatch decides which line is sent next, to which upstream, and what happens to a line whose call
+// failed. It leases units ahead of need, keeps a call in flight for every permit, shares the permits evenly between
+// batches and by free permits between upstreams, and stops a batch within its grace. What a line says, how it is
+// sent and where its outcome goes are behind small interfaces.
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/limit"
+	"batchd/internal/store"
+)
+
+// Line is a line of a unit, by its number in the input file.
+type Line struct {
+	Number uint32
+	// Length is the line's length in bytes, which is what its call is charged for.
+	Length uint32
+}
+
+// Loaded is a line's content for as long as its call runs.
+type Loaded struct {
+	CustomID []byte
+	Body     []byte
+}
+
+// Unit is an open unit. Its methods may be called concurrently.
+type Unit interface {
+	ID() batch.UnitID
+	// Model is the literal model string of the unit's lines.
+	Model() string
+	// Take returns the next line in plan order that was not taken, or false.
+	Take() (Line, bool)
+	// Untaken reports whether Take would return a line.
+	Untaken() bool
+	// Left returns how many lines have no outcome.
+	Left() int
+	// Load reads a taken line. ErrUnreadable means that no later try can succeed.
+	Load(ctx context.Context, l Line) (Loaded, error)
+	// Record makes the outcome of a line final and returns how many lines are left. After an error it may be called again.
+	Record(number uint32, customID []byte, o *batch.Outcome) (int, error)
+	// Seal commits the unit; lines without an outcome get the stop's error. *Reopened says that lines came back;
+	// store.ErrLeaseLost that the unit is no longer ours. After another error it may be called again.
+	Seal(ctx context.Context, stop batch.Stop) (store.SealResult, error)
+}
+
+// Job is a running batch, as units see it.
+type Job interface {
+	// Open opens a leased unit.
+	Open(ctx context.Context, u batch.Unit) (Unit, error)
+	// Settle seals units that were never opened, in one transaction, each line with the stop's error.
+	Settle(ctx context.Context, units []batch.Unit, stop batch.Stop) (store.SealResult, error)
+}
+
+// Store is the part of the metadata store that the dispatcher needs.
+type Store interface {
+	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
+}
+
+// Upstream is where lines are sent. Its methods may be called concurrently.
+type Upstream interface {
+	// Name is the metrics label.
+	Name() string
+	// Serves reports whether the upstream takes lines of this model.
+	Serves(model string) bool
+	// Call makes one call.
+	Call(ctx context.Context, c Call) Answer
+}
+
+// Call is one call to make.
+type Call struct {
+	Endpoint string
+	Model    string
+	Body     []byte
+	// Key is the same for every try of a line.
+	Key      string
+	Deadline time.Time
+}
+
+// Answer is what became of a call.
+type Answer struct {
+	Verdict Verdict
+	// Outcome is the line's outcome if no further try is made.
+	Outcome    batch.Outcome
+	RetryAfter time.Duration
+	Signal     limit.Signal
+	// Cause is a constant word for metrics and logs.
+	Cause string
+	// Lost is set when the connection broke in the middle of the call, which is how a line that crashes its server looks.
+	Lost bool
+}
+
+// Verdict says what an answer means for its line.
+type Verdict int
+
+// The verdicts.
+const (
+	// Final: the outcome stands.
+	Final Verdict = iota
+	// NoRoom: the upstream cannot take the line now; it costs the line nothing.
+	NoRoom
+	// Unsure: the call may have been served; it costs the line an attempt.
+	Unsure
+	// Broken: the upstream failed; it costs the line an attempt.
+	Broken
+	// Denied: our credentials were refused; the upstream is paused and the line loses nothing.
+	Denied
+	// Abandoned: we ended the call ourselves.
+	Abandoned
+)

@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+)
+
+// errQueueFull is the refusal of a request that found neither a seat nor room to wait.
+var errQueueFull = errors.New("queue full")
+
+// seats admits requests: so many at a time, then a queue in order of arrival, then refusal.
+type seats struct {
+	queueCap int // below 0: no limit
+	kvCap    int // tokens; 0: not modelled
+
+	mu        sync.Mutex // guards the fields below
+	cap       int        // 0: no limit
+	running   int
+	kvUsed    int       // tokens of the running requests
+	queue     list.List // of *waiter
+	preempted int64
+}
+
+// A waiter is a place in the queue. Its channel is closed, under the mutex, by whoever gives it a seat.
+type waiter struct {
+	seated    chan struct{}
+	tokens    int
+	preempted bool
+}
+
+func newSeats(n, queueCap, kvCap int) *seats {
+	return &seats{cap: n, queueCap: queueCap, kvCap: kvCap}
+}
+
+// enter takes a seat for a request of so many tokens, waiting its turn. On success leave must be called with the same
+// number; preempted tells that the KV cache was full. The error is errQueueFull or the context's.
+func (s *seats) enter(ctx context.Context, tokens int) (preempted bool, err error) {
+	s.mu.Lock()
+	if s.freeLocked() && s.queue.Len() == 0 {
+		defer s.mu.Unlock()
+		return s.seatLocked(tokens), nil
+	}
+	if s.queueCap >= 0 && s.queue.Len() >= s.queueCap {
+		s.mu.Unlock()
+		return false, errQueueFull
+	}
+	w := &waiter{seated: make(chan struct{}), tokens: tokens}
+	place := s.queue.PushBack(w)
+	s.mu.Unlock()
+
+	select {
+	case <-w.seated:
+		return w.preempted, nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-w.seated:
+		// The seat came while the client was leaving; it goes to the next in line.
+		s.leaveLocked(tokens)
+	default:
+		s.queue.Remove(place)
+	}
+	return false, context.Cause(ctx)
+}
+
+// leave gives a seat back.
+func (s *seats) leave(tokens int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaveLocked(tokens)
+}
+
+// resize changes the number of seats.
+func (s *seats) resize(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cap = n
+	s.admitLocked()
+}
+
+func (s *seats) count() (running, waiting int, preempted int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running, s.queue.Len(), s.preempted
+}
+
+// kvUsage is the share of the KV cache in use, 0 to 1. Where the cache is not modelled it is the share of seats.
+func (s *seats) kvUsage() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used, size := s.kvUsed, s.kvCap
+	if size == 0 {
+		used, size = s.running, s.cap
+	}
+	if size == 0 {
+		return 0
+	}
+	return min(1, float64(used)/float64(size))
+}
+
+func (s *seats) freeLocked() bool { return s.cap == 0 || s.running < s.cap }
+
+func (s *seats) seatLocked(tokens int) (preempted bool) {
+	s.running++
+	s.kvUsed += tokens
+	if s.kvCap == 0 || s.kvUsed <= s.kvCap {
+		return false
+	}
+	s.preempted++
+	return true
+}
+
+func (s *seats) leaveLocked(tokens int) {
+	s.running--
+	s.kvUsed -= tokens
+	s.admitLocked()
+}
+
+func (s *seats) admitLocked() {
+	for s.queue.Len() > 0 && s.freeLocked() {
+		w := s.queue.Remove(s.queue.Front()).(*waiter)
+		w.preempted = s.seatLocked(w.tokens)
+		close(w.seated)
+	}
+}

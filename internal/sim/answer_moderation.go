@@ -1,0 +1,83 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+type moderationRequest struct {
+	common
+	Input jsontext.Value `json:"input"`
+}
+
+type moderationAnswer struct {
+	ID      string             `json:"id"`
+	Model   string             `json:"model"`
+	Results []moderationResult `json:"results"`
+}
+
+type moderationResult struct {
+	Flagged        bool                   `json:"flagged"`
+	Categories     moderationSet[bool]    `json:"categories"`
+	CategoryScores moderationSet[float64] `json:"category_scores"`
+}
+
+// A moderationSet has one value per category, in the order they are shown.
+type moderationSet[T any] struct {
+	Harassment           T `json:"harassment"`
+	HarassmentThreat     T `json:"harassment/threatening"`
+	Hate                 T `json:"hate"`
+	HateThreat           T `json:"hate/threatening"`
+	Illicit              T `json:"illicit"`
+	IllicitViolent       T `json:"illicit/violent"`
+	SelfHarm             T `json:"self-harm"`
+	SelfHarmInstructions T `json:"self-harm/instructions"`
+	SelfHarmIntent       T `json:"self-harm/intent"`
+	Sexual               T `json:"sexual"`
+	SexualMinors         T `json:"sexual/minors"`
+	Violence             T `json:"violence"`
+	ViolenceGraphic      T `json:"violence/graphic"`
+}
+
+// moderation serves /v1/moderations. Only a text that contains the word "violence" is flagged, which is enough to
+// see both answers.
+func (e *Engine) moderation(body []byte, id identity) (job, *apiError) {
+	var req moderationRequest
+	if err := decode(body, &req); err != nil {
+		return job{}, err
+	}
+	if req.Model == "" {
+		// The one endpoint whose model is optional.
+		req.Model = e.modelName()
+	}
+	if err := req.check(); err != nil {
+		return job{}, err
+	}
+	texts, err := inputs("input", req.Input)
+	if err != nil {
+		return job{}, err
+	}
+	answer := moderationAnswer{ID: id.name("modr-"), Model: req.Model, Results: make([]moderationResult, len(texts))}
+	for i, in := range texts {
+		answer.Results[i] = moderate(e.opts.Seed, in.text)
+	}
+	return job{model: req.Model, promptTokens: countTokens(texts), answer: answer}, nil
+}
+
+func moderate(seed uint64, text string) moderationResult {
+	r := rand.New(rand.NewPCG(hash64(seed, text), 0))
+	var m moderationResult
+	s := &m.CategoryScores
+	for _, score := range []*float64{
+		&s.Harassment, &s.HarassmentThreat, &s.Hate, &s.HateThreat, &s.Illicit, &s.IllicitViolent, &s.SelfHarm,
+		&s.SelfHarmInstructions, &s.SelfHarmIntent, &s.Sexual, &s.SexualMinors, &s.Violence, &s.ViolenceGraphic,
+	} {
+		*score = r.Float64() / 100
+	}
+	if strings.Contains(strings.ToLower(text), "violence") {
+		m.Flagged, m.Categories.Violence, s.Violence = true, true, 0.9+s.Violence
+	}
+	return m
+}

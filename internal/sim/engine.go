@@ -1,0 +1,241 @@
+// Package sim is a simulated inference engine behind an OpenAI-compatible API: chat completions, completions,
+// responses, embeddings, moderations, rerank, score and models, with vLLM's /metrics and /health.
+//
+// Its answers are a pure function of the seed and the request body, so two runs can be compared byte for byte
+// whatever the order of arrival. It promises seats, a bounded queue, rate limits and a timing model that behave like
+// a real engine seen from outside, and a fault script that produces the ways real upstreams break.
+// It knows nothing of batches, files or stores. What it remembers between requests (counters, the queue, the prefix
+// cache, attempts where a rule counts them) never changes an answer of its own, only whether and when it comes.
+package sim
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A Call is one inference request as the engine saw it.
+type Call struct {
+	// Number counts the inference requests that reached this engine, from 1.
+	Number int64
+	// Path is the request's path, with /v1.
+	Path string
+	// Body is the request's body. It must not be changed.
+	Body []byte
+	// Header is the request's header. It must not be changed.
+	Header http.Header
+	// Start is when the request arrived.
+	Start time.Time
+	// Status is the status that was sent. It is 0 in OnCall, and in OnAnswer when no status line was sent.
+	Status int
+}
+
+// Stats are an engine's counters at one moment.
+type Stats struct {
+	// Running and Waiting are the requests that hold a seat, and those in the queue.
+	Running, Waiting int
+	// Served counts the successful answers of the engine itself, deformed by a fault or not.
+	Served int64
+	// Refused counts requests turned away for lack of queue or rate.
+	Refused int64
+	// Faulted counts requests that a rule of the fault script was applied to.
+	Faulted int64
+	// Preempted counts requests started in a full KV cache.
+	Preempted int64
+}
+
+// An Engine is a simulated inference engine. It is safe for concurrent use and needs no closing: what it does, it
+// does inside the requests it serves.
+type Engine struct {
+	opts      Options
+	endpoints map[string]endpoint
+	seats     *seats
+	rates     *rateLimits
+	prefixes  *prefixCache
+	faults    *faultPlan
+	meters    meters
+	calls     atomic.Int64
+}
+
+// New returns an engine. The error names the first option, or the rule and field of the fault script, that is wrong.
+func New(opts Options) (*Engine, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	opts.fill()
+	faults, err := compile(opts.Faults)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		opts:     opts,
+		seats:    newSeats(opts.Seats, opts.Queue, opts.KVTokens),
+		rates:    newRateLimits(opts.RPM, opts.TPM),
+		prefixes: newPrefixCache(opts.PrefixCache),
+		faults:   faults,
+	}
+	e.endpoints = map[string]endpoint{
+		"/v1/chat/completions": e.chat,
+		"/v1/completions":      e.completion,
+		"/v1/responses":        e.response,
+		"/v1/embeddings":       e.embedding,
+		"/v1/moderations":      e.moderation,
+		"/v1/rerank":           e.rerank,
+		"/v1/score":            e.score,
+	}
+	return e, nil
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	running, waiting, preempted := e.seats.count()
+	return Stats{
+		Running:   running,
+		Waiting:   waiting,
+		Preempted: preempted,
+		Served:    e.meters.stopped.Load() + e.meters.cut.Load(),
+		Refused:   e.meters.refused.Load(),
+		Faulted:   e.meters.faulted.Load(),
+	}
+}
+
+// SetSeats changes the number of seats, 0 meaning no limit. Requests that hold a seat keep it; those in the queue
+// take seats that become free by it at once.
+func (e *Engine) SetSeats(n int) { e.seats.resize(max(n, 0)) }
+
+// ServeHTTP answers one request. Faults below HTTP need a connection that can be hijacked; without one the handler
+// panics with http.ErrAbortHandler, which ends the answer as roughly.
+func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if ep, ok := e.endpoints[path]; ok {
+		if r.Method != http.MethodPost {
+			writeError(w, wrongMethod(r, http.MethodPost))
+			return
+		}
+		e.infer(w, r, ep)
+		return
+	}
+	var get http.HandlerFunc
+	switch {
+	case path == "/health":
+		get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	case path == "/metrics":
+		get = e.serveMetrics
+	case path == "/v1/models":
+		get = e.serveModels
+	case strings.HasPrefix(path, "/v1/models/"):
+		get = e.serveModel
+	default:
+		writeError(w, &apiError{status: http.StatusNotFound, message: "Unknown request URL: " + r.Method + " " + path + "."})
+		return
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		writeError(w, wrongMethod(r, http.MethodGet))
+		return
+	}
+	get(w, r)
+}
+
+// infer serves one inference request from arrival to the last byte.
+func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
+	c := &call{w: w, r: r, endpoint: ep, Call: Call{
+		Number: e.calls.Add(1), Path: r.URL.Path, Header: r.Header, Start: e.opts.Now(),
+	}}
+	ctx, cancel, up := e.faults.during(r.Context(), c.Start)
+	if !up {
+		e.meters.faulted.Add(1)
+		c.reset()
+		return
+	}
+	defer cancel()
+	if err := e.stall(ctx, c); err != nil {
+		c.reset()
+		return
+	}
+	body, err := readBody(w, r, e.opts.MaxBodyBytes)
+	if refusal := (*apiError)(nil); errors.As(err, &refusal) {
+		writeError(w, refusal)
+		return
+	}
+	if err != nil {
+		c.reset()
+		return
+	}
+	c.Body, c.id = body, newIdentity(e.opts.Seed, body)
+	action := e.faults.match(c)
+	if e.opts.OnCall != nil {
+		e.opts.OnCall(c.Call)
+	}
+	if e.opts.OnAnswer != nil {
+		// Deferred, since a fault may leave by panic.
+		defer func() { e.opts.OnAnswer(c.Call) }()
+	}
+	if action != nil {
+		e.meters.faulted.Add(1)
+		e.inflict(ctx, c, action)
+		return
+	}
+	rep, err := e.compute(ctx, c)
+	if err != nil {
+		// Returning would send an empty 200, which a client that closed only its sending half would believe.
+		c.reset()
+		return
+	}
+	c.send(rep)
+}
+
+// compute produces the engine's own answer: it checks the request, waits for a seat and takes its time.
+// The error is the context's: the client left, or the engine went down, and nobody is to be answered.
+func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
+	j, err := c.endpoint(c.Body, c.id)
+	if err == nil {
+		err = e.checkModel(j.model)
+	}
+	if err != nil {
+		return errorReply(err), nil
+	}
+	now := e.opts.Now()
+	limits, err := e.rates.take(now, j)
+	if err != nil {
+		e.meters.refused.Add(1)
+		return errorReply(err), nil
+	}
+	preempted, waitErr := e.seats.enter(ctx, j.totalTokens())
+	if errors.Is(waitErr, errQueueFull) {
+		e.meters.refused.Add(1)
+		return errorReply(e.queueFull()), nil
+	}
+	if waitErr != nil {
+		return reply{}, waitErr
+	}
+	defer e.seats.leave(j.totalTokens())
+	hits := e.prefixes.lookup(j.prefix, j.prefixTokens)
+	if err := sleep(ctx, e.duration(j, c.id, hits, preempted)); err != nil {
+		return reply{}, err
+	}
+	e.meters.served(j, hits)
+	return reply{status: http.StatusOK, header: limits, body: j.encode()}, nil
+}
+
+func (e *Engine) checkModel(model string) *apiError {
+	if len(e.opts.Models) == 0 {
+		return nil
+	}
+	for _, m := range e.opts.Models {
+		if m == model {
+			return nil
+		}
+	}
+	return modelNotFound(model)
+}
+
+func (e *Engine) queueFull() *apiError {
+	return &apiError{
+		status: e.opts.RefuseStatus, kind: "rate_limit_error", code: "queue_full",
+		message:    "The engine's queue is full. Please try again later.",
+		retryAfter: e.opts.RetryAfter,
+	}
+}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"errors"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// An endpoint checks a body and works out its answer and its cost. It does not wait.
+type endpoint func(body []byte, id identity) (job, *apiError)
+
+// A job is a checked request: its answer, and what the engine is to account for.
+type job struct {
+	model        string
+	promptTokens int
+	outputTokens int // of all choices
+	longest      int // of the longest choice: choices are generated side by side
+	prefix       uint64
+	prefixTokens int
+	cut          bool // some choice ended at its token limit
+	answer       any
+}
+
+func (j job) totalTokens() int { return j.promptTokens + j.outputTokens }
+
+func (j job) encode() []byte { return mustEncode(j.answer) }
+
+// common are the members every inference request may have.
+type common struct {
+	Model  string `json:"model"`
+	Stream bool   `json:"stream"`
+}
+
+func (c common) check() *apiError {
+	switch {
+	case c.Model == "":
+		return missing("model")
+	case c.Stream:
+		err := invalid("stream", "This engine does not stream: 'stream' must be false or absent.")
+		err.code = "unsupported_value"
+		return err
+	}
+	return nil
+}
+
+// decode reads a request body as the common engines do: names are case-sensitive, unknown members are ignored, the
+// last of duplicate members wins, and invalid UTF-8 is replaced.
+func decode(body []byte, into any) *apiError {
+	err := json.Unmarshal(body, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err == nil {
+		return nil
+	}
+	if semantic := (*json.SemanticError)(nil); errors.As(err, &semantic) && semantic.JSONPointer != "" {
+		param := dotted(semantic.JSONPointer)
+		bad := invalid(param, "Invalid type for '%s': got %s.", param, semantic.JSONKind)
+		bad.code = "invalid_type"
+		return bad
+	}
+	return invalid("", "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The API expects a JSON payload.)")
+}
+
+// dotted renders a JSON pointer the way OpenAI names parameters: messages.0.content.
+func dotted(p jsontext.Pointer) string {
+	var out []byte
+	for token := range p.Tokens() {
+		if len(out) > 0 {
+			out = append(out, '.')
+		}
+		out = append(out, token...)
+	}
+	return string(out)
+}
+
+// mustEncode encodes an answer. The types encoded here are this package's own and always encode.
+func mustEncode(v any) []byte {
+	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic("sim: encode an answer: " + err.Error())
+	}
+	return b
+}
+
+type usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+	TotalTokens      int `json:"total_tokens"`
+}
+
+func (j job) usage() usage {
+	return usage{PromptTokens: j.promptTokens, CompletionTokens: j.outputTokens, TotalTokens: j.totalTokens()}
+}

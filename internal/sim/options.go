@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// DefaultModel is the model that is listed, and named in metrics, when Options.Models is empty.
+const DefaultModel = "sim-small"
+
+// DefaultMaxBodyBytes is the request body cap when Options.MaxBodyBytes is zero.
+const DefaultMaxBodyBytes = 64 << 20
+
+// Options tune an Engine. The zero value is an engine without limits that answers at once.
+type Options struct {
+	// Seed changes every answer, id and draw. Equal seeds and bodies give equal answers.
+	Seed uint64
+	// Models are the served models. If set, a request for any other model is answered 404 `model_not_found`.
+	// If empty, every model is accepted and DefaultModel is listed.
+	Models []string
+
+	// Seats is how many sequences run at a time; 0 means no limit. SetSeats changes it later.
+	Seats int
+	// Queue is how many requests may wait for a seat: 0 means none, below 0 no limit. One more is refused.
+	Queue int
+	// RefuseStatus is the status of a request that found the queue full: 429 by default. vLLM says 503, Dynamo 529.
+	RefuseStatus int
+	// RetryAfter is the hint on a refused request, in whole seconds rounded up; 1 s by default, below 0 no hint.
+	RetryAfter time.Duration
+	// RPM and TPM bound requests and tokens (prompt plus output) per minute; 0 means no limit. Either one being set
+	// adds the x-ratelimit-* headers to every answer.
+	RPM, TPM int
+
+	// Base, PerPromptToken and PerOutputToken are the time a running request takes: a sum of the three.
+	// All zero: answers come at once and no timer is made.
+	Base, PerPromptToken, PerOutputToken time.Duration
+	// Jitter is the sigma of a log-normal factor of mean 1 on that time, drawn from the seed and the body.
+	Jitter float64
+	// OutputTokens is the median length of generated text in tokens; 0 means the natural length of the sentence.
+	OutputTokens int
+	// OutputSpread is the sigma of the log-normal distribution of lengths round OutputTokens; 0 means all alike.
+	OutputSpread float64
+	// KVTokens is the size of the KV cache in tokens. A request started in a full cache is counted as a preemption
+	// and pays for its prompt twice. 0: no preemptions, and the usage shown is the share of seats in use.
+	KVTokens int
+	// PrefixCache is how many prompt prefixes (everything before the last message) are remembered, least recently
+	// used first out. Tokens of a remembered prefix take no time. 0: none. It makes time, not answers, depend on order.
+	PrefixCache int
+
+	// MaxBodyBytes caps a request's body; a longer one is answered 413. 0 means DefaultMaxBodyBytes.
+	MaxBodyBytes int64
+	// Faults is what goes wrong, and for which requests. The zero value is an engine that works.
+	Faults Script
+
+	// OnCall, if set, is called for every inference request once its body was read, before any waiting. It is called
+	// from many goroutines at once. A request that is refused at the connection (an outage) is not seen here.
+	OnCall func(Call)
+	// OnAnswer, if set, is called for each request seen by OnCall once its answer was written or given up.
+	OnAnswer func(Call)
+	// Now is the clock for Call.Start, rate limits and outages; time.Now by default.
+	// Waiting is done with timers, so a synctest bubble controls it.
+	Now func() time.Time
+}
+
+func (o *Options) check() error {
+	for _, f := range []struct {
+		name     string
+		negative bool
+	}{
+		{"Seats", o.Seats < 0}, {"RPM", o.RPM < 0}, {"TPM", o.TPM < 0},
+		{"Base", o.Base < 0}, {"PerPromptToken", o.PerPromptToken < 0}, {"PerOutputToken", o.PerOutputToken < 0},
+		{"Jitter", o.Jitter < 0}, {"OutputTokens", o.OutputTokens < 0}, {"OutputSpread", o.OutputSpread < 0},
+		{"KVTokens", o.KVTokens < 0}, {"PrefixCache", o.PrefixCache < 0}, {"MaxBodyBytes", o.MaxBodyBytes < 0},
+	} {
+		if f.negative {
+			return fmt.Errorf("sim option %s is below zero", f.name)
+		}
+	}
+	if s := o.RefuseStatus; s != 0 && (s < 400 || s > 599) {
+		return fmt.Errorf("sim option RefuseStatus is %d, not 400 to 599", s)
+	}
+	for i, m := range o.Models {
+		if m == "" {
+			return fmt.Errorf("sim option Models[%d] is empty", i)
+		}
+	}
+	return nil
+}
+
+func (o *Options) fill() {
+	if o.RefuseStatus == 0 {
+		o.RefuseStatus = http.StatusTooManyRequests
+	}
+	if o.RetryAfter == 0 {
+		o.RetryAfter = time.Second
+	}
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}

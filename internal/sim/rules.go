@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errOutage is the cause of ending a request in flight when a rule crashes the engine.
+var errOutage = errors.New("engine is down")
+
+// A faultPlan is a script with the state of its rules.
+type faultPlan struct {
+	rules    []*armedRule
+	stalls   []*armedRule
+	crashing bool // some rule crashes the engine
+
+	mu        sync.Mutex // guards the fields below
+	downUntil time.Time
+	life      chan struct{} // closed by a crash, then replaced
+}
+
+type armedRule struct {
+	Rule
+	contains []byte
+	draw     uint64
+	fired    atomic.Int64
+
+	mu   sync.Mutex         // guards seen
+	seen map[[16]byte]int32 // attempts by body; nil unless they are limited
+}
+
+// compile validates a script and readies it.
+func compile(s Script) (*faultPlan, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	p := &faultPlan{life: make(chan struct{})}
+	for i, r := range s.Rules {
+		a := &armedRule{Rule: r, contains: []byte(r.Match.Contains), draw: drawFault + uint64(i)}
+		if r.Match.Attempts > 0 {
+			a.seen = make(map[[16]byte]int32)
+		}
+		if r.Action.Stall > 0 {
+			p.stalls = append(p.stalls, a)
+			continue
+		}
+		p.rules = append(p.rules, a)
+		p.crashing = p.crashing || r.Action.Crash > 0
+	}
+	return p, nil
+}
+
+// match returns the action for a call, nil for none, and counts its rule as fired.
+func (p *faultPlan) match(c *call) *Action {
+	for _, r := range p.rules {
+		if r.matches(c) && r.fire() {
+			return &r.Action
+		}
+	}
+	return nil
+}
+
+// stall returns how long to wait before the body of a call is read.
+func (p *faultPlan) stall(c *call) time.Duration {
+	for _, r := range p.stalls {
+		if r.Match.early(c) && r.fire() {
+			return r.Action.Stall
+		}
+	}
+	return 0
+}
+
+// early checks what is known before the body is read.
+func (m *Match) early(c *call) bool {
+	return (m.Nth == 0 || m.Nth == c.Number) && m.From <= c.Number && (m.To == 0 || c.Number <= m.To) &&
+		(m.Path == "" || m.Path == c.Path)
+}
+
+func (r *armedRule) matches(c *call) bool {
+	m := &r.Match
+	return m.early(c) &&
+		(len(r.contains) == 0 || bytes.Contains(c.Body, r.contains)) &&
+		(m.Rate == 0 || c.id.rand(r.draw).Float64() < m.Rate) &&
+		(m.Model == "" || m.Model == modelOf(c.Body)) &&
+		(r.seen == nil || r.attempt(c.id) <= m.Attempts)
+}
+
+// attempt counts this request among those with the same body.
+func (r *armedRule) attempt(id identity) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := [16]byte(id[:16])
+	r.seen[key]++
+	return int(r.seen[key])
+}
+
+// fire counts the rule as applied, or reports that it has no more shots.
+func (r *armedRule) fire() bool {
+	n := r.fired.Add(1)
+	return r.Times == 0 || n <= int64(r.Times)
+}
+
+func modelOf(body []byte) string {
+	var req common
+	_ = decode(body, &req) // a body that cannot be read has no model
+	return req.Model
+}
+
+// crash takes the engine down until a time and ends what is in flight.
+func (p *faultPlan) crash(until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until.After(p.downUntil) {
+		p.downUntil = until
+	}
+	close(p.life)
+	p.life = make(chan struct{})
+}
+
+// during derives the context of a request that arrives now, which ends with cause errOutage if the engine crashes.
+// It is not up while the engine is down.
+func (p *faultPlan) during(parent context.Context, now time.Time) (ctx context.Context, cancel func(), up bool) {
+	if !p.crashing {
+		return parent, func() {}, true
+	}
+	p.mu.Lock()
+	life, down := p.life, now.Before(p.downUntil)
+	p.mu.Unlock()
+	if down {
+		return parent, func() {}, false
+	}
+	ctx, end := context.WithCancelCause(parent)
+	finished := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-life:
+			end(errOutage)
+		case <-finished:
+		}
+	})
+	return ctx, func() {
+		close(finished)
+		watch.Wait()
+		end(nil)
+	}, true
+}

@@ -1,0 +1,205 @@
+// Package store is the contract of the metadata store: files, batches, units and leases, in domain verbs. Each
+// verb is one atomic step that is durable when it returns nil; no transaction crosses this seam. No request ever
+// has a row. Times are passed in, so that every implementation and fake time agree. One conformance suite,
+// storetest, is run on every implementation.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// Errors that callers branch on. Implementations wrap them.
+var (
+	// ErrNotFound means that this tenant has no such object.
+	ErrNotFound = errors.New("not found")
+	// ErrNoWork means that there is nothing to lease.
+	ErrNoWork = errors.New("no work")
+	// ErrLeaseLost means that the row no longer carries the lease id that the write named.
+	ErrLeaseLost = errors.New("lease lost")
+	// ErrConflict means that the object's state forbids the move.
+	ErrConflict = errors.New("state forbids it")
+	// ErrBadCursor means that a list's After names no object of this tenant.
+	ErrBadCursor = errors.New("no such cursor")
+)
+
+// Store is everything. Packages ask for the part they need.
+type Store interface {
+	Files
+	Batches
+	Work
+	Care
+	// DefaultTenant returns the UUID of the tenant that was minted with the store.
+	DefaultTenant(ctx context.Context) (string, error)
+	// Close waits for running verbs and closes the store.
+	Close() error
+}
+
+// Files are the verbs on files. A file that was deleted, or whose life ended before the given time, is absent.
+type Files interface {
+	// CreateFile stores a new file row; Seq is assigned by the store. The id must be new.
+	CreateFile(ctx context.Context, f batch.File) error
+	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
+	// ListFiles returns a page in order of creation, newest first unless the query says otherwise.
+	ListFiles(ctx context.Context, tenant string, q FileQuery) (Page[batch.File], error)
+	// DeleteFile hides the file at once. Its bytes stay while a batch reads them, and an hour longer.
+	DeleteFile(ctx context.Context, tenant, id string, now time.Time) error
+}
+
+// FileQuery selects a page of files.
+type FileQuery struct {
+	// Purpose keeps only files of this purpose; "" keeps all.
+	Purpose batch.Purpose
+	// After is the id of the last file of the page before; "" for the first page. An unknown one is ErrBadCursor.
+	After     string
+	Limit     int
+	Ascending bool
+	Now       time.Time
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items   []T
+	HasMore bool
+}
+
+// Batches are the verbs on batches that the API needs.
+type Batches interface {
+	// CreateBatch stores a new batch in state validating; Seq is assigned by the store. The input file must exist
+	// for the tenant at b.CreatedAt and is held from then on until the batch is terminal; otherwise ErrNotFound.
+	CreateBatch(ctx context.Context, b batch.Batch) error
+	Batch(ctx context.Context, tenant, id string) (batch.Batch, error)
+	// ListBatches returns a page, newest first.
+	ListBatches(ctx context.Context, tenant string, q BatchQuery) (Page[batch.Batch], error)
+	// CancelBatch sets the stop to cancel and the status to cancelling, and returns the batch as it then is. On a
+	// batch that is cancelling or cancelled it changes nothing. On another terminal one, or one whose stop is
+	// already expire, it is ErrConflict, returned with the batch as it is.
+	CancelBatch(ctx context.Context, tenant, id string, now time.Time) (batch.Batch, error)
+}
+
+// BatchQuery selects a page of batches.
+type BatchQuery struct {
+	After string
+	Limit int
+}
+
+// Stage is a step of a batch that runs under a lease on the batch.
+type Stage string
+
+// The stages.
+const (
+	// StageValidate is due for batches in state validating, stopped ones included.
+	StageValidate Stage = "validate"
+	// StageFinalize is due for batches that are Ready: finalizing, or stopped with every unit sealed.
+	StageFinalize Stage = "finalize"
+)
+
+// Holder names who takes a lease. In the single-node store the lock on the data folder is the lease: work held by
+// any other node is free to take, since that node must be dead.
+type Holder struct {
+	// Node is random for each start of the process.
+	Node  string
+	Lease batch.LeaseID
+}
+
+// Work are the verbs of the executor: everything between create and close.
+type Work interface {
+	// LeaseBatch takes a batch that is due for stage and not held by this node, oldest first, or ErrNoWork.
+	LeaseBatch(ctx context.Context, stage Stage, h Holder) (batch.Batch, error)
+	// ReleaseBatch gives a batch back, so that it can be leased again.
+	ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error
+	// InputFile returns the file a batch reads, also if it has been deleted or has expired since.
+	InputFile(ctx context.Context, batchID string) (batch.File, error)
+	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
+	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of
+	// this id is ErrLeaseLost. It may hold tens of thousands of units.
+	StartBatch(ctx context.Context, s Start) error
+	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
+	FailBatch(ctx context.Context, f Failure) error
+	// RunningBatches returns the batches with unsealed units: in progress, or stopped and not yet Ready, oldest
+	// first.
+	RunningBatches(ctx context.Context) ([]batch.Batch, error)
+	// BatchByID returns a batch of any tenant.
+	BatchByID(ctx context.Context, id string) (batch.Batch, error)
+	// LeaseUnits takes up to n pending units of a batch in order of their ordinals, giving each its own new lease id. None
+	// left is an empty slice.
+	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
+	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost.
+	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h Holder) (batch.Unit, error)
+	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
+	// in the row until the next lease replaces it.
+	ReclaimUnits(ctx context.Context, node string) (int, error)
+	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage. The seal that
+	// reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any of the
+	// units does not carry its lease id (or is sealed already) nothing is done and the error is ErrLeaseLost.
+	SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (SealResult, error)
+	// SealedUnits returns the seals of a batch from ordinal first on, at most n, in order.
+	SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error)
+	// CloseBatch creates the result files and moves the batch to its terminal state, in one transaction. The stop is read
+	// again inside it: none gives completed, cancel cancelled, expire expired. It also closes a batch that was stopped while
+	// validating: total 0, no files. It returns the batch as it then is.
+	CloseBatch(ctx context.Context, c Close) (batch.Batch, error)
+}
+
+// Start is what validation found out.
+type Start struct {
+	Batch       string
+	Lease       batch.LeaseID
+	Now         time.Time
+	Units       []batch.UnitSpan
+	Total       int64
+	Plan        batch.Blob
+	Models      []string
+	InLineOrder bool
+}
+
+// Failure is why validation failed: the first errors, and how many there are.
+type Failure struct {
+	Batch  string
+	Lease  batch.LeaseID
+	Now    time.Time
+	Errors []batch.LineError
+	Total  int64
+}
+
+// SealResult says where a batch stands after a seal.
+type SealResult struct {
+	// Ready is set when every unit is sealed.
+	Ready bool
+	Stop  batch.Stop
+}
+
+// Close is what finalizing made. Output and Error are nil where no line went there.
+type Close struct {
+	Batch  string
+	Lease  batch.LeaseID
+	Now    time.Time
+	Output *ResultFile
+	Error  *ResultFile
+}
+
+// ResultFile is a result file with the keys of every blob its manifest refers to, directly or through ContentBlob.
+type ResultFile struct {
+	File  batch.File
+	Blobs []string
+}
+
+// Care are the verbs of periodic care.
+type Care interface {
+	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose window has passed, and
+	// returns their ids. It writes nothing when there is none.
+	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
+	// DeleteExpiredFiles hides files whose life ended before now, at most n, and returns how many.
+	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
+	// PurgeFiles forgets files that were hidden before the given time and that no batch holds, at most n, and
+	// returns how many. Their blobs lose that reference.
+	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	// Unreferenced returns those of the keys that nothing refers to: no file, no plan or segment of a batch that is
+	// not terminal.
+	Unreferenced(ctx context.Context, keys []string) ([]string, error)
+	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
+	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
+}

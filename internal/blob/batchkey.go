@@ -1,0 +1,13 @@
+package blob
+
+import (
+	"fmt"
+	"hash/crc32"
+)
+
+// BatchKey returns the key of an object that belongs to a batch: a kind, one of 256 folders chosen by the batch's
+// id, then the id and the rest of the name. A folder of its own for each batch would cost each an fsync more, and one
+// folder for all would grow without bound.
+func BatchKey(kind, batchID, rest string) string {
+	return fmt.Sprintf("%s/%02x/%s-%s", kind, byte(crc32.ChecksumIEEE([]byte(batchID))), batchID, rest)
+}

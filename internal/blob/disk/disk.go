@@ -1,0 +1,165 @@
+// Package disk keeps blobs as files in a folder of a vfs.FS. An object is written aside, synced, and only then given
+// its name, which is synced too: at every moment it is whole or absent, and once Put has returned it stays. One
+// Backend owns the folder; it knows nothing of checksums or of what refers to an object.
+package disk
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"batchd/internal/blob"
+	"batchd/internal/vfs"
+)
+
+const (
+	// leaf ends the names of files. No key holds it, so that "a" and "a/b" can both be objects: a file and a folder.
+	leaf = "@"
+
+	defaultBuffer = 256 << 10
+)
+
+// Options tunes a Backend.
+type Options struct {
+	// BufferBytes is how many bytes are written at a time; 0 means 256 KiB.
+	BufferBytes int
+}
+
+// Backend is a blob.Backend in a folder. Objects lie below its objects folder under their keys; its tmp folder
+// holds those that are being written.
+type Backend struct {
+	fsys    vfs.FS
+	objects string
+	tmp     string
+	folders *folders
+	buffers sync.Pool
+	// Temporary files are called run-1, run-2 and so on; run is random.
+	run   string
+	count atomic.Int64
+}
+
+var _ blob.Backend = (*Backend)(nil)
+
+// New returns the backend that keeps its objects in the folder called dir, which it makes, durably, if it is absent.
+// What unfinished Puts of an earlier process left behind is removed, so no other Backend may use the folder at the
+// same time.
+func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
+	if opts.BufferBytes <= 0 {
+		opts.BufferBytes = defaultBuffer
+	}
+	b := &Backend{
+		fsys:    fsys,
+		objects: path.Join(dir, "objects"),
+		tmp:     path.Join(dir, "tmp"),
+		folders: newFolders(fsys),
+		run:     rand.Text(),
+	}
+	b.buffers.New = func() any {
+		buf := make([]byte, opts.BufferBytes)
+		return &buf
+	}
+	if err := b.folders.ensure(b.objects); err != nil {
+		return nil, fmt.Errorf("make blob folder: %w", err)
+	}
+	if err := b.clearTemporary(); err != nil {
+		return nil, fmt.Errorf("clear unfinished blobs: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Backend) clearTemporary() error {
+	if err := b.fsys.MkdirAll(b.tmp); err != nil {
+		return err
+	}
+	left, err := b.fsys.ReadDir(b.tmp)
+	if err != nil {
+		return err
+	}
+	for _, e := range left {
+		if err := b.fsys.Remove(path.Join(b.tmp, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file returns the name of the file that holds the object key.
+func (b *Backend) file(key string) string { return path.Join(b.objects, key) + leaf }
+
+func (b *Backend) temporary() string {
+	return path.Join(b.tmp, b.run+"-"+strconv.FormatInt(b.count.Add(1), 10))
+}
+
+// ReadAt implements blob.Backend.
+func (b *Backend) ReadAt(ctx context.Context, key string, p []byte, off int64) (int, error) {
+	if err := check(ctx, key); err != nil {
+		return 0, fmt.Errorf("read blob: %w", err)
+	}
+	f, err := b.fsys.Open(b.file(key))
+	if err != nil {
+		return 0, fmt.Errorf("read blob %s: %w", key, absent(err))
+	}
+	defer f.Close()
+	n, err := f.ReadAt(p, off)
+	if err != nil && n < len(p) {
+		return n, fmt.Errorf("read blob %s at %d: %w", key, off, err)
+	}
+	return n, nil
+}
+
+// Stat implements blob.Backend.
+func (b *Backend) Stat(ctx context.Context, key string) (blob.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return blob.Info{}, fmt.Errorf("stat blob: %w", err)
+	}
+	info, err := b.fsys.Stat(b.file(key))
+	if err != nil {
+		return blob.Info{}, fmt.Errorf("stat blob %s: %w", key, absent(err))
+	}
+	return blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()}, nil
+}
+
+// Delete implements blob.Backend. It syncs nothing: an object that a power cut brings back is one that nothing
+// refers to, and is deleted again. Folders that become empty go too, except those of the first level, which would
+// soon be made again.
+func (b *Backend) Delete(ctx context.Context, key string) error {
+	if err := check(ctx, key); err != nil {
+		return fmt.Errorf("delete blob: %w", err)
+	}
+	err := b.fsys.Remove(b.file(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete blob %s: %w", key, err)
+	}
+	for folder := path.Dir(key); strings.Contains(folder, "/"); folder = path.Dir(folder) {
+		if !b.folders.removeEmpty(path.Join(b.objects, folder)) {
+			break
+		}
+	}
+	return nil
+}
+
+// check refuses a bad key and a context that has ended.
+func check(ctx context.Context, key string) error {
+	if err := blob.CheckKey(key); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// absent makes the error for a missing file that for a missing blob.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return blob.ErrNotExist
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"batchd/internal/blob"
+)
+
+// List implements blob.Backend. It reads one folder at a time, and only those that the prefix allows.
+func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
+	folder, _, nested := cutLast(prefix)
+	if nested && blob.CheckKey(folder) != nil {
+		return nil // no key starts like that, and the folder may be one outside
+	}
+	l := lister{b: b, prefix: prefix, fn: fn}
+	return l.walk(ctx, folder)
+}
+
+// cutLast splits s at its last slash.
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
+}
+
+type lister struct {
+	b      *Backend
+	prefix string
+	fn     func(blob.Info) error
+}
+
+// walk reports the objects below the folder of that key; "" is that of all. A folder that is gone has none.
+func (l *lister) walk(ctx context.Context, folder string) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	entries, err := l.b.fsys.ReadDir(path.Join(l.b.objects, folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	for _, e := range entries {
+		if err := l.visit(ctx, folder, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) visit(ctx context.Context, folder string, e fs.DirEntry) error {
+	key := path.Join(folder, e.Name())
+	if e.IsDir() {
+		if below := key + "/"; strings.HasPrefix(below, l.prefix) || strings.HasPrefix(l.prefix, below) {
+			return l.walk(ctx, key)
+		}
+		return nil
+	}
+	key, ours := strings.CutSuffix(key, leaf)
+	if !ours || !strings.HasPrefix(key, l.prefix) {
+		return nil
+	}
+	info, err := e.Info()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list blobs: %w", err)
+	}
+	return l.fn(blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()})
+}

@@ -1,0 +1,169 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"batchd/internal/batch"
+)
+
+// defaultCacheBlocks keeps the block cache at 16 MiB.
+const defaultCacheBlocks = 16
+
+// Options tunes a Store.
+type Options struct {
+	// CacheBlocks is how many blocks of 1 MiB the cache of ReadAt keeps; 0 means 16, less than 0 none.
+	CacheBlocks int
+	// OnCorrupt, if set, is called whenever a block does not match its reference, before the error is returned. It
+	// may be called concurrently.
+	OnCorrupt func(key string, block int64)
+}
+
+// NewStore returns the Store that keeps its objects in backend.
+func NewStore(backend Backend, opts Options) Store {
+	if opts.CacheBlocks == 0 {
+		opts.CacheBlocks = defaultCacheBlocks
+	}
+	if opts.OnCorrupt == nil {
+		opts.OnCorrupt = func(string, int64) {}
+	}
+	s := &store{backend: backend, onCorrupt: opts.OnCorrupt}
+	s.cache = newCache(opts.CacheBlocks, &s.buffers)
+	return s
+}
+
+// buffer has room for one block and one byte more, which only an object that is too long fills.
+type buffer [batch.BlobBlock + 1]byte
+
+// pool hands out buffers. Their contents are left over from the last use.
+type pool struct{ free sync.Pool }
+
+func (p *pool) take() *buffer {
+	if b, ok := p.free.Get().(*buffer); ok {
+		return b
+	}
+	return new(buffer)
+}
+
+func (p *pool) give(b *buffer) { p.free.Put(b) }
+
+// store is the Store over a backend. Its fields are fixed.
+type store struct {
+	backend   Backend
+	onCorrupt func(key string, block int64)
+	buffers   pool
+	cache     *cache
+}
+
+func (s *store) Put(ctx context.Context, key string, r io.Reader) (batch.Blob, error) {
+	sums := summer{r: r}
+	stored, err := s.backend.Put(ctx, key, &sums)
+	if err != nil {
+		return batch.Blob{}, err
+	}
+	if stored != sums.size {
+		return batch.Blob{}, fmt.Errorf("put blob %s: backend stored %d of %d bytes", key, stored, sums.size)
+	}
+	return sums.blob(key), nil
+}
+
+func (s *store) ReadAt(ctx context.Context, b batch.Blob, p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read blob %s: negative offset %d", b.Key, off)
+	}
+	if err := s.checkReference(b); err != nil {
+		return 0, err
+	}
+	n := 0
+	for n < len(p) && off+int64(n) < b.Size {
+		at := off + int64(n)
+		copied, err := s.copyBlock(ctx, b, p[n:], at)
+		if err != nil {
+			return 0, err
+		}
+		n += copied
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// copyBlock fills p from position at on, up to the end of the block that holds it.
+func (s *store) copyBlock(ctx context.Context, b batch.Blob, p []byte, at int64) (int, error) {
+	if err := context.Cause(ctx); err != nil {
+		return 0, fmt.Errorf("read blob %s: %w", b.Key, err)
+	}
+	index, from := at/batch.BlobBlock, at%batch.BlobBlock
+	id := blockOf(b, index)
+	if n, ok := s.cache.copyOut(id, p, from); ok {
+		return n, nil
+	}
+	buf := s.buffers.take()
+	if err := s.readBlock(ctx, id, buf); err != nil {
+		s.buffers.give(buf)
+		return 0, err
+	}
+	n := copy(p, buf[from:id.length])
+	s.cache.add(id, buf)
+	return n, nil
+}
+
+// readBlock fills buf with a block and checks it. On an error buf holds nothing of use.
+func (s *store) readBlock(ctx context.Context, id blockID, buf *buffer) error {
+	// The last block is read with one byte more than it has, to notice an object that is too long.
+	want := buf[:id.length]
+	if id.last {
+		want = buf[:id.length+1]
+	}
+	n, err := s.backend.ReadAt(ctx, id.key, want, id.index*batch.BlobBlock)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if n != id.length {
+		return s.corrupt(id, "the object is not %d bytes long", id.index*batch.BlobBlock+int64(id.length))
+	}
+	if sum := checksum(want[:n]); sum != id.sum {
+		return s.corrupt(id, "checksum is %08x instead of %08x", sum, id.sum)
+	}
+	return nil
+}
+
+// corrupt reports a damaged block and returns the error for it.
+func (s *store) corrupt(id blockID, format string, args ...any) error {
+	s.onCorrupt(id.key, id.index)
+	return fmt.Errorf("read blob %s block %d: %w: %s", id.key, id.index, ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// checkReference refuses a reference that cannot have come from Put: one without a checksum for every block.
+func (s *store) checkReference(b batch.Blob) error {
+	if b.Size < 0 || int64(len(b.Sums)) != blocks(b.Size) {
+		return fmt.Errorf("read blob %s: %w: reference has %d checksums for %d bytes", b.Key, ErrCorrupt, len(b.Sums), b.Size)
+	}
+	return nil
+}
+
+func (s *store) Open(ctx context.Context, b batch.Blob, offset, length int64) io.ReadCloser {
+	r := &reader{ctx: ctx, store: s, blob: b, next: offset, end: offset + length}
+	if offset < 0 || length < 0 || offset > b.Size-length {
+		r.err = fmt.Errorf("read blob %s: %d bytes at %d are not within its %d", b.Key, length, offset, b.Size)
+	} else {
+		r.err = s.checkReference(b)
+	}
+	return r
+}
+
+func (s *store) Delete(ctx context.Context, key string) error {
+	if err := s.backend.Delete(ctx, key); err != nil {
+		return err
+	}
+	s.cache.forget(key)
+	return nil
+}
+
+func (s *store) List(ctx context.Context, prefix string, fn func(Info) error) error {
+	return s.backend.List(ctx, prefix, fn)
+}

@@ -1,0 +1,120 @@
+package memfs
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+// Crash returns a file system as it may be after a power cut at this moment. Everything synced is there. Of the
+// changes of names that were not, a random first part or a random subset is; a file moved between folders may have
+// both names, but never neither. Of a file's unsynced contents, a random first part is, or a random subset of its
+// sectors, with zeros in the gaps. The receiver stays as it is, so that one moment can give many images; the
+// images have no hook.
+func (m *FS) Crash(rng *rand.Rand) *FS {
+	return m.crash(func(pending []change) []change { return survivors(pending, rng) },
+		func(c *content) []byte { return c.survivor(rng) })
+}
+
+// CrashKeepingNothing is Crash in which nothing is left that was not synced.
+func (m *FS) CrashKeepingNothing() *FS {
+	return m.crash(func([]change) []change { return nil }, func(c *content) []byte { return c.synced })
+}
+
+// CrashKeepingAll is Crash in which everything reached the disk just in time, but for what failed syncs lost.
+func (m *FS) CrashKeepingAll() *FS {
+	return m.crash(func(pending []change) []change { return pending }, (*content).flushable)
+}
+
+// Kill returns a file system as the next process finds it after kill -9: what was written is all there, and what was
+// not synced still is not. The receiver stays as it is; the copy has no hook and no open files.
+func (m *FS) Kill() *FS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := copier{}
+	dead := &FS{root: c.node(m.root), cutAfter: -1}
+	for _, old := range m.pending {
+		dead.pending = append(dead.pending, c.change(old))
+	}
+	return dead
+}
+
+// crash returns a copy in which only the changes and contents that the two functions choose are left, durably.
+func (m *FS) crash(names func([]change) []change, contents func(*content) []byte) *FS {
+	after := m.Kill()
+	for _, c := range names(after.pending) {
+		for _, e := range c {
+			set(e.folder.durable, e.name, e.to)
+		}
+	}
+	after.pending = nil
+	settle(after.root, contents, map[*node]bool{})
+	return after
+}
+
+// survivors picks the changes of names that a power cut leaves.
+func survivors(pending []change, rng *rand.Rand) []change {
+	if rng.IntN(2) == 0 {
+		return pending[:rng.IntN(len(pending)+1)]
+	}
+	var kept []change
+	for _, c := range pending {
+		n := rng.IntN(len(c) + 1)
+		if n > 0 && n < len(c) && c[n-1].folder == c[n].folder {
+			n = 0 // the names of one folder change together
+		}
+		kept = append(kept, c[:n])
+	}
+	return kept
+}
+
+// settle makes what is durable below n all there is.
+func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
+	if done[n] {
+		return
+	}
+	done[n] = true
+	if !n.folder {
+		left := append([]byte(nil), contents(&n.content)...)
+		n.content = content{cached: left, synced: append([]byte(nil), left...), clean: len(left)}
+		return
+	}
+	n.entries = maps.Clone(n.durable)
+	for _, name := range slices.Sorted(maps.Keys(n.entries)) { // in order, so that a seed stands for one image
+		settle(n.entries[name], contents, done)
+	}
+}
+
+// copier copies nodes and keeps the identity of those reached twice.
+type copier map[*node]*node
+
+func (c copier) node(n *node) *node {
+	if n == nil {
+		return nil
+	}
+	if d, ok := c[n]; ok {
+		return d
+	}
+	d := &node{folder: n.folder, changed: n.changed, content: n.content.clone()}
+	c[n] = d
+	if n.folder {
+		d.entries, d.durable = c.entries(n.entries), c.entries(n.durable)
+	}
+	return d
+}
+
+func (c copier) entries(entries map[string]*node) map[string]*node {
+	out := make(map[string]*node, len(entries))
+	for name, n := range entries {
+		out[name] = c.node(n)
+	}
+	return out
+}
+
+func (c copier) change(old change) change {
+	out := make(change, len(old))
+	for i, e := range old {
+		out[i] = edit{folder: c.node(e.folder), name: e.name, to: c.node(e.to)}
+	}
+	return out
+}

@@ -1,0 +1,223 @@
+package memfs
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"syscall"
+	"time"
+
+	"batchd/internal/vfs"
+)
+
+// Create implements vfs.FS.
+func (m *FS) Create(name string) (vfs.File, error) {
+	if err := m.begin(Op{Kind: "create", Name: name}, true); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	parent, base, err := m.findParent(name)
+	if err == nil && parent.entries[base] != nil {
+		err = fs.ErrExist
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
+	}
+	n := &node{changed: time.Now()}
+	m.apply(change{{parent, base, n}})
+	return m.handle(name, n, true), nil
+}
+
+// Open implements vfs.FS.
+func (m *FS) Open(name string) (vfs.File, error) { return m.openFile(name, false) }
+
+// OpenWrite implements vfs.FS.
+func (m *FS) OpenWrite(name string) (vfs.File, error) { return m.openFile(name, true) }
+
+func (m *FS) openFile(name string, writable bool) (vfs.File, error) {
+	if err := m.begin(Op{Kind: "open", Name: name}, false); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	if err == nil && n.folder {
+		err = syscall.EISDIR
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return m.handle(name, n, writable), nil
+}
+
+// Rename implements vfs.FS. It moves files only.
+func (m *FS) Rename(from, to string) error {
+	if err := m.begin(Op{Kind: "rename", Name: from, To: to}, true); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, err := m.planRename(from, to)
+	if err != nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: err}
+	}
+	m.apply(c)
+	return nil
+}
+
+// planRename returns the edits of a rename, the new name's first: a power cut between them leaves both names.
+func (m *FS) planRename(from, to string) (change, error) {
+	n, err := m.find(from)
+	if err != nil {
+		return nil, err
+	}
+	oldFolder, oldBase, err := m.findParent(from)
+	if err != nil {
+		return nil, err
+	}
+	newFolder, newBase, err := m.findParent(to)
+	if err != nil {
+		return nil, err
+	}
+	if old := newFolder.entries[newBase]; n.folder || old != nil && old.folder {
+		return nil, syscall.EISDIR
+	} else if old == n {
+		return nil, nil
+	}
+	return change{{newFolder, newBase, n}, {oldFolder, oldBase, nil}}, nil
+}
+
+// Remove implements vfs.FS.
+func (m *FS) Remove(name string) error {
+	if err := m.begin(Op{Kind: "remove", Name: name}, true); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	parent, base, err := m.findParent(name)
+	if err == nil {
+		switch n := parent.entries[base]; {
+		case n == nil:
+			err = fs.ErrNotExist
+		case n.folder && len(n.entries) > 0:
+			err = syscall.ENOTEMPTY
+		}
+	}
+	if err != nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: err}
+	}
+	m.apply(change{{parent, base, nil}})
+	return nil
+}
+
+// MkdirAll implements vfs.FS. Each folder that it makes is an operation of its own.
+func (m *FS) MkdirAll(name string) error {
+	m.mu.Lock()
+	n, err := m.find(name)
+	m.mu.Unlock()
+	switch {
+	case err == nil && n.folder:
+		return nil
+	case err == nil:
+		err = syscall.ENOTDIR
+	case errors.Is(err, fs.ErrNotExist):
+		err = m.MkdirAll(path.Dir(name))
+		if err == nil {
+			return m.mkdir(name)
+		}
+	}
+	return &fs.PathError{Op: "mkdir", Path: name, Err: err}
+}
+
+func (m *FS) mkdir(name string) error {
+	if err := m.begin(Op{Kind: "mkdir", Name: name}, true); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	parent, base, err := m.findParent(name)
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: err}
+	}
+	if n := parent.entries[base]; n == nil {
+		m.apply(change{{parent, base, newFolder()}})
+	} else if !n.folder {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
+	}
+	return nil
+}
+
+// ReadDir implements vfs.FS.
+func (m *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if err := m.begin(Op{Kind: "readdir", Name: name}, false); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.findFolder(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
+	}
+	var list []fs.DirEntry
+	for _, base := range slices.Sorted(maps.Keys(n.entries)) {
+		list = append(list, fs.FileInfoToDirEntry(describe(base, n.entries[base])))
+	}
+	return list, nil
+}
+
+// Stat implements vfs.FS.
+func (m *FS) Stat(name string) (fs.FileInfo, error) {
+	if err := m.begin(Op{Kind: "stat", Name: name}, false); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return describe(path.Base(name), n), nil
+}
+
+// SyncDir implements vfs.FS.
+func (m *FS) SyncDir(name string) error {
+	if err := m.begin(Op{Kind: "syncdir", Name: name}, true); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.findFolder(name)
+	if err != nil {
+		return &fs.PathError{Op: "syncdir", Path: name, Err: err}
+	}
+	m.syncFolder(n)
+	return nil
+}
+
+// info is what Stat tells of a node.
+type info struct {
+	name    string
+	size    int64
+	folder  bool
+	changed time.Time
+}
+
+func describe(name string, n *node) info {
+	return info{name: name, size: int64(len(n.content.cached)), folder: n.folder, changed: n.changed}
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.size }
+func (i info) ModTime() time.Time { return i.changed }
+func (i info) IsDir() bool        { return i.folder }
+func (i info) Sys() any           { return nil }
+
+func (i info) Mode() fs.FileMode {
+	if i.folder {
+		return fs.ModeDir | 0o700
+	}
+	return 0o600
+}

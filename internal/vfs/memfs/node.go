@@ -1,0 +1,113 @@
+package memfs
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// node is a file or a folder, whatever its names.
+type node struct {
+	folder  bool
+	changed time.Time
+	// entries is what a process sees in a folder, durable what was synced.
+	entries, durable map[string]*node
+	// content is a file's.
+	content content
+}
+
+func newFolder() *node {
+	return &node{folder: true, changed: time.Now(), entries: map[string]*node{}, durable: map[string]*node{}}
+}
+
+// change is one operation on names: edits that happen together. They are in the order in which they may become
+// durable; those of one folder do so at once.
+type change []edit
+
+// edit makes name stand for to in folder, or for nothing if to is nil.
+type edit struct {
+	folder *node
+	name   string
+	to     *node
+}
+
+// apply performs c for all processes to see and remembers that it is not durable. The caller holds m.mu.
+func (m *FS) apply(c change) {
+	if len(c) == 0 {
+		return
+	}
+	for _, e := range c {
+		set(e.folder.entries, e.name, e.to)
+		e.folder.changed = time.Now()
+	}
+	m.pending = append(m.pending, c)
+}
+
+func set(entries map[string]*node, name string, to *node) {
+	if to == nil {
+		delete(entries, name)
+		return
+	}
+	entries[name] = to
+}
+
+// syncFolder makes the pending edits of one folder durable. The caller holds m.mu.
+func (m *FS) syncFolder(folder *node) {
+	var still []change
+	for _, c := range m.pending {
+		var rest change
+		for _, e := range c {
+			if e.folder == folder {
+				set(folder.durable, e.name, e.to)
+			} else {
+				rest = append(rest, e)
+			}
+		}
+		if len(rest) > 0 {
+			still = append(still, rest)
+		}
+	}
+	m.pending = still
+}
+
+// find returns the node called name. The caller holds m.mu.
+func (m *FS) find(name string) (*node, error) {
+	if !fs.ValidPath(name) {
+		return nil, fs.ErrInvalid
+	}
+	n := m.root
+	if name == "." {
+		return n, nil
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if !n.folder {
+			return nil, syscall.ENOTDIR
+		}
+		next, ok := n.entries[part]
+		if !ok {
+			return nil, fs.ErrNotExist
+		}
+		n = next
+	}
+	return n, nil
+}
+
+// findFolder is find for names that have to be folders.
+func (m *FS) findFolder(name string) (*node, error) {
+	n, err := m.find(name)
+	if err == nil && !n.folder {
+		err = syscall.ENOTDIR
+	}
+	return n, err
+}
+
+// findParent returns the folder that name is or would be in, and its last element. The caller holds m.mu.
+func (m *FS) findParent(name string) (*node, string, error) {
+	if !fs.ValidPath(name) || name == "." {
+		return nil, "", fs.ErrInvalid
+	}
+	parent, err := m.findFolder(path.Dir(name))
+	return parent, path.Base(name), err
+}

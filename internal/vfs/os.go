@@ -1,0 +1,206 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Files and folders hold users' data, so nobody but the owner of the process may look into them.
+const (
+	fileMode   fs.FileMode = 0o600
+	folderMode fs.FileMode = 0o700
+)
+
+// OS is the FS over a folder of the operating system's file system. Names cannot leave the folder, but symbolic
+// links inside it are followed: an operator may put a part of it on another disk.
+type OS struct {
+	root   string
+	onSync func()
+}
+
+var _ FS = (*OS)(nil)
+
+// OSOptions tunes an OS.
+type OSOptions struct {
+	// OnSync, if set, is called after every sync of a file or a folder that was tried. It must not block and may
+	// be called concurrently.
+	OnSync func()
+}
+
+// NewOS returns the FS whose root is the given folder. The folder and its parents are made, durably, if they are
+// absent.
+func NewOS(root string, opts OSOptions) (*OS, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("resolve data folder %s: %w", root, err)
+	}
+	o := &OS{root: abs, onSync: opts.OnSync}
+	if o.onSync == nil {
+		o.onSync = func() {}
+	}
+	if err := o.makeRoot(); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	return o, nil
+}
+
+// makeRoot makes the root and syncs the parent of every folder that was missing.
+func (o *OS) makeRoot() error {
+	var missing []string
+	for dir := o.root; ; dir = filepath.Dir(dir) {
+		_, err := os.Stat(dir)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		missing = append(missing, dir)
+		if dir == filepath.Dir(dir) {
+			break // a volume that does not exist; making the folder says so
+		}
+	}
+	if err := os.MkdirAll(o.root, folderMode); err != nil {
+		return err
+	}
+	for _, dir := range missing {
+		if err := o.syncFolder(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Root returns the absolute path of the root folder in the operating system's form.
+func (o *OS) Root() string { return o.root }
+
+// Create implements FS.
+func (o *OS) Create(name string) (File, error) {
+	return o.open("create", name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL)
+}
+
+// Open implements FS.
+func (o *OS) Open(name string) (File, error) {
+	return o.open("open", name, os.O_RDONLY)
+}
+
+// OpenWrite implements FS.
+func (o *OS) OpenWrite(name string) (File, error) {
+	return o.open("open", name, os.O_RDWR|os.O_APPEND)
+}
+
+func (o *OS) open(op, name string, flag int) (File, error) {
+	path, err := o.path(op, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, flag, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	return &osFile{f: f, onSync: o.onSync}, nil
+}
+
+// Rename implements FS.
+func (o *OS) Rename(from, to string) error {
+	fromPath, err := o.path("rename", from)
+	if err != nil {
+		return err
+	}
+	toPath, err := o.path("rename", to)
+	if err != nil {
+		return err
+	}
+	return os.Rename(fromPath, toPath)
+}
+
+// Remove implements FS.
+func (o *OS) Remove(name string) error {
+	path, err := o.path("remove", name)
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// MkdirAll implements FS.
+func (o *OS) MkdirAll(name string) error {
+	path, err := o.path("mkdir", name)
+	if err != nil {
+		return err
+	}
+	return os.MkdirAll(path, folderMode)
+}
+
+// ReadDir implements FS.
+func (o *OS) ReadDir(name string) ([]fs.DirEntry, error) {
+	path, err := o.path("readdir", name)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadDir(path)
+}
+
+// Stat implements FS.
+func (o *OS) Stat(name string) (fs.FileInfo, error) {
+	path, err := o.path("stat", name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Stat(path)
+}
+
+// SyncDir implements FS. A file system that cannot sync folders makes it fail: what batchd promises would not
+// hold there, and silence would hide it.
+func (o *OS) SyncDir(name string) error {
+	path, err := o.path("syncdir", name)
+	if err != nil {
+		return err
+	}
+	return o.syncFolder(path)
+}
+
+func (o *OS) syncFolder(path string) error {
+	defer o.onSync()
+	return syncFolder(path)
+}
+
+// path returns where name is for the operating system, or fs.ErrInvalid for a name that is not below the root.
+func (o *OS) path(op, name string) (string, error) {
+	local, err := filepath.Localize(name)
+	if err != nil {
+		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	return filepath.Join(o.root, local), nil
+}
+
+// osFile hides all of *os.File that File does not promise. Its file is open with O_APPEND where it may be
+// written; os.File repeats writes that a signal interrupted or the kernel cut short.
+type osFile struct {
+	f      *os.File
+	onSync func()
+}
+
+func (o *osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
+
+func (o *osFile) Write(p []byte) (int, error) { return o.f.Write(p) }
+
+func (o *osFile) Sync() error {
+	defer o.onSync()
+	return syncContents(o.f)
+}
+
+func (o *osFile) Truncate(size int64) error { return o.f.Truncate(size) }
+
+func (o *osFile) Size() (int64, error) {
+	info, err := o.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (o *osFile) Close() error { return o.f.Close() }

@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"batchd/internal/vfs"
+)
+
+// What this package appends to a journal's path for files of its own. A listing of a folder of journals passes
+// over them.
+const (
+	// TempSuffix marks a file that has not taken its name yet; one that a crash leaves is garbage.
+	TempSuffix = ".new"
+	// SuspectSuffix marks an empty file that stands beside a journal whose fsync failed and that no copy has
+	// replaced yet.
+	SuspectSuffix = ".suspect"
+	// DamagedSuffix marks a copy made by Preserve, which is the operator's to remove.
+	DamagedSuffix = ".damaged"
+)
+
+// Preserve copies the file aside, byte for byte and durably, for its operator to look at, and returns the copy's
+// path: that of the journal with DamagedSuffix. A copy that is there already is kept, as damage stays in the file
+// and would be copied again at every start.
+func Preserve(fsys vfs.FS, name string) (string, error) {
+	aside := name + DamagedSuffix
+	if _, err := fsys.Stat(aside); err == nil {
+		return aside, nil
+	}
+	if err := duplicate(fsys, name, aside); err != nil {
+		return "", fmt.Errorf("preserve journal %s: %w", name, err)
+	}
+	return aside, nil
+}
+
+func duplicate(fsys vfs.FS, from, to string) error {
+	src, err := fsys.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	size, err := src.Size()
+	if err != nil {
+		return err
+	}
+	dst, err := publish(fsys, to, func(f vfs.File) error { return copyRange(f, src, 0, size) })
+	if err != nil {
+		return err
+	}
+	return dst.Close()
+}
+
+// publish makes a file that has its whole contents, durably, from the moment the name shows it; a file that had
+// the name is replaced. It returns the new file, open. After an error the name may stand for either.
+func publish(fsys vfs.FS, name string, fill func(vfs.File) error) (vfs.File, error) {
+	temp := name + TempSuffix
+	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := fsys.Create(temp)
+	if err != nil {
+		return nil, err
+	}
+	if err = fill(f); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = fsys.Rename(temp, name)
+	}
+	if err != nil {
+		_ = f.Close()         // nobody uses it
+		_ = fsys.Remove(temp) // what stays is removed by the next publish or Open
+		return nil, err
+	}
+	if err := fsys.SyncDir(path.Dir(name)); err != nil {
+		_ = f.Close() // its contents are durable, only its name is not
+		return nil, err
+	}
+	return f, nil
+}

@@ -1,0 +1,55 @@
+package unit
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/plan"
+)
+
+// Input is what every unit of a batch reads: the batch, and the input file's content.
+type Input struct {
+	Batch   batch.Batch
+	Content batch.Manifest
+	blobs   blob.Store
+}
+
+// NewInput returns the input of a batch whose file has the given content.
+func NewInput(b batch.Batch, content batch.Manifest, blobs blob.Store) *Input {
+	return &Input{Batch: b, Content: content, blobs: blobs}
+}
+
+// line reads the bytes of one plan entry. They are checked against the blob's sums; a mismatch is blob.ErrCorrupt.
+func (in *Input) line(ctx context.Context, e plan.Entry) ([]byte, error) {
+	raw := make([]byte, e.Length)
+	for done := 0; done < len(raw); {
+		at := e.Offset + int64(done)
+		i := in.Content.Find(at)
+		if i == len(in.Content) {
+			return nil, fmt.Errorf("read line %d: %w: the plan points past the file's end", e.Line, blob.ErrCorrupt)
+		}
+		x := in.Content[i]
+		part := raw[done:min(len(raw), done+int(x.Start+x.Length-at))]
+		n, err := in.blobs.ReadAt(ctx, x.Blob, part, x.Offset+at-x.Start)
+		if n < len(part) {
+			if err == io.EOF {
+				err = blob.ErrCorrupt
+			}
+			return nil, fmt.Errorf("read line %d: %w", e.Line, err)
+		}
+		done += n
+	}
+	return raw, nil
+}
+
+// entries reads a unit's run of plan entries.
+func (in *Input) entries(ctx context.Context, u batch.UnitSpan) ([]plan.Entry, error) {
+	entries, err := plan.ReadEntries(ctx, in.blobs, in.Batch.Plan, u.First, u.Count)
+	if err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
+	return entries, nil
+}

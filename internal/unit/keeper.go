@@ -1,0 +1,144 @@
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/dialect"
+	"batchd/internal/journal"
+	"batchd/internal/plan"
+	"batchd/internal/store"
+	"batchd/internal/vfs"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// syncEvery is how often dirty journals are made durable: what a power cut may cost.
+const syncEvery = time.Second
+
+// syncAtOnce is how many journals are synced at the same time.
+const syncAtOnce = 16
+
+// Store is the part of the metadata store that units need.
+type Store interface {
+	SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (store.SealResult, error)
+	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h store.Holder) (batch.Unit, error)
+	BatchByID(ctx context.Context, id string) (batch.Batch, error)
+}
+
+// Options are what a Keeper works with; all fields are required.
+type Options struct {
+	Store    Store
+	Blobs    blob.Store
+	Disk     vfs.FS
+	Dir      string
+	Dialect  func(name string) (dialect.Dialect, error)
+	Progress *Progress
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Keeper owns the open units of this node and makes their journals durable. All methods may be called
+// concurrently.
+type Keeper struct {
+	o Options
+
+	// mu guards open.
+	mu   sync.Mutex
+	open map[batch.UnitID]*Unit
+}
+
+// NewKeeper returns a keeper with no open unit.
+func NewKeeper(o Options) *Keeper { return &Keeper{o: o, open: make(map[batch.UnitID]*Unit)} }
+
+// Open opens a freshly leased unit: none of its lines has an outcome.
+func (k *Keeper) Open(ctx context.Context, in *Input, u batch.Unit) (*Unit, error) {
+	return k.openUnit(ctx, in, u, nil, nil)
+}
+
+// openUnit opens a unit whose journal, if it has one, holds the outcomes of the lines in done.
+func (k *Keeper) openUnit(ctx context.Context, in *Input, u batch.Unit, log *journal.Journal, done map[uint32]bool) (*Unit, error) {
+	d, err := k.o.Dialect(in.Batch.Dialect)
+	if err != nil {
+		return nil, fmt.Errorf("open unit %s: %w", u.UnitID, err)
+	}
+	entries, err := in.entries(ctx, u.UnitSpan)
+	if err != nil {
+		return nil, fmt.Errorf("open unit %s: %w", u.UnitID, err)
+	}
+	opened := &Unit{Unit: u, keeper: k, input: in, dialect: d, log: log}
+	opened.pending, opened.order = missingOf(entries, done)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.open[u.UnitID] = opened
+	return opened, nil
+}
+
+// missingOf returns the entries that are not in done, by line and in plan order.
+func missingOf(entries []plan.Entry, done map[uint32]bool) (map[uint32]plan.Entry, []uint32) {
+	pending := make(map[uint32]plan.Entry, len(entries)-len(done))
+	order := make([]uint32, 0, len(entries)-len(done))
+	for _, e := range entries {
+		if !done[e.Line] {
+			pending[e.Line] = e
+			order = append(order, e.Line)
+		}
+	}
+	return pending, order
+}
+
+// Run makes dirty journals durable once a second until ctx ends, and once more then. It returns early, with an error
+// that wraps journal.ErrDiskFailed, when a journal cannot be made durable at all: the process must stop.
+func (k *Keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return k.Sync()
+		case <-tick.C:
+			if err := k.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Sync makes every dirty journal durable now. Only an error after which nothing may go on is returned.
+func (k *Keeper) Sync() error {
+	var g errgroup.Group
+	g.SetLimit(syncAtOnce)
+	for _, u := range k.units() {
+		g.Go(func() error {
+			err := u.sync()
+			if err == nil || errors.Is(err, journal.ErrDiskFailed) {
+				return err
+			}
+			k.o.Logger.Error("sync journal", "unit", u.UnitID.String(), "error", err)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (k *Keeper) units() []*Unit {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	units := make([]*Unit, 0, len(k.open))
+	for _, u := range k.open {
+		units = append(units, u)
+	}
+	return units
+}
+
+func (k *Keeper) forget(id batch.UnitID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.open, id)
+}

@@ -1,0 +1,156 @@
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/failpoint"
+	"batchd/internal/journal"
+	"batchd/internal/plan"
+	"batchd/internal/store"
+)
+
+// MissingError says that the journal of a unit does not hold outcomes that it was given: bytes on the disk have
+// changed. The unit is open again for those lines.
+type MissingError struct{ Lines int }
+
+// Error returns how many lines are concerned.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("journal lost the outcomes of %d lines; they are run again", e.Lines)
+}
+
+// Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error; with StopNone there
+// must be none. After it returned nil, or an error that wraps store.ErrLeaseLost, the unit is closed and its journal
+// gone. With a *MissingError some lines can be taken again. With any other error the same call may be made again.
+func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, error) {
+	entries, err := u.input.entries(ctx, u.UnitSpan)
+	if err != nil {
+		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
+	}
+	log, _, _ := u.snapshot()
+	built, err := u.keeper.build(ctx, u, log, entries, stop)
+	if errors.Is(err, journal.ErrMissing) {
+		u.reopen(built.Missing, entries)
+		return store.SealResult{}, &MissingError{Lines: len(built.Missing)}
+	}
+	if err != nil {
+		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
+	}
+	defer built.Close()
+	seal, err := u.keeper.put(ctx, u.Unit, built)
+	if err != nil {
+		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
+	}
+	result, err := u.keeper.commit(ctx, []batch.Seal{seal})
+	if err != nil && !errors.Is(err, store.ErrLeaseLost) {
+		return store.SealResult{}, err
+	}
+	if err == nil {
+		_, appended, _ := u.snapshot()
+		u.show(appended)
+	}
+	return result, errors.Join(err, u.drop())
+}
+
+// build lays out the unit's segment from its journal, if it has one.
+func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entries []plan.Entry, stop batch.Stop) (*journal.Built, error) {
+	var fill journal.Filler
+	if stop != batch.StopNone {
+		byLine := make(map[uint32]plan.Entry, len(entries))
+		for _, e := range entries {
+			byLine[e.Line] = e
+		}
+		fill = func(line uint32) (journal.Record, error) { return u.unrun(ctx, byLine[line], stop.Code()) }
+	}
+	prefix := blob.BatchKey("segments", u.Batch, fmt.Sprintf("%d-", u.Ordinal))
+	lines := linesOf(entries)
+	if log == nil {
+		return journal.BuildUnrun(prefix, lines, fill)
+	}
+	return log.Build(prefix, lines, fill)
+}
+
+// unrun makes the record of a line that was never finished. The line is read for its custom_id only; one that
+// cannot be read any more is shown without.
+func (u *Unit) unrun(ctx context.Context, e plan.Entry, code batch.Code) (journal.Record, error) {
+	l, err := u.load(ctx, e)
+	if err != nil && !Unreadable(err) {
+		return journal.Record{}, err
+	}
+	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &batch.Outcome{Code: code, Message: Message(code)}))
+	return journal.Record{Line: e.Line, Kind: batch.KindUnrun, Text: batch.MemoryBody(before)}, nil
+}
+
+// put stores a built segment and returns the seal that refers to it.
+func (k *Keeper) put(ctx context.Context, u batch.Unit, built *journal.Built) (batch.Seal, error) {
+	ref, err := k.o.Blobs.Put(ctx, built.Key, built.Reader())
+	if err != nil {
+		return batch.Seal{}, fmt.Errorf("store segment: %w", err)
+	}
+	failpoint.Hit(failpoint.SegmentStored)
+	return batch.Seal{
+		UnitID: u.UnitID, Lease: u.Lease, Segment: ref,
+		OutputBytes: built.OutputBytes, OutputLines: built.OutputLines,
+		ErrorBytes: built.ErrorBytes, ErrorLines: built.ErrorLines,
+		Failed: built.Failed, Usage: built.Usage,
+	}, nil
+}
+
+// commit records seals in the store.
+func (k *Keeper) commit(ctx context.Context, seals []batch.Seal) (store.SealResult, error) {
+	result, err := k.o.Store.SealUnits(ctx, seals, k.o.Now())
+	if err != nil {
+		return result, fmt.Errorf("commit seal of unit %s: %w", seals[0].UnitID, err)
+	}
+	failpoint.Hit(failpoint.UnitSealed)
+	if result.Ready {
+		failpoint.Hit(failpoint.LastUnitSealed)
+	}
+	return result, nil
+}
+
+// Settle seals units of a stopped batch that were never opened, all in one transaction: each of their lines gets the
+// stop's error.
+func (k *Keeper) Settle(ctx context.Context, in *Input, units []batch.Unit, stop batch.Stop) (store.SealResult, error) {
+	seals := make([]batch.Seal, 0, len(units))
+	for _, unit := range units {
+		seal, err := k.settled(ctx, in, unit, stop)
+		if err != nil {
+			return store.SealResult{}, fmt.Errorf("settle unit %s: %w", unit.UnitID, err)
+		}
+		seals = append(seals, seal)
+	}
+	return k.commit(ctx, seals)
+}
+
+func (k *Keeper) settled(ctx context.Context, in *Input, unit batch.Unit, stop batch.Stop) (batch.Seal, error) {
+	u, err := k.Open(ctx, in, unit)
+	if err != nil {
+		return batch.Seal{}, err
+	}
+	defer k.forget(unit.UnitID)
+	entries, err := in.entries(ctx, unit.UnitSpan)
+	if err != nil {
+		return batch.Seal{}, err
+	}
+	built, err := k.build(ctx, u, nil, entries, stop)
+	if err != nil {
+		return batch.Seal{}, err
+	}
+	defer built.Close()
+	return k.put(ctx, unit, built)
+}
+
+// linesOf returns the entries' line numbers in ascending order, which is the order within a segment.
+func linesOf(entries []plan.Entry) []uint32 {
+	lines := make([]uint32, len(entries))
+	for i, e := range entries {
+		lines[i] = e.Line
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,266 @@
+// Package unit runs a leased unit from open to seal: it reads the unit's lines, formats each outcome once as its
+// final result line, appends it to the unit's journal, and seals the journal into a segment. After a restart it
+// adopts the journals that it finds. It promises that a recorded outcome is never lost by kill -9, and that sealing
+// twice makes the same bytes. It does not know when a line is sent, how often, or where to.
+package unit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/dialect"
+	"batchd/internal/failpoint"
+	"batchd/internal/journal"
+	"batchd/internal/plan"
+)
+
+// Line is a line that is to be sent.
+type Line struct {
+	// Number counts from 1 in the input file.
+	Number uint32
+	// Length is the line's length in bytes.
+	Length uint32
+}
+
+// Loaded is a line's content, in memory for as long as its call runs.
+type Loaded struct {
+	CustomID []byte
+	Body     []byte
+}
+
+// Unit is an open unit. Lines are taken in plan order, once; each taken line is recorded once. All methods may be
+// called concurrently.
+type Unit struct {
+	batch.Unit
+	keeper  *Keeper
+	input   *Input
+	dialect dialect.Dialect
+
+	// durable is held while the journal is synced, closed or removed, so that none of these meets another. It is
+	// never held by Take, Load or Record: a slow disk must not stop the scheduler.
+	durable sync.Mutex
+
+	// mu guards following fields.
+	mu sync.Mutex
+	// pending holds the entries that have no outcome yet; those before next have been taken.
+	pending map[uint32]plan.Entry
+	order   []uint32
+	next    int
+	log     *journal.Journal
+	// unsynced is what the journal holds but no fsync has covered.
+	unsynced batch.Counts
+	closed   bool
+}
+
+// Model returns the literal model string that the unit's lines name.
+func (u *Unit) Model() string { return u.input.Batch.Models[u.UnitSpan.Model] }
+
+// Take returns the next line that has not been taken; false when all were.
+func (u *Unit) Take() (Line, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.next >= len(u.order) {
+		return Line{}, false
+	}
+	e := u.pending[u.order[u.next]]
+	u.next++
+	if u.next == len(u.order) {
+		u.order, u.next = nil, 0 // a draining unit keeps only its missing entries
+	}
+	return Line{Number: e.Line, Length: e.Length}, true
+}
+
+// Left returns how many lines have no outcome.
+func (u *Unit) Left() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.pending)
+}
+
+// Untaken reports whether a line is left to take.
+func (u *Unit) Untaken() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.next < len(u.order)
+}
+
+// Load reads a taken line. A damaged input is an error that wraps blob.ErrCorrupt or blob.ErrNotExist: sending is
+// then impossible for good.
+func (u *Unit) Load(ctx context.Context, l Line) (Loaded, error) {
+	u.mu.Lock()
+	e, ok := u.pending[l.Number]
+	u.mu.Unlock()
+	if !ok {
+		return Loaded{}, fmt.Errorf("load line %d of unit %s: it has an outcome already", l.Number, u.UnitID)
+	}
+	return u.load(ctx, e)
+}
+
+// load reads and parses the line of a plan entry.
+func (u *Unit) load(ctx context.Context, e plan.Entry) (Loaded, error) {
+	raw, err := u.input.line(ctx, e)
+	if err != nil {
+		return Loaded{}, err
+	}
+	parsed, err := u.dialect.ParseLine(raw, dialect.LineRules{Endpoint: u.input.Batch.Endpoint})
+	if err != nil {
+		// Validation has read this very line without a fault, under the same checksums.
+		return Loaded{}, fmt.Errorf("parse line %d: %w: %w", e.Line, blob.ErrCorrupt, err)
+	}
+	return Loaded{CustomID: parsed.CustomID, Body: raw[parsed.BodyStart : parsed.BodyStart+parsed.BodyLength]}, nil
+}
+
+// Record formats the outcome of a line and appends it to the journal: from then on the line is never sent again.
+// The outcome's body is closed if, and only if, Record returns nil. It returns how many lines have no outcome yet.
+// An error leaves the line without an outcome; the same call may be made again.
+func (u *Unit) Record(number uint32, customID []byte, o *batch.Outcome) (left int, err error) {
+	before, after := u.dialect.ResultFrame(dialectResult(u.Batch, number, customID, o))
+	body := o.Body
+	if body == nil || o.Code != "" {
+		body = batch.MemoryBody(nil)
+	}
+	r := journal.Record{Line: number, Kind: o.Kind(), Usage: o.Usage, Text: joined(before, body, after)}
+
+	log, err := u.journal()
+	if err != nil {
+		return 0, err
+	}
+	if err := log.Append(r); err != nil {
+		return 0, fmt.Errorf("append to journal of unit %s: %w", u.UnitID, err)
+	}
+	failpoint.Hit(failpoint.OutcomeAppended)
+	if o.Body != nil {
+		_ = o.Body.Close() // the bytes are in the journal; a temporary file left behind is swept at start
+	}
+
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.pending, number)
+	u.unsynced = u.unsynced.Add(countOf(r.Kind))
+	return len(u.pending), nil
+}
+
+// journal returns the unit's journal, making it first if this is the unit's first outcome.
+func (u *Unit) journal() (*journal.Journal, error) {
+	if log, _, _ := u.snapshot(); log != nil {
+		return log, nil
+	}
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	if log, _, _ := u.snapshot(); log != nil {
+		return log, nil
+	}
+	name := u.keeper.path(u.UnitID, u.Lease)
+	log, err := journal.Create(u.keeper.o.Disk, name, journal.Header{Unit: u.UnitID, Lease: u.Lease})
+	if errors.Is(err, fs.ErrExist) {
+		// Left by a try that failed half-way: the lease is ours alone, and nothing was recorded under it yet.
+		if err := u.keeper.o.Disk.Remove(name); err != nil {
+			return nil, fmt.Errorf("remove half-made journal of unit %s: %w", u.UnitID, err)
+		}
+		log, err = journal.Create(u.keeper.o.Disk, name, journal.Header{Unit: u.UnitID, Lease: u.Lease})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create journal of unit %s: %w", u.UnitID, err)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.log = log
+	return log, nil
+}
+
+// sync makes the journal durable and then shows its counts. A unit with nothing left to take gives its descriptor
+// back, so that many slow units cost no files.
+func (u *Unit) sync() error {
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	log, appended, draining := u.snapshot()
+	if log == nil || !log.Dirty() {
+		return nil
+	}
+	if err := log.Sync(); err != nil {
+		return fmt.Errorf("sync journal of unit %s: %w", u.UnitID, err)
+	}
+	failpoint.Hit(failpoint.JournalsSynced)
+	u.show(appended)
+	if !draining {
+		return nil
+	}
+	if err := log.Release(); err != nil {
+		return fmt.Errorf("release journal of unit %s: %w", u.UnitID, err)
+	}
+	return nil
+}
+
+// snapshot returns the journal of an open unit, what had been appended to it but not shown, and whether the unit
+// has nothing left to take. The journal is nil for a unit without one, or a closed one.
+func (u *Unit) snapshot() (log *journal.Journal, appended batch.Counts, draining bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return nil, batch.Counts{}, true
+	}
+	return u.log, u.unsynced, u.next >= len(u.order)
+}
+
+// show moves counts that are durable by now into the shown ones.
+func (u *Unit) show(c batch.Counts) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.unsynced.Completed -= c.Completed
+	u.unsynced.Failed -= c.Failed
+	u.keeper.o.Progress.Add(u.Batch, c)
+}
+
+// reopen makes lines that the journal turned out not to hold pending again.
+func (u *Unit) reopen(lines []uint32, entries []plan.Entry) {
+	missing := make(map[uint32]bool, len(lines))
+	for _, n := range lines {
+		missing[n] = true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.order = u.order[u.next:]
+	u.next = 0
+	for _, e := range entries {
+		if missing[e.Line] {
+			u.pending[e.Line] = e
+			u.order = append(u.order, e.Line)
+		}
+	}
+}
+
+// drop closes the journal of a unit that is sealed, or no longer ours, and removes it: by its lease ids it is
+// garbage.
+func (u *Unit) drop() error {
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	u.mu.Lock()
+	log := u.log
+	u.closed = true
+	u.mu.Unlock()
+	u.keeper.forget(u.UnitID)
+	if log == nil {
+		return nil
+	}
+	if err := errors.Join(log.Close(), log.Remove()); err != nil {
+		return fmt.Errorf("remove journal of unit %s: %w", u.UnitID, err)
+	}
+	return nil
+}
+
+// countOf returns what one outcome of a kind adds to the shown counts.
+func countOf(k batch.Kind) batch.Counts {
+	switch k {
+	case batch.KindOutput:
+		return batch.Counts{Completed: 1}
+	case batch.KindFailed:
+		return batch.Counts{Failed: 1}
+	default:
+		return batch.Counts{}
+	}
+}

@@ -122,7 +122,8 @@ func (f *LineFault) Error() string { return f.Message }
 // Result is a line's result, to be written.
 type Result struct {
 	// ID is the result's own id, the same each time it is made for the same batch and line.
-	ID       string
+	ID string
+	// CustomID is decoded; nil when the line's own cannot be read back any more.
 	CustomID []byte
 	// Status and RequestID describe the answer; Status is 0 when there is none and Code says why.
 	Status    int

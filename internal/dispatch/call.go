@@ -48,7 +48,7 @@ func (d *Dispatcher) call(a assignment) {
 	}
 	answer := a.target.upstream.Call(j.ctx, Call{
 		Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
-		Key: fmt.Sprintf("%s-%d", j.batch.ID, a.line.Number), Deadline: j.batch.ExpiresAt,
+		Key: fmt.Sprintf("%s-%d", j.batch.ID, a.line.Number), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
 	})
 	failpoint.Hit(failpoint.AnswerReceived)
 	d.judge(a, loaded.CustomID, &answer)

@@ -66,6 +66,8 @@ type Journal struct {
 	size int64
 	// synced is the part of size that is known to be durable.
 	synced int64
+	// named says that the file's name is known to be durable as well.
+	named bool
 	// frames counts the whole frames of any type, which a copy must hold too.
 	frames int
 	// ragged says that the file may be longer than size and must be cut before the next append.
@@ -80,9 +82,10 @@ type Journal struct {
 	err error
 }
 
-// Create makes the journal of a freshly leased unit. When it returns, the file, its header and its name are
-// durable. It fails with fs.ErrExist if the name is taken; after any other error nothing of that name is left,
-// as far as the disk obeys.
+// Create makes the journal of a freshly leased unit. When it returns, the file and its whole header survive a kill.
+// Power loss they survive from the first Sync on, which is before any record counts: a unit that is sealed within
+// a second never pays for the durability of its journal. It fails with fs.ErrExist if the name is taken; after any
+// other error nothing of that name is left, as far as the disk obeys.
 func Create(fsys vfs.FS, path string, h Header) (*Journal, error) {
 	head, err := encodeHeader(h)
 	if err != nil {
@@ -91,12 +94,11 @@ func Create(fsys vfs.FS, path string, h Header) (*Journal, error) {
 	if _, err := fsys.Stat(path); err == nil {
 		return nil, fmt.Errorf("create journal %s: %w", path, fs.ErrExist)
 	}
-	f, err := publish(fsys, path, func(f vfs.File) error {
+	f, err := place(fsys, path, func(f vfs.File) error {
 		_, err := f.Write(head)
 		return err
 	})
 	if err != nil {
-		_ = fsys.Remove(path) // there only if the folder could not be synced; no line counts on it yet
 		return nil, fmt.Errorf("create journal %s: %w", path, err)
 	}
 	size := int64(len(head))

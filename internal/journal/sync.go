@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"batchd/internal/batch"
 	"batchd/internal/vfs"
@@ -48,7 +49,7 @@ func (j *Journal) Adopt(lease batch.LeaseID) error {
 func (j *Journal) sync() error {
 	j.mu.Lock()
 	f, upTo, err := j.beginSyncLocked()
-	suspect := j.suspect
+	suspect, named := j.suspect, j.named
 	j.mu.Unlock()
 	if err != nil || f == nil {
 		return err
@@ -57,12 +58,15 @@ func (j *Journal) sync() error {
 	if !suspect {
 		cause = f.Sync()
 	}
+	if cause == nil && !named {
+		cause = j.fsys.SyncDir(path.Dir(j.path))
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if cause != nil {
 		return j.rescueLocked(cause)
 	}
-	j.synced = upTo
+	j.synced, j.named = upTo, true
 	j.older.reset()
 	return nil
 }
@@ -91,7 +95,7 @@ func (j *Journal) rescueLocked(cause error) error {
 		return j.err
 	}
 	_ = j.file.Close() // it is unlinked, and nothing counts on it any more
-	j.file, j.synced, j.ragged = f, j.size, false
+	j.file, j.synced, j.named, j.ragged = f, j.size, true, false
 	j.older.reset()
 	j.fresh.reset()
 	j.rescues++

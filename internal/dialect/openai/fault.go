@@ -1,0 +1,61 @@
+package openai
+
+import (
+	"net/http"
+
+	"batchd/internal/batch"
+)
+
+// shownID is how many characters of an unknown id an error message repeats.
+const shownID = 64
+
+type errorEnvelope struct {
+	Error errorObject `json:"error"`
+}
+
+type errorObject struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+// Error renders OpenAI's error envelope. The type follows from the status.
+func (d *Dialect) Error(e *batch.Error, status int) []byte {
+	kind := "invalid_request_error"
+	switch {
+	case status >= http.StatusInternalServerError:
+		kind = "server_error"
+	case status == http.StatusTooManyRequests:
+		kind = "rate_limit_error"
+	}
+	return encode(errorEnvelope{errorObject{Message: e.Message, Type: kind, Param: present(e.Param), Code: present(e.Code)}})
+}
+
+// Status returns 400 for what is too large, which is what OpenAI answers, if the dialect is strict. Otherwise 413
+// stands: it says more.
+func (d *Dialect) Status(e *batch.Error) int {
+	if d.strict && e.Class == batch.TooLarge {
+		return http.StatusBadRequest
+	}
+	return 0
+}
+
+// NotFound returns the error for an object that is not there, or not this tenant's.
+func (d *Dialect) NotFound(kind, id string) *batch.Error {
+	name := "File"
+	if kind == "batch" {
+		name = "Batch"
+	}
+	return &batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + clip(id, shownID)}
+}
+
+// CannotCancel returns the error for cancelling a batch that has ended, or whose window has.
+func (d *Dialect) CannotCancel(b batch.Batch) *batch.Error {
+	status := b.Status
+	if b.Stop == batch.StopExpire {
+		// Its files are still being made, but what it will be is settled.
+		status = batch.Expired
+	}
+	return &batch.Error{Class: batch.Conflict, Message: "Cannot cancel a batch with status '" + string(status) + "'."}
+}

@@ -1,0 +1,68 @@
+package openai
+
+import (
+	"fmt"
+
+	"batchd/internal/batch"
+)
+
+// OpenAI's codes for faults of an input file.
+const (
+	codeInvalidJSON    = "invalid_json_line"
+	codeInvalidRequest = "invalid_request"
+)
+
+const notJSON = "This line is not parseable as valid JSON."
+
+// shownCustomID is how many characters of a custom_id or a model an error message repeats.
+const shownCustomID = 128
+
+// DuplicateCustomID is about the second line of a custom_id; first is the number of the line that had it before.
+func (d *Dialect) DuplicateCustomID(customID string, first int64) batch.LineError {
+	return batch.LineError{Code: "duplicate_custom_id", Param: "custom_id", Message: fmt.Sprintf(
+		"The custom_id '%s' for this request is a duplicate of another request, on line %d. The custom_id parameter must be unique for each request in a batch.",
+		clip(customID, shownCustomID), first)}
+}
+
+// MismatchedModel is about a line of another model where a batch may have only one.
+func (d *Dialect) MismatchedModel(model string) batch.LineError {
+	return batch.LineError{Code: "mismatched_model", Param: "body.model", Message: fmt.Sprintf(
+		"The model '%s' for this request does not match the rest of the batch. Each batch must contain requests for a single model.",
+		clip(model, shownCustomID))}
+}
+
+// ModelNotFound is about a line of a model that no upstream has.
+func (d *Dialect) ModelNotFound(model string) batch.LineError {
+	return batch.LineError{Code: "model_not_found", Param: "body.model", Message: fmt.Sprintf(
+		"The provided model '%s' is not supported by the Batch API.", clip(model, shownCustomID))}
+}
+
+// LineTooLong is about a line of more than limit bytes.
+func (d *Dialect) LineTooLong(limit int64) batch.LineError {
+	return batch.LineError{Code: "line_too_long", Message: fmt.Sprintf("This line is too long. A line may have at most %d bytes.", limit)}
+}
+
+// BlankLine is about an empty line between others.
+func (d *Dialect) BlankLine() batch.LineError {
+	return batch.LineError{Code: codeInvalidJSON, Message: notJSON}
+}
+
+// TooManyLines is about a file of more than limit requests.
+func (d *Dialect) TooManyLines(limit int64) batch.LineError {
+	return batch.LineError{Code: "too_many_tasks", Message: fmt.Sprintf("The input file has too many requests. A batch may have at most %d.", limit)}
+}
+
+// EmptyFile is about a file without a single request.
+func (d *Dialect) EmptyFile() batch.LineError {
+	return batch.LineError{Code: "empty_file", Message: "The input file is empty. Please ensure that the batch contains at least one request."}
+}
+
+// TooManyModels is about a file that names more than limit different models.
+func (d *Dialect) TooManyModels(limit int) batch.LineError {
+	return batch.LineError{Code: "too_many_models", Param: "body.model", Message: fmt.Sprintf("The input file names too many models. A batch may name at most %d.", limit)}
+}
+
+// MoreErrors ends a list of errors that does not hold all of them.
+func (d *Dialect) MoreErrors(total int64) batch.LineError {
+	return batch.LineError{Code: "too_many_errors", Message: fmt.Sprintf("The input file has %d errors. Only the first ones are listed here.", total)}
+}

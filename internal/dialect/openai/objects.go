@@ -1,0 +1,206 @@
+package openai
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+)
+
+// The structs below fix the order of the keys by the order of their fields.
+
+type batchObject struct {
+	ID               string         `json:"id"`
+	Object           string         `json:"object"`
+	Endpoint         string         `json:"endpoint"`
+	Model            string         `json:"model,omitempty"`
+	Errors           *list          `json:"errors"`
+	InputFileID      string         `json:"input_file_id"`
+	CompletionWindow string         `json:"completion_window"`
+	Status           batch.Status   `json:"status"`
+	OutputFileID     *string        `json:"output_file_id"`
+	ErrorFileID      *string        `json:"error_file_id"`
+	CreatedAt        int64          `json:"created_at"`
+	InProgressAt     *int64         `json:"in_progress_at"`
+	ExpiresAt        *int64         `json:"expires_at"`
+	FinalizingAt     *int64         `json:"finalizing_at"`
+	CompletedAt      *int64         `json:"completed_at"`
+	FailedAt         *int64         `json:"failed_at"`
+	ExpiredAt        *int64         `json:"expired_at"`
+	CancellingAt     *int64         `json:"cancelling_at"`
+	CancelledAt      *int64         `json:"cancelled_at"`
+	RequestCounts    requestCounts  `json:"request_counts"`
+	Usage            usageObject    `json:"usage"`
+	Metadata         jsontext.Value `json:"metadata"`
+}
+
+type requestCounts struct {
+	Total     int64 `json:"total"`
+	Completed int64 `json:"completed"`
+	Failed    int64 `json:"failed"`
+}
+
+// usageObject is there from creation on, with zeros, so that readers need no case for its absence.
+type usageObject struct {
+	InputTokens        int64         `json:"input_tokens"`
+	InputTokensDetails inputDetails  `json:"input_tokens_details"`
+	OutputTokens       int64         `json:"output_tokens"`
+	OutputTokenDetails outputDetails `json:"output_tokens_details"`
+	TotalTokens        int64         `json:"total_tokens"`
+}
+
+type inputDetails struct {
+	CachedTokens int64 `json:"cached_tokens"`
+}
+
+type outputDetails struct {
+	ReasoningTokens int64 `json:"reasoning_tokens"`
+}
+
+type list struct {
+	Object string `json:"object"`
+	Data   any    `json:"data"`
+}
+
+type lineError struct {
+	Code    string  `json:"code"`
+	Message string  `json:"message"`
+	Param   *string `json:"param"`
+	Line    *int64  `json:"line"`
+}
+
+type page struct {
+	Object  string  `json:"object"`
+	Data    any     `json:"data"`
+	FirstID *string `json:"first_id"`
+	LastID  *string `json:"last_id"`
+	HasMore bool    `json:"has_more"`
+}
+
+type fileObject struct {
+	ID            string        `json:"id"`
+	Object        string        `json:"object"`
+	Bytes         int64         `json:"bytes"`
+	CreatedAt     int64         `json:"created_at"`
+	ExpiresAt     *int64        `json:"expires_at"`
+	Filename      string        `json:"filename"`
+	Purpose       batch.Purpose `json:"purpose"`
+	Status        string        `json:"status"`
+	StatusDetails *string       `json:"status_details"`
+}
+
+type deletedObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Deleted bool   `json:"deleted"`
+}
+
+// Batch renders a batch object.
+func (d *Dialect) Batch(b batch.Batch) []byte { return encode(newBatchObject(b)) }
+
+// CancelledBatch renders the whole object: OpenAI's cancel answers like a retrieve.
+func (d *Dialect) CancelledBatch(b batch.Batch) []byte { return d.Batch(b) }
+
+// BatchList renders a page of batches.
+func (d *Dialect) BatchList(items []batch.Batch, hasMore bool) []byte {
+	data := make([]batchObject, len(items))
+	for i, b := range items {
+		data[i] = newBatchObject(b)
+	}
+	p := page{Object: "list", Data: data, HasMore: hasMore}
+	if n := len(items); n > 0 {
+		p.FirstID, p.LastID = &items[0].ID, &items[n-1].ID
+	}
+	return encode(p)
+}
+
+// File renders a file object.
+func (d *Dialect) File(f batch.File) []byte { return encode(newFileObject(f)) }
+
+// FileList renders a page of files.
+func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
+	data := make([]fileObject, len(items))
+	for i, f := range items {
+		data[i] = newFileObject(f)
+	}
+	p := page{Object: "list", Data: data, HasMore: hasMore}
+	if n := len(items); n > 0 {
+		p.FirstID, p.LastID = &items[0].ID, &items[n-1].ID
+	}
+	return encode(p)
+}
+
+// DeletedFile renders the answer of a delete call.
+func (d *Dialect) DeletedFile(id string) []byte {
+	return encode(deletedObject{ID: id, Object: "file", Deleted: true})
+}
+
+func newBatchObject(b batch.Batch) batchObject {
+	return batchObject{
+		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Model: b.Model, Errors: newErrorList(b.Errors),
+		InputFileID: b.InputFileID, CompletionWindow: b.Window, Status: b.Status,
+		OutputFileID: present(b.OutputFileID), ErrorFileID: present(b.ErrorFileID),
+		CreatedAt: b.CreatedAt.Unix(), InProgressAt: unix(b.InProgressAt), ExpiresAt: unix(b.ExpiresAt),
+		FinalizingAt: unix(b.FinalizingAt), CompletedAt: unix(b.CompletedAt), FailedAt: unix(b.FailedAt),
+		ExpiredAt: unix(b.ExpiredAt), CancellingAt: unix(b.CancellingAt), CancelledAt: unix(b.CancelledAt),
+		RequestCounts: requestCounts(b.Counts),
+		Usage: usageObject{
+			InputTokens: b.Usage.Input, InputTokensDetails: inputDetails{b.Usage.Cached},
+			OutputTokens: b.Usage.Output, OutputTokenDetails: outputDetails{b.Usage.Reasoning},
+			TotalTokens: b.Usage.Total,
+		},
+		Metadata: b.Metadata,
+	}
+}
+
+func newErrorList(errs []batch.LineError) *list {
+	if len(errs) == 0 {
+		return nil
+	}
+	data := make([]lineError, len(errs))
+	for i, e := range errs {
+		data[i] = lineError{Code: e.Code, Message: e.Message, Param: present(e.Param)}
+		if e.Line > 0 {
+			data[i].Line = &errs[i].Line
+		}
+	}
+	return &list{Object: "list", Data: data}
+}
+
+func newFileObject(f batch.File) fileObject {
+	return fileObject{
+		ID: f.ID, Object: "file", Bytes: f.Bytes, CreatedAt: f.CreatedAt.Unix(), ExpiresAt: unix(f.ExpiresAt),
+		// SDKs wait for this status before they use a file, and a file is never seen before it is whole.
+		Filename: f.Name, Purpose: f.Purpose, Status: "processed",
+	}
+}
+
+// present returns nil for "", which JSON shows as null.
+func present(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// unix returns nil for the zero time, which JSON shows as null.
+func unix(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.Unix()
+	return &s
+}
+
+// encode renders one of the structs above. Text that is not valid UTF-8 is shown with replacement characters
+// rather than not at all. It can only fail on metadata that was not JSON when it was stored, a broken store.
+func encode(v any) []byte {
+	raw, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(fmt.Sprintf("openai: encode %T: %v", v, err))
+	}
+	return raw
+}

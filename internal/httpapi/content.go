@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+)
+
+const (
+	// pieceBytes is how much of a file one download holds in memory. Blocks are checked, and kept for all downloads
+	// together, by the blob store.
+	pieceBytes = 64 * int(batch.KiB)
+	// stallFor is how long a client may take for one piece before its connection is cut.
+	stallFor = 5 * time.Minute
+)
+
+// fileContent sends a file, or the range of it that was asked for. The first piece is read and checked before the
+// header goes out, so that damage there is an error; damage further on cuts the connection.
+func (c *call) fileContent() error {
+	f, err := c.file()
+	if err != nil {
+		return err
+	}
+	tag := entityTag(f)
+	if matchesTag(c.r.Header.Get("If-None-Match"), tag) {
+		c.w.Header().Set("Etag", tag)
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	span, partial, err := selectRange(c.r, f.Bytes, tag, lastModified(f))
+	if err != nil {
+		c.w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
+		return err
+	}
+	download, err := c.openDownload(f, span)
+	if err != nil {
+		return err
+	}
+	defer download.close()
+	return download.send(f, partial)
+}
+
+// entityTag is strong: the bytes of an id never change.
+func entityTag(f batch.File) string {
+	return `"` + f.ID + "-" + strconv.FormatInt(f.Bytes, 16) + `"`
+}
+
+// lastModified is when the file was made: nothing changes it afterwards.
+func lastModified(f batch.File) string { return f.CreatedAt.UTC().Format(http.TimeFormat) }
+
+// download is a file's bytes on their way to a client.
+type download struct {
+	*call
+	span byteRange
+	// manifest says where the bytes are; next is the position in the file after those in piece.
+	manifest batch.Manifest
+	next     int64
+	// buffer is what piece is read into, borrowed from pool.
+	buffer *[]byte
+	pool   *sync.Pool
+	piece  []byte
+}
+
+// openDownload finds the file's extents and reads the first piece.
+func (c *call) openDownload(f batch.File, span byteRange) (*download, error) {
+	manifest, err := blob.Content(c.r.Context(), c.Blobs, f)
+	if err != nil {
+		return nil, err
+	}
+	d := &download{call: c, span: span, manifest: manifest, next: span.start, pool: &c.buffers}
+	var ok bool
+	if d.buffer, ok = d.pool.Get().(*[]byte); !ok {
+		fresh := make([]byte, pieceBytes)
+		d.buffer = &fresh
+	}
+	if err := d.read(c.r.Context()); err != nil {
+		d.close()
+		return nil, fmt.Errorf("content of file %s: %w", f.ID, err)
+	}
+	return d, nil
+}
+
+func (d *download) close() { d.pool.Put(d.buffer) }
+
+// read fills the piece with the next bytes of the range, across extents; at the end it is empty.
+func (d *download) read(ctx context.Context) error {
+	d.piece = (*d.buffer)[:min(int64(pieceBytes), d.span.end()-d.next)]
+	filled := 0
+	for filled < len(d.piece) {
+		i := d.manifest.Find(d.next)
+		if i == len(d.manifest) {
+			return fmt.Errorf("%w: it ends at byte %d", blob.ErrCorrupt, d.next)
+		}
+		e := d.manifest[i]
+		skip := d.next - e.Start
+		want := d.piece[filled:min(int64(len(d.piece)), int64(filled)+e.Length-skip)]
+		n, err := d.Blobs.ReadAt(ctx, e.Blob, want, e.Offset+skip)
+		if n < len(want) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = blob.ErrCorrupt
+			}
+			return fmt.Errorf("read byte %d: %w", d.next, err)
+		}
+		filled += n
+		d.next += int64(n)
+	}
+	return nil
+}
+
+// send writes the header and all pieces.
+func (d *download) send(f batch.File, partial bool) error {
+	h := d.w.Header()
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Etag", entityTag(f))
+	h.Set("Last-Modified", lastModified(f))
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Disposition", disposition(f.Name))
+	h.Set("Content-Length", strconv.FormatInt(d.span.length, 10))
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
+		h.Set("Content-Range", d.span.header(f.Bytes))
+	}
+	d.w.WriteHeader(status)
+	if d.r.Method == http.MethodHead {
+		return nil
+	}
+	control := http.NewResponseController(d.w)
+	// The connection may go on to serve other requests, which the last piece's deadline must not cut off.
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	for len(d.piece) > 0 {
+		// Deadlines of a connection are times of the machine's clock. A writer without a connection has none.
+		_ = control.SetWriteDeadline(time.Now().Add(stallFor))
+		if _, err := d.w.Write(d.piece); err != nil {
+			// The client has gone or has stalled: there is nobody to tell.
+			panic(http.ErrAbortHandler)
+		}
+		if err := d.read(d.r.Context()); err != nil {
+			return fmt.Errorf("content of file %s: %w", f.ID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/openai"
+	"batchd/internal/httpapi"
+	"batchd/internal/store/sqlite"
+	"batchd/internal/tenant"
+)
+
+// now is the time of every test; noon of a day in 2026.
+var now = time.Unix(1790000000, 0).UTC()
+
+const ours, theirs = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+
+// goodLine is an input line that validation would pass.
+const goodLine = `{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[]}}` + "\n"
+
+// fixture is a server on a real metadata store, with blobs in memory where tests can damage them.
+type fixture struct {
+	t       testing.TB
+	store   *sqlite.Store
+	objects *memory
+	handler http.Handler
+}
+
+// byKey tells tenants apart by their bearer: "theirs" is the other tenant, anything else ours.
+type byKey struct{}
+
+func (byKey) Authenticate(r *http.Request) (tenant.Identity, error) {
+	id, _ := tenant.Open{Tenant: ours}.Authenticate(r)
+	switch r.Header.Get("Authorization") {
+	case "Bearer theirs":
+		id.Tenant = theirs
+	case "Bearer wrong":
+		return id, &batch.Error{Class: batch.Unauthenticated, Code: "invalid_api_key", Message: "Incorrect API key provided."}
+	case "Bearer broken":
+		return id, errors.New("the key store is on fire")
+	}
+	return id, nil
+}
+
+// newFixture starts a server after change, if not nil, has had its say on the options.
+func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "meta.db"), sqlite.Options{MayCreate: true, Tenant: ours})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	f := &fixture{t: t, store: s, objects: newMemory()}
+	o := httpapi.Options{
+		Store: s, Blobs: blob.NewStore(f.objects, blob.Options{CacheBlocks: -1}), Auth: byKey{},
+		Mounts:      []httpapi.Mount{{Prefix: "/v1", Dialect: openai.New(openai.Options{Random: counting()})}},
+		CreateRules: dialect.CreateRules{Endpoints: openai.Endpoints(), Windows: []string{"1h", "24h", "48h", "7d"}},
+		Now:         func() time.Time { return now },
+	}
+	if change != nil {
+		change(&o)
+	}
+	f.handler = httpapi.New(o)
+	return f
+}
+
+// on returns the same server for another test, like one run of a fuzz target.
+func (f *fixture) on(t testing.TB) *fixture {
+	other := *f
+	other.t = t
+	return &other
+}
+
+// counting returns a source of ids that are easy to read: every byte of the first is 1, of the second 2.
+func counting() func([]byte) {
+	var mu sync.Mutex
+	var n byte
+	return func(p []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		for i := range p {
+			p[i] = n
+		}
+	}
+}
+
+// do sends one request without a network and returns the answer.
+func (f *fixture) do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	return w
+}
+
+// want fails the test unless the answer has the status, and returns its body.
+func (f *fixture) want(w *httptest.ResponseRecorder, status int) string {
+	f.t.Helper()
+	if w.Code != status {
+		f.t.Fatalf("status %d, want %d: %s", w.Code, status, w.Body)
+	}
+	return w.Body.String()
+}
+
+// part is a part of a form; one with a filename is a file.
+type part struct{ name, filename, value string }
+
+// form encodes parts in their order.
+func form(parts ...part) (body, contentType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, p := range parts {
+		var dst io.Writer
+		if p.filename != "" {
+			dst, _ = w.CreateFormFile(p.name, p.filename)
+		} else {
+			dst, _ = w.CreateFormField(p.name)
+		}
+		_, _ = io.WriteString(dst, p.value)
+	}
+	_ = w.Close()
+	return b.String(), w.FormDataContentType()
+}
+
+// upload posts a form as our tenant, or as another with the headers given.
+func (f *fixture) upload(parts []part, headers ...string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	body, contentType := form(parts...)
+	return f.do("POST", "/v1/files", body, append([]string{"Content-Type", contentType}, headers...)...)
+}
+
+// mustUpload uploads content for purpose batch and returns the file's id.
+func (f *fixture) mustUpload(content string, headers ...string) string {
+	f.t.Helper()
+	w := f.upload([]part{{"purpose", "", "batch"}, {"file", "in.jsonl", content}}, headers...)
+	return field(f.t, f.want(w, 200), "id")
+}
+
+// mustCreate creates a batch on a file and returns the batch's id.
+func (f *fixture) mustCreate(fileID string, headers ...string) string {
+	f.t.Helper()
+	w := f.do("POST", "/v1/batches", createBody(fileID), headers...)
+	return field(f.t, f.want(w, 200), "id")
+}
+
+func createBody(fileID string) string {
+	return `{"input_file_id":"` + fileID + `","endpoint":"/v1/chat/completions","completion_window":"24h"}`
+}
+
+// memory is a blob backend in memory whose objects can be damaged.
+type memory struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	putErr  error
+}
+
+func newMemory() *memory { return &memory{objects: make(map[string][]byte)} }
+
+func (m *memory) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
+	raw, err := io.ReadAll(r)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err = errors.Join(err, m.putErr, ctx.Err()); err != nil {
+		return 0, err
+	}
+	m.objects[key] = raw
+	return int64(len(raw)), nil
+}
+
+func (m *memory) ReadAt(_ context.Context, key string, p []byte, off int64) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	raw, ok := m.objects[key]
+	if !ok {
+		return 0, blob.ErrNotExist
+	}
+	return bytes.NewReader(raw).ReadAt(p, off)
+}
+
+func (m *memory) Stat(_ context.Context, key string) (blob.Info, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	raw, ok := m.objects[key]
+	if !ok {
+		return blob.Info{}, blob.ErrNotExist
+	}
+	return blob.Info{Key: key, Size: int64(len(raw))}, nil
+}
+
+func (m *memory) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, key)
+	return nil
+}
+
+func (m *memory) List(_ context.Context, prefix string, fn func(blob.Info) error) error {
+	m.mu.Lock()
+	all := maps.Clone(m.objects)
+	m.mu.Unlock()
+	for key, raw := range all {
+		if strings.HasPrefix(key, prefix) {
+			if err := fn(blob.Info{Key: key, Size: int64(len(raw))}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// count returns how many objects there are.
+func (m *memory) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.objects)
+}
+
+// damage flips a bit at offset off of every object.
+func (m *memory) damage(off int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, raw := range m.objects {
+		raw[off] ^= 1
+	}
+}

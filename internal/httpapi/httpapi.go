@@ -1,0 +1,137 @@
+// Package httpapi is the HTTP side of the server: routes, uploads, downloads, paging, and the one place where an
+// error becomes an HTTP status. It speaks through dialects and knows no vendor's name; what a call may see is
+// decided by its tenant alone. Nothing is stored before its checks pass, and no byte of a file is sent that has
+// not been checked first.
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/dialect"
+	"batchd/internal/store"
+	"batchd/internal/tenant"
+)
+
+// Store is the part of the metadata store that the API needs.
+type Store interface {
+	store.Files
+	store.Batches
+}
+
+// Options are what the API is made of. Store, Blobs, Auth and at least one mount are required; the rest may be left
+// at zero.
+type Options struct {
+	Store Store
+	Blobs blob.Store
+	Auth  tenant.Authenticator
+	// Mounts are the dialects by path prefix. The first one also words the errors of paths under no prefix.
+	Mounts []Mount
+
+	// Limits and CreateRules hold for every mount that has none of its own.
+	Limits      batch.Limits
+	CreateRules dialect.CreateRules
+	// InputLife and OutputLife are how long files live for which the client and the dialect say nothing; zero means
+	// until they are deleted.
+	InputLife  time.Duration
+	OutputLife time.Duration
+
+	// Progress returns the live counts of a running batch, which are ahead of the stored ones. A batch has them from
+	// before it can be seen as running until after its terminal state is stored. Nil: stored counts are shown.
+	Progress func(batchID string) (batch.Counts, bool)
+	// Created and Cancelled are told of batches right after the change is stored; they must not block.
+	Created   func(batchID string)
+	Cancelled func(batchID string)
+	// StorageFull returns an error while uploads must be refused for lack of space.
+	StorageFull func() error
+	// Ready returns what keeps the server from being ready, as sentences for its operator.
+	Ready func() []string
+	// Metrics serves /metrics; nil leaves the route out.
+	Metrics http.Handler
+
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Mount is a dialect under a path prefix like "/v1".
+type Mount struct {
+	Prefix  string
+	Dialect dialect.Dialect
+	// Choose returns the dialect of a call where host or key have one of their own; nil, or a nil result, means
+	// Dialect. The identity is zero for a call that was refused.
+	Choose func(host string, who tenant.Identity) dialect.Dialect
+	// Limits and CreateRules replace the server's where they are not zero.
+	Limits      batch.Limits
+	CreateRules dialect.CreateRules
+	Paging      Paging
+}
+
+// New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
+func New(o Options) http.Handler {
+	s := &server{Options: withDefaults(o), mux: http.NewServeMux()}
+	s.metrics = newMetrics(s.Registerer)
+	for i := range s.Mounts {
+		s.mount(&s.Mounts[i])
+	}
+	s.mountOperations()
+	return s
+}
+
+// server is the state shared by all calls.
+type server struct {
+	Options
+	mux     *http.ServeMux
+	metrics *metrics
+	// buffers keeps *[]byte of pieceBytes between downloads.
+	buffers sync.Pool
+}
+
+func withDefaults(o Options) Options {
+	if o.Created == nil {
+		o.Created = func(string) {}
+	}
+	if o.Cancelled == nil {
+		o.Cancelled = func(string) {}
+	}
+	if o.StorageFull == nil {
+		o.StorageFull = func() error { return nil }
+	}
+	if o.Ready == nil {
+		o.Ready = func() []string { return nil }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	o.Limits = limitsOr(o.Limits, batch.DefaultLimits())
+	mounts := make([]Mount, len(o.Mounts))
+	for i, m := range o.Mounts {
+		m.Limits = limitsOr(m.Limits, o.Limits)
+		if m.CreateRules.Endpoints == nil {
+			m.CreateRules = o.CreateRules
+		}
+		m.Paging = m.Paging.withDefaults()
+		mounts[i] = m
+	}
+	o.Mounts = mounts
+	return o
+}
+
+func limitsOr(l, fallback batch.Limits) batch.Limits {
+	if l == (batch.Limits{}) {
+		return fallback
+	}
+	return l
+}

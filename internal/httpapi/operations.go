@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// health is the body of /healthz and /readyz.
+type health struct {
+	Status   string   `json:"status"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// mountOperations registers what operators and their machines ask for, and the answer to every path under no prefix.
+func (s *server) mountOperations() {
+	s.mux.HandleFunc("/healthz", s.operation("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeHealth(w, http.StatusOK, health{Status: "ok"})
+	}))
+	s.mux.HandleFunc("/readyz", s.operation("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if problems := s.Ready(); len(problems) > 0 {
+			writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Problems: problems})
+			return
+		}
+		writeHealth(w, http.StatusOK, health{Status: "ok"})
+	}))
+	if s.Metrics != nil {
+		s.mux.HandleFunc("/metrics", s.operation("/metrics", s.Metrics.ServeHTTP))
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(&s.Mounts[0], w.(*reply), r) })
+}
+
+// operation answers GET and HEAD with serve, for anybody, and other methods as any route does.
+func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc {
+	get := func(c *call) error {
+		serve(c.w, c.r)
+		return nil
+	}
+	rt := route{path: path, open: true, methods: map[string]func(*call) error{http.MethodGet: get}}
+	// The server's own paths are under no prefix, and word their errors like the first mount.
+	m := &Mount{Dialect: s.Mounts[0].Dialect}
+	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, w.(*reply), r) }
+}
+
+func writeHealth(w http.ResponseWriter, status int, h health) {
+	body, _ := json.Marshal(h) // strings always encode
+	w.(*reply).json(status, body)
+}

@@ -1,0 +1,69 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// reply is a response under way: it adds the headers that every response has and remembers what was sent.
+type reply struct {
+	http.ResponseWriter
+	now       func() time.Time
+	start     time.Time
+	requestID string
+	// route is the pattern that was matched, for metrics; "" for none.
+	route string
+	// status is 0 until the header is written.
+	status int
+	bytes  int64
+}
+
+func newReply(w http.ResponseWriter, now func() time.Time) *reply {
+	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: newRequestID()}
+	h := w.Header()
+	h.Set("X-Request-Id", rep.requestID)
+	h.Set("Openai-Version", "2020-10-01")
+	return rep
+}
+
+func newRequestID() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
+	return "req_" + hex.EncodeToString(raw[:])
+}
+
+// WriteHeader sends the header, with the time it took to get there.
+func (p *reply) WriteHeader(status int) {
+	if p.status == 0 {
+		p.status = status
+		p.Header().Set("Openai-Processing-Ms", strconv.FormatInt(p.elapsed().Milliseconds(), 10))
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends part of the body.
+func (p *reply) Write(b []byte) (int, error) {
+	if p.status == 0 {
+		p.WriteHeader(http.StatusOK)
+	}
+	n, err := p.ResponseWriter.Write(b)
+	p.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (p *reply) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p *reply) elapsed() time.Duration { return p.now().Sub(p.start) }
+
+// json sends a whole JSON response.
+func (p *reply) json(status int, body []byte) {
+	h := p.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	p.WriteHeader(status)
+	_, _ = p.Write(body) // a client that has gone needs no answer
+}

@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/store"
+)
+
+const (
+	// formOverhead is how much longer than its file a form may be before its declared length alone is refused.
+	formOverhead = batch.MiB
+	// drainFor is how long the rest of a refused upload is read, so that a client that does not listen before it
+	// has sent everything sees the reason rather than a broken connection.
+	drainFor = 10 * time.Second
+	// tidyFor bounds writes that must happen also when the client has gone.
+	tidyFor = 30 * time.Second
+)
+
+// uploadFile stores the file of a form. The bytes go to the blob store as they arrive, since what they are for often
+// follows them; the file exists for anybody only after every check has passed.
+func (c *call) uploadFile() error {
+	if err := c.StorageFull(); err != nil {
+		return c.refuseUpload(c.fullOr(err))
+	}
+	if err := c.refuseEncoding(); err != nil {
+		return c.refuseUpload(err)
+	}
+	if limit := c.mount.Limits.MaxFileBytes; c.r.ContentLength > limit+formOverhead {
+		return c.refuseUpload(c.dialect.UploadTooLarge(limit))
+	}
+	form := newForm(c)
+	if err := form.read(); err != nil {
+		form.discard()
+		return c.refuseUpload(err)
+	}
+	file, err := form.file()
+	if err != nil {
+		form.discard()
+		return err
+	}
+	if err := c.keepFile(file, form); err != nil {
+		return err
+	}
+	return c.json(c.dialect.File(file))
+}
+
+// file checks the whole form and returns the file it makes.
+func (f *form) file() (batch.File, error) {
+	u, err := f.dialect.CheckUpload(f.fields, f.filename)
+	if err != nil {
+		return batch.File{}, err
+	}
+	now := f.Now()
+	file := batch.File{
+		ID: f.dialect.NewFileID(), Tenant: f.who.Tenant, Dialect: f.dialect.Name(), Name: u.Filename,
+		Purpose: u.Purpose, Bytes: f.blob.Size, CreatedAt: now,
+	}
+	if u.Purpose == batch.PurposeBatch {
+		if !f.lines.firstIsObject() {
+			return batch.File{}, f.dialect.BadFirstLine(u.Filename)
+		}
+		file.Lines = f.lines.count()
+	}
+	if f.blob.Size > 0 {
+		file.Content = batch.Manifest{}.Append(f.blob, 0, f.blob.Size)
+	}
+	file.ExpiresAt = expiry(now, u, f.InputLife)
+	return file, nil
+}
+
+// expiry returns the end of a file's life, zero for none.
+func expiry(now time.Time, u dialect.Upload, fallback time.Duration) time.Time {
+	life := time.Duration(u.TTLSeconds) * time.Second
+	if life == 0 {
+		life = fallback
+	}
+	if life == 0 {
+		return time.Time{}
+	}
+	return now.Add(life)
+}
+
+// keepFile stores the file's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
+// once it is certain that no row refers to them; otherwise they are left for sweeping.
+func (c *call) keepFile(file batch.File, f *form) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+	defer cancel()
+	err := c.Store.CreateFile(ctx, file)
+	if err != nil {
+		if _, lookup := c.Store.File(ctx, file.Tenant, file.ID, file.CreatedAt); errors.Is(lookup, store.ErrNotFound) {
+			f.discard()
+		}
+		return fmt.Errorf("create file %s: %w", file.ID, err)
+	}
+	if file.Content == nil {
+		f.discard()
+	}
+	return nil
+}
+
+// refuseUpload reads what the client is still sending, within bounds, and returns err.
+func (c *call) refuseUpload(err error) error {
+	control := http.NewResponseController(c.w)
+	// Deadlines of a connection are times of the machine's clock. A writer without a connection has none to set.
+	if control.SetReadDeadline(time.Now().Add(drainFor)) == nil {
+		_, _ = io.Copy(io.Discard, c.r.Body)
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	c.w.Header().Set("Connection", "close")
+	return err
+}
+
+// fullOr words the refusal of an upload for lack of space.
+func (c *call) fullOr(err error) error {
+	var fault *batch.Error
+	if errors.As(err, &fault) {
+		return fault
+	}
+	c.Logger.LogAttrs(c.r.Context(), slog.LevelWarn, "upload refused",
+		slog.String("request_id", c.w.requestID), slog.Any("error", err))
+	return storageFull()
+}
+
+// newUploadKey returns the blob store's key for an upload's bytes. It has nothing to do with names or ids of users.
+func newUploadKey() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
+	return "files/" + hex.EncodeToString(raw[:])
+}

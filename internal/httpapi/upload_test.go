@@ -1,0 +1,307 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/httpapi"
+)
+
+func TestUploadTakesPartsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	file, purpose := part{"file", "in.jsonl", goodLine}, part{"purpose", "", "batch"}
+	anchor, seconds := part{"expires_after[anchor]", "", "created_at"}, part{"expires_after[seconds]", "", "7200"}
+	for name, parts := range map[string][]part{
+		"Go SDK":   {anchor, seconds, file, purpose},
+		"Node SDK": {file, purpose, anchor, seconds},
+		"curl":     {purpose, anchor, file, seconds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			got := object(t, f.want(f.upload(parts), 200))
+			if got["expires_at"] != float64(now.Unix()+7200) || got["bytes"] != float64(len(goodLine)) {
+				t.Errorf("file %v", got)
+			}
+			w := f.do("GET", "/v1/files/"+got["id"].(string)+"/content", "")
+			if body := f.want(w, 200); body != goodLine {
+				t.Errorf("content %q", body)
+			}
+		})
+	}
+}
+
+func TestUploadCountsLinesThatAreNotBlank(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		content string
+		lines   int64
+	}{
+		"one":                  {goodLine, 1},
+		"no line break at end": {"{}\n{}", 2},
+		"trailing blank lines": {"{}\n{}\n\n \t\r\n", 2},
+		"interior blank line":  {"{}\n\n{}\n", 2},
+		"CRLF and a mark":      {"\ufeff{}\r\n{}\r\n", 2},
+		"across many reads":    {strings.Repeat(goodLine, 3000), 3000},
+		"long lines":           {`{"a":"` + strings.Repeat("x", 200_000) + "\"}\n{}\n", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			id := f.mustUpload(tc.content)
+			got, err := f.store.File(t.Context(), ours, id, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Lines != tc.lines || got.Bytes != int64(len(tc.content)) || got.Dialect != "openai" {
+				t.Errorf("%d lines, %d bytes, dialect %s; want %d, %d", got.Lines, got.Bytes, got.Dialect, tc.lines, len(tc.content))
+			}
+		})
+	}
+}
+
+func TestUploadOfOtherPurposesTakesAnyBytes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for _, content := range []string{"not json", "\x00\xff", ""} {
+		w := f.upload([]part{{"file", "notes.txt", content}, {"purpose", "", "assistants"}})
+		id := field(t, f.want(w, 200), "id")
+		if got := f.want(f.do("GET", "/v1/files/"+id+"/content", ""), 200); got != content {
+			t.Errorf("content %q, want %q", got, content)
+		}
+	}
+	if n := f.objects.count(); n != 2 {
+		t.Errorf("%d objects for two files that are not empty", n)
+	}
+}
+
+func TestRefusedUploadLeavesNothing(t *testing.T) {
+	t.Parallel()
+	file := part{"file", "in.jsonl", goodLine}
+	purpose := part{"purpose", "", "batch"}
+	content := func(s string) []part { return []part{{"file", "in.jsonl", s}, purpose} }
+	for name, tc := range map[string]struct {
+		parts []part
+		param string
+	}{
+		"empty file":            {content(""), "file"},
+		"only line breaks":      {content("\n\n\n"), "file"},
+		"only a byte mark":      {content("\ufeff"), "file"},
+		"blank first line":      {content("\n{}\n"), "file"},
+		"first line not JSON":   {content("hello\n{}\n"), "file"},
+		"first line an array":   {content("[1]\n"), "file"},
+		"first line cut":        {content(`{"a":1`), "file"},
+		"duplicate key":         {content(`{"a":1,"a":2}`), "file"},
+		"UTF-16":                {content("\xff\xfe{\x00}\x00"), "file"},
+		"binary without breaks": {content(strings.Repeat("\x1f\x8b\x08", 1<<20)), "file"},
+		"wrong extension":       {[]part{{"file", "in.json", goodLine}, purpose}, "file"},
+		"no purpose":            {[]part{file}, "purpose"},
+		"unknown purpose":       {[]part{file, {"purpose", "", "batch_output"}}, "purpose"},
+		"two files":             {[]part{file, file, purpose}, "file"},
+		"field twice":           {[]part{file, purpose, purpose}, "purpose"},
+		"life too short":        {[]part{file, purpose, {"expires_after[anchor]", "", "created_at"}, {"expires_after[seconds]", "", "3599"}}, "expires_after.seconds"},
+		"life without anchor":   {[]part{file, purpose, {"expires_after[seconds]", "", "3600"}}, "expires_after.anchor"},
+		"huge field":            {[]part{file, {"purpose", "", strings.Repeat("x", 5000)}}, "purpose"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			w := f.upload(tc.parts)
+			if got := faultOf(t, w); got.Status != 400 || got.Param != tc.param || got.Message == "" {
+				t.Errorf("fault %+v, want 400 about %s", got, tc.param)
+			}
+			f.wantNothing()
+		})
+	}
+}
+
+// wantNothing fails the test if anything is stored.
+func (f *fixture) wantNothing() {
+	f.t.Helper()
+	if n := f.objects.count(); n != 0 {
+		f.t.Errorf("%d objects are left", n)
+	}
+	if got := ids(f.t, f.want(f.do("GET", "/v1/files", ""), 200)); len(got) != 0 {
+		f.t.Errorf("files %v are left", got)
+	}
+}
+
+func TestI13BrokenFormsAreRefusedAndNamesAreMadeSafe(t *testing.T) {
+	t.Parallel()
+	body, contentType := form(part{"purpose", "", "batch"}, part{"file", "in.jsonl", goodLine})
+	many := make([]part, 10_000)
+	for i := range many {
+		many[i] = part{fmt.Sprintf("f%d", i), "", "x"}
+	}
+	manyBody, manyType := form(many...)
+	nul, nulType := form(part{"purpose", "", "batch"}, part{"file", "a\x00b.jsonl", goodLine})
+	for name, tc := range map[string]struct{ body, contentType string }{
+		"NUL in the filename":          {nul, nulType},
+		"cut before the last boundary": {body[:len(body)-10], contentType},
+		"cut inside the file":          {body[:strings.Index(body, `"custom_id"`)], contentType},
+		"cut inside a part's header":   {body[:strings.Index(body, "filename")], contentType},
+		"empty body":                   {"", contentType},
+		"no boundary":                  {body, "multipart/form-data"},
+		"another boundary":             {body, "multipart/form-data; boundary=other"},
+		"not a form":                   {body, "application/json"},
+		"10k fields":                   {manyBody, manyType},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			w := f.do("POST", "/v1/files", tc.body, "Content-Type", tc.contentType)
+			if got := faultOf(t, w); got.Status != 400 || got.Param == "" {
+				t.Errorf("fault %+v, want 400 with a param", got)
+			}
+			f.wantNothing()
+		})
+	}
+	for name, tc := range map[string]struct{ filename, want string }{
+		"path":          {"../../etc/in.jsonl", "in.jsonl"},
+		"windows path":  {`C:\temp\in.jsonl`, "in.jsonl"},
+		"4 KiB":         {strings.Repeat("n", 4096) + ".jsonl", strings.Repeat("n", 249) + ".jsonl"},
+		"invalid UTF-8": {"a\xff.jsonl", "a\ufffd.jsonl"},
+		"other letters": {"é日本.jsonl", "é日本.jsonl"},
+	} {
+		t.Run("filename with "+name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			w := f.upload([]part{{"file", tc.filename, goodLine}, {"purpose", "", "batch"}})
+			if got := field(t, f.want(w, 200), "filename"); got != tc.want {
+				t.Errorf("filename %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestI13UploadOfDeclaredSizeThatDoesNotArriveIsCutShort(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	server := httptest.NewServer(f.handler)
+	t.Cleanup(server.Close)
+	body, contentType := form(part{"purpose", "", "batch"}, part{"file", "in.jsonl", goodLine})
+	req, _ := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v1/files", strings.NewReader(body))
+	req.Header.Set("Content-Type", contentType)
+	req.ContentLength = int64(len(body)) - 20 // The client's own transport refuses to send more than it declared.
+	resp, err := server.Client().Do(req)
+	if err == nil {
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	}
+	f.wantNothing()
+}
+
+func TestUploadOverTheLimitIsToldSoThoughTheClientKeepsSending(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits = batch.Limits{MaxFileBytes: limit} })
+	server := httptest.NewServer(f.handler)
+	t.Cleanup(server.Close)
+	for name, size := range map[string]int{"a little over": limit + 1, "far over": 20 << 20} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, chunked %v", name, chunked), func(t *testing.T) {
+				body, contentType := form(part{"file", "in.jsonl", strings.Repeat("{}\n", size/3+1)}, part{"purpose", "", "batch"})
+				var src io.Reader = strings.NewReader(body)
+				if chunked {
+					src = io.MultiReader(src) // Hides the length.
+				}
+				req, _ := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/v1/files", src)
+				req.Header.Set("Content-Type", contentType)
+				resp, err := server.Client().Do(req)
+				if err != nil {
+					t.Fatalf("the client saw no answer: %v", err)
+				}
+				defer resp.Body.Close()
+				answer, _ := io.ReadAll(resp.Body)
+				if resp.StatusCode != http.StatusRequestEntityTooLarge || !bytes.Contains(answer, []byte("File is too large.")) {
+					t.Errorf("%d %s", resp.StatusCode, answer)
+				}
+				f.wantNothing()
+			})
+		}
+	}
+}
+
+func TestUploadOfExactlyTheLimitPasses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits = batch.Limits{MaxFileBytes: int64(len(goodLine))} })
+	f.mustUpload(goodLine)
+}
+
+func TestUploadWithoutSpaceIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ full, put error }{
+		"before it starts":   {full: errors.New("1 GiB left of 500 GiB")},
+		"while it is stored": {put: blob.ErrNoSpace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(o *httpapi.Options) { o.StorageFull = func() error { return tc.full } })
+			f.objects.putErr = tc.put
+			w := f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}})
+			got := faultOf(t, w)
+			if got.Status != http.StatusInsufficientStorage || strings.Contains(got.Message, "GiB") {
+				t.Errorf("fault %+v, want 507 without the operator's numbers", got)
+			}
+			if w.Header().Get("X-Should-Retry") != "false" {
+				t.Error("SDKs would send the whole file again")
+			}
+			f.wantNothing()
+		})
+	}
+}
+
+func TestI16UploadWithAnEncodingIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	w := f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}}, "Content-Encoding", "gzip")
+	if got := faultOf(t, w); got.Status != 400 {
+		t.Errorf("fault %+v", got)
+	}
+	f.wantNothing()
+}
+
+// noRows is a store whose CreateFile fails, before or after it has stored the row.
+type noRows struct {
+	httpapi.Store
+	after bool
+}
+
+func (s noRows) CreateFile(ctx context.Context, f batch.File) error {
+	if s.after {
+		if err := s.Store.CreateFile(ctx, f); err != nil {
+			return err
+		}
+	}
+	return errors.New("disk I/O error")
+}
+
+func TestUploadWhoseRowFailsKeepsBytesOnlyIfTheRowIsThere(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]bool{"failed": false, "failed after it was stored": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(o *httpapi.Options) { o.Store = noRows{o.Store, after} })
+			w := f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}})
+			if got := faultOf(t, w); got.Status != 500 || strings.Contains(got.Message, "I/O") {
+				t.Errorf("fault %+v, want 500 without the reason", got)
+			}
+			if diff := cmp.Diff(map[bool]int{true: 1, false: 0}[after], f.objects.count()); diff != "" {
+				t.Errorf("objects (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,161 @@
+package stage_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/stage"
+	"batchd/internal/store"
+)
+
+// queue is a store with batches that are due, by id.
+type queue struct {
+	// mu guards following fields.
+	mu       sync.Mutex
+	due      []string
+	released []string
+}
+
+func (q *queue) LeaseBatch(_ context.Context, _ store.Stage, _ store.Holder) (batch.Batch, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.due) == 0 {
+		return batch.Batch{}, store.ErrNoWork
+	}
+	id := q.due[0]
+	q.due = q.due[1:]
+	return batch.Batch{ID: id}, nil
+}
+
+func (q *queue) ReleaseBatch(_ context.Context, id string, _ batch.LeaseID) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.released = append(q.released, id)
+	q.due = append(q.due, id)
+	return nil
+}
+
+func (q *queue) add(ids ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.due = append(q.due, ids...)
+}
+
+// run starts a loop over q and stops it when the test ends.
+func run(t *testing.T, q *queue, parallel int, do func(ctx context.Context, id string) error) *stage.Loop {
+	l := stage.New(stage.Options{
+		Store: q, Stage: store.StageValidate, Node: "n", Parallel: parallel, Logger: slog.New(slog.DiscardHandler),
+		Do: func(ctx context.Context, b batch.Batch, _ batch.LeaseID) error { return do(ctx, b.ID) },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { l.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return l
+}
+
+func TestWakeStartsWorkAtOnceAndAtMostSoManyRunTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{}
+		var mu sync.Mutex
+		running, most, done := 0, 0, 0
+		l := run(t, q, 2, func(context.Context, string) error {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			running--
+			done++
+			return nil
+		})
+		synctest.Wait()
+		start := time.Now()
+		q.add("a", "b", "c", "d")
+		l.Wake()
+		l.Wake()
+		for done < 4 {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		if took := time.Since(start); most != 2 || took > 2500*time.Millisecond {
+			t.Errorf("four steps of 1 s: %d together, %s; want 2 and about 2 s", most, took)
+		}
+	})
+}
+
+func TestWorkNobodyToldOfIsFoundByPolling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{}
+		done := make(chan string, 1)
+		run(t, q, 1, func(_ context.Context, id string) error { done <- id; return nil })
+		synctest.Wait()
+		q.add("a")
+		start := time.Now()
+		<-done
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("found after %s, want at most 10 s", took)
+		}
+	})
+}
+
+func TestFailedStepIsGivenBackAndTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}}
+		tries := 0
+		done := make(chan bool)
+		run(t, q, 1, func(context.Context, string) error {
+			if tries++; tries < 4 {
+				return errors.New("disk full")
+			}
+			close(done)
+			return nil
+		})
+		<-done
+		if len(q.released) != 3 {
+			t.Errorf("given back %d times, want 3", len(q.released))
+		}
+	})
+}
+
+func TestLostLeaseIsNotGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}}
+		run(t, q, 1, func(context.Context, string) error { return store.ErrLeaseLost })
+		time.Sleep(time.Minute)
+		if len(q.released) != 0 {
+			t.Errorf("given back %v: somebody else holds it", q.released)
+		}
+	})
+}
+
+func TestInterruptEndsTheStepAndLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}}
+		tries := 0
+		done := make(chan bool)
+		l := run(t, q, 1, func(ctx context.Context, _ string) error {
+			if tries++; tries == 2 {
+				close(done)
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		synctest.Wait()
+		start := time.Now()
+		l.Interrupt("a")
+		<-done
+		if took := time.Since(start); took > 0 {
+			t.Errorf("looked again after %s, want at once", took)
+		}
+	})
+}

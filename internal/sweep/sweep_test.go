@@ -1,0 +1,182 @@
+package sweep_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/blob/blobtest"
+	"batchd/internal/sweep"
+)
+
+// care is a store with things to care for.
+type care struct {
+	// mu guards following fields.
+	mu         sync.Mutex
+	windows    map[string]time.Time
+	expiring   int
+	hidden     []time.Time
+	referenced map[string]bool
+	leases     map[batch.LeaseID]bool
+}
+
+func (c *care) ExpireBatches(_ context.Context, now time.Time) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []string
+	for id, at := range c.windows {
+		if !now.Before(at) {
+			ids = append(ids, id)
+			delete(c.windows, id)
+		}
+	}
+	return ids, nil
+}
+
+func (c *care) DeleteExpiredFiles(_ context.Context, now time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n = min(n, c.expiring)
+	c.expiring -= n
+	for range n {
+		c.hidden = append(c.hidden, now)
+	}
+	return n, nil
+}
+
+func (c *care) PurgeFiles(_ context.Context, before time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	purged := 0
+	c.hidden = slices.DeleteFunc(c.hidden, func(at time.Time) bool {
+		if purged < n && at.Before(before) {
+			purged++
+			return true
+		}
+		return false
+	})
+	return purged, nil
+}
+
+func (c *care) Unreferenced(_ context.Context, keys []string) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var free []string
+	for _, k := range keys {
+		if !c.referenced[k] {
+			free = append(free, k)
+		}
+	}
+	return free, nil
+}
+
+func (c *care) LiveLeases(context.Context) (map[batch.LeaseID]bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leases, nil
+}
+
+// start runs a sweeper over c and blobs until the test ends.
+func start(t *testing.T, c *care, blobs blob.Store, expired func(string)) {
+	s := sweep.New(sweep.Options{Store: c, Blobs: blobs, Expired: expired, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+}
+
+func newBlobs() blob.Store { return blob.NewStore(blobtest.NewMemory(), blob.Options{}) }
+
+func TestPassedWindowIsNoticedWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		due := time.Now().Add(time.Hour)
+		at := make(chan time.Time, 1)
+		start(t, &care{windows: map[string]time.Time{"b": due}}, newBlobs(), func(string) { at <- time.Now() })
+		if late := (<-at).Sub(due); late < 0 || late > time.Second {
+			t.Errorf("noticed %s after the window, want at most 1 s", late)
+		}
+	})
+}
+
+func TestI24DeletedFilesBytesStayAnHourForDownloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &care{expiring: 1200}
+		start(t, c, newBlobs(), nil)
+		count := func() (int, int) { c.mu.Lock(); defer c.mu.Unlock(); return c.expiring, len(c.hidden) }
+		time.Sleep(time.Minute)
+		if expiring, hidden := count(); expiring != 0 || hidden != 1200 {
+			t.Errorf("after a minute: %d not hidden, %d hidden; want 0 and 1200", expiring, hidden)
+		}
+		time.Sleep(50 * time.Minute)
+		if _, hidden := count(); hidden != 1200 {
+			t.Errorf("purged %d files within the hour", 1200-hidden)
+		}
+		time.Sleep(15 * time.Minute)
+		if _, hidden := count(); hidden != 0 {
+			t.Errorf("%d files are left after an hour", hidden)
+		}
+	})
+}
+
+// put stores an object under key.
+func put(t *testing.T, blobs blob.Store, key string) {
+	t.Helper()
+	if _, err := blobs.Put(t.Context(), key, strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keys lists what is stored.
+func keys(t *testing.T, blobs blob.Store) []string {
+	t.Helper()
+	var all []string
+	if err := blobs.List(t.Context(), "", func(i blob.Info) error { all = append(all, i.Key); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestUnreferencedBlobGoesOnlyAfterADayAndASecondLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lease := batch.NewLeaseID()
+		held := "plans/00/b-" + lease.String()
+		c := &care{referenced: map[string]bool{"files/used": true}, leases: map[batch.LeaseID]bool{lease: true}}
+		blobs := newBlobs()
+		for _, key := range []string{"files/used", "files/lost", "files/late", held} {
+			put(t, blobs, key)
+		}
+		start(t, c, blobs, nil)
+		time.Sleep(23 * time.Hour)
+		if got := len(keys(t, blobs)); got != 4 {
+			t.Fatalf("%d of 4 blobs are left after 23 hours", got)
+		}
+		c.mu.Lock()
+		c.referenced["files/late"] = true // its row was committed between the two looks
+		c.mu.Unlock()
+		time.Sleep(3 * time.Hour)
+		want := []string{"files/late", "files/used", held}
+		if got := keys(t, blobs); !slices.Equal(got, want) {
+			t.Errorf("left after 26 hours: %v, want %v", got, want)
+		}
+		c.mu.Lock()
+		delete(c.referenced, "files/late")
+		c.leases = nil
+		c.mu.Unlock()
+		time.Sleep(20 * time.Hour)
+		if got := keys(t, blobs); !slices.Equal(got, want) {
+			t.Errorf("a blob went %v: the day starts anew with each mark", got)
+		}
+		time.Sleep(6 * time.Hour)
+		if got := keys(t, blobs); !slices.Equal(got, []string{"files/used"}) {
+			t.Errorf("left at the end: %v, want the used one", got)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Upstream is one inference server, or a gateway to many. Its methods may be called concurrently.
+type Upstream struct {
+	name       string
+	base       *url.URL
+	transport  *http.Transport
+	credential *credential
+	// headers go out with every call. The slices in it are shared by all calls and never changed.
+	headers  http.Header
+	timeouts Timeouts
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+
+	intake  *intake
+	decoder decoder
+	pause   pause
+	models  models
+}
+
+// New returns the upstream that c describes. It makes no call. Its errors name no secret.
+func New(c Config, o Options) (*Upstream, error) {
+	o = o.withDefaults()
+	base, err := parseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := checkHeaders(c.Headers)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := newCredential(c.APIKey, base.User, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = defaultConcurrency
+	}
+	base.User = nil // it would reach the errors of net/url
+	transport, err := newTransport(base, c.Concurrency, o)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	m, err := newMetrics(o.Registerer, label(base))
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	u := &Upstream{
+		name: label(base), base: base, transport: transport, credential: cred, headers: callHeaders(extra, o.UserAgent),
+		timeouts: o.Timeouts, now: o.Now, log: o.Logger.With("upstream", label(base)), metrics: m,
+		intake: newIntake(o), models: models{configured: len(c.Models) > 0},
+	}
+	if u.models.configured {
+		u.models.set(c.Models)
+	}
+	return u, nil
+}
+
+// callHeaders returns what every call sends besides its key and its ids.
+func callHeaders(extra http.Header, userAgent string) http.Header {
+	h := http.Header{
+		"Accept": {"application/json"}, "Accept-Encoding": {"identity"},
+		"Content-Type": {"application/json"}, "User-Agent": {userAgent},
+	}
+	maps.Copy(h, extra)
+	return h
+}
+
+// Name returns host, port and path, for logs and metrics.
+func (u *Upstream) Name() string { return u.name }
+
+// String returns the name, so that printing an upstream never shows a secret.
+func (u *Upstream) String() string { return u.name }
+
+// Paused returns why and since when the upstream is paused; ok is false if it is not. Only a refusal of our
+// credentials pauses an upstream. It stays paused while it is probed.
+func (u *Upstream) Paused() (reason string, since time.Time, ok bool) { return u.pause.state() }
+
+// Wait returns how long to wait before a call would be sent: 0, unless the upstream is paused and no probe is due.
+func (u *Upstream) Wait() time.Duration { return u.pause.wait(u.now()) }
+
+// Close closes the idle connections. Calls that run are not touched.
+func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
+
+// target returns the URL of an endpoint.
+func (u *Upstream) target(endpoint string) *url.URL {
+	if rest, ok := strings.CutPrefix(endpoint, "/v1/"); ok {
+		endpoint = "/" + rest
+	}
+	t := *u.base
+	t.Path += endpoint
+	if t.RawPath != "" {
+		t.RawPath += endpoint
+	}
+	return &t
+}
+
+// authorized returns the headers of a call. A key that cannot be read any more is no reason to stop: the one in use
+// stays until the upstream refuses it.
+func (u *Upstream) authorized(ctx context.Context, t ticket) http.Header {
+	life := keyLife
+	if t == probe {
+		life = 0
+	}
+	auth, err := u.credential.refresh(life)
+	if err != nil {
+		u.log.LogAttrs(ctx, slog.LevelError, "api key cannot be read; the last one stays in use", slog.Any("error", err))
+	}
+	h := make(http.Header, len(u.headers)+3)
+	if auth != nil {
+		h["Authorization"] = auth
+	}
+	maps.Copy(h, u.headers)
+	return h
+}

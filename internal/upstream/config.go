@@ -1,0 +1,191 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"batchd/internal/batch"
+)
+
+// Config says where an upstream is and how it wants to be spoken to.
+type Config struct {
+	// URL is the base an OpenAI SDK takes, like "http://host:8000/v1". A user and password in it are sent as basic
+	// authentication unless there is an APIKey.
+	URL string
+	// Models are the models this upstream serves; empty means: ask its /models.
+	Models []string
+	// APIKey, if set, returns the key to send as a bearer token. It is called again every few seconds and before each
+	// probe of a paused upstream, so that a rotated key is taken up; it must be safe for concurrent use.
+	APIKey func() (string, error)
+	// Headers are sent with every call. They replace headers of the same name that batchd would send.
+	Headers map[string]string
+	// Concurrency is how many calls are expected at once: so many idle connections are kept. 0 stands for 256.
+	Concurrency int
+}
+
+// Options are what all upstreams of a node have in common. The zero value works.
+type Options struct {
+	// Timeouts bound each phase of a call.
+	Timeouts Timeouts
+	// MaxResponseBytes is the longest answer, after decompression; 0 stands for the default of batch.Limits.
+	MaxResponseBytes int64
+	// SpoolDir is where long answers wait; "" is the system's folder for temporary files. Nothing in it survives
+	// its process.
+	SpoolDir string
+	// Overdraft is the node's memory for answers over 64 KiB. Nil means one permit for this upstream alone.
+	Overdraft *Overdraft
+	// DialContext makes connections, in place of net.Dialer; the timeouts hold for it too.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// UserAgent is what batchd calls itself; "" stands for "batchd".
+	UserAgent string
+	// Now is the clock that pauses, deadlines and dates in Retry-After are measured by; nil is time.Now.
+	Now func() time.Time
+	// Logger gets pauses at error level and single faults at debug level; nil discards them.
+	Logger *slog.Logger
+	// Registerer gets the metrics; nil means that nobody sees them.
+	Registerer prometheus.Registerer
+}
+
+// Timeouts bound the phases of a call. A zero field stands for its default.
+type Timeouts struct {
+	// Dial is for the TCP connection (10 s), TLS for the handshake (10 s).
+	Dial time.Duration
+	TLS  time.Duration
+	// FirstByte lasts from the start of the call to the end of the answer's header (10 min).
+	FirstByte time.Duration
+	// Idle is the longest pause between two pieces of the answer, and between two pieces of the request that the
+	// upstream takes (120 s).
+	Idle time.Duration
+	// Total is for the whole call (1 h); the batch's deadline may end it earlier.
+	Total time.Duration
+}
+
+// Defaults of what the configuration leaves open.
+const (
+	defaultConcurrency = 256
+	defaultUserAgent   = "batchd"
+)
+
+func (t Timeouts) withDefaults() Timeouts {
+	fill := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	fill(&t.Dial, 10*time.Second)
+	fill(&t.TLS, 10*time.Second)
+	fill(&t.FirstByte, 10*time.Minute)
+	fill(&t.Idle, 2*time.Minute)
+	fill(&t.Total, time.Hour)
+	return t
+}
+
+func (o Options) withDefaults() Options {
+	o.Timeouts = o.Timeouts.withDefaults()
+	if o.MaxResponseBytes == 0 {
+		o.MaxResponseBytes = batch.DefaultLimits().MaxResponseBytes
+	}
+	if o.Overdraft == nil {
+		o.Overdraft = NewOverdraft(1)
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = defaultUserAgent
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return o
+}
+
+// parseURL checks a base URL. Its errors never repeat the URL, which may hold a password.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("upstream url: not a URL")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("upstream url: want http:// or https://")
+	case u.Hostname() == "":
+		return nil, errors.New("upstream url: no host")
+	case u.Fragment != "":
+		return nil, errors.New("upstream url: a fragment (#…) is never sent")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// label is the upstream's name for people and metrics: no scheme, user, password or query, any of which may be
+// secret or noise.
+func label(u *url.URL) string { return u.Host + u.EscapedPath() }
+
+// reservedHeaders frame the message, belong to one hop, or differ with each call. Setting them here would break calls in
+// ways that are hard to see.
+var reservedHeaders = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade", "X-Idempotency-Key", "X-Request-Id",
+}
+
+const maxHeaderBytes = 8 << 10
+
+// checkHeaders returns the headers in canonical form.
+func checkHeaders(in map[string]string) (http.Header, error) {
+	out := make(http.Header, len(in))
+	for name, value := range in {
+		key := http.CanonicalHeaderKey(name)
+		switch {
+		case !isToken(name):
+			return nil, fmt.Errorf("upstream header %q: not a header name", name)
+		case slices.Contains(reservedHeaders, key):
+			return nil, fmt.Errorf("upstream header %q: may not be set", name)
+		case !isHeaderValue(value):
+			return nil, fmt.Errorf("upstream header %q: the value has control characters or is longer than 8 KiB", name)
+		}
+		if _, twice := out[key]; twice {
+			return nil, fmt.Errorf("upstream header %q: given twice", name)
+		}
+		out[key] = []string{value}
+	}
+	return out, nil
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isHeaderValue refuses what could end the header early (CR, LF, NUL) and other control characters but the tab.
+func isHeaderValue(s string) bool {
+	if len(s) > maxHeaderBytes {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,97 @@
+package upstream
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// keyLife is how long a key is used before its source is asked again.
+const keyLife = 10 * time.Second
+
+// KeyFromEnv returns a source that reads the environment variable name.
+func KeyFromEnv(name string) func() (string, error) {
+	return func() (string, error) {
+		key := strings.TrimSpace(os.Getenv(name))
+		if key == "" {
+			return "", fmt.Errorf("api key: environment variable %s is empty or not set", name)
+		}
+		return key, nil
+	}
+}
+
+// KeyFromFile returns a source that reads the file at path each time, without surrounding white space.
+func KeyFromFile(path string) func() (string, error) {
+	return func() (string, error) {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("api key: %w", err)
+		}
+		key := strings.TrimSpace(string(raw))
+		if key == "" {
+			return "", fmt.Errorf("api key: file %s is empty", path)
+		}
+		return key, nil
+	}
+}
+
+// credential holds the value of the Authorization header.
+type credential struct {
+	source func() (string, error)
+	now    func() time.Time
+
+	// mu guards the fields below.
+	mu     sync.Mutex
+	header []string
+	read   time.Time
+}
+
+// newCredential reads the key once, so that a wrong configuration shows at start.
+func newCredential(source func() (string, error), user *url.Userinfo, now func() time.Time) (*credential, error) {
+	c := &credential{source: source, now: now}
+	if source == nil {
+		c.header = basicAuth(user)
+		return c, nil
+	}
+	_, err := c.refresh(0)
+	return c, err
+}
+
+// refresh asks the source again if the key was read longer than life ago. If that fails the key in use stays, and
+// the error comes back beside it.
+func (c *credential) refresh(life time.Duration) ([]string, error) {
+	if c.source == nil {
+		return c.header, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if age := now.Sub(c.read); c.header != nil && age >= 0 && age < life {
+		return c.header, nil
+	}
+	c.read = now
+	key, err := c.source()
+	if err == nil && !isHeaderValue(key) {
+		err = errors.New("api key: it has control characters or is longer than 8 KiB")
+	}
+	if err != nil {
+		return c.header, err
+	}
+	if value := "Bearer " + key; c.header == nil || c.header[0] != value {
+		c.header = []string{value}
+	}
+	return c.header, nil
+}
+
+func basicAuth(user *url.Userinfo) []string {
+	if user == nil {
+		return nil
+	}
+	password, _ := user.Password()
+	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))}
+}

@@ -1,0 +1,40 @@
+package upstream
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestCredentialIsReadAgainAfterItsLifeOrOnDemand(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_000_000, 0)
+	key, fault := "a", error(nil)
+	reads := 0
+	c, err := newCredential(func() (string, error) { reads++; return key, fault }, nil, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(life time.Duration, want string, wantErr error, wantReads int) {
+		t.Helper()
+		got, err := c.refresh(life)
+		if !slices.Equal(got, []string{want}) || !errors.Is(err, wantErr) || reads != wantReads {
+			t.Errorf("got %q, %v after %d reads; want %q, %v, %d", got, err, reads, want, wantErr, wantReads)
+		}
+	}
+	expect(keyLife, "Bearer a", nil, 1)
+	key = "b"
+	expect(keyLife, "Bearer a", nil, 1)
+	expect(0, "Bearer b", nil, 2)
+	key, now = "c", now.Add(keyLife)
+	expect(keyLife, "Bearer c", nil, 3)
+
+	gone := errors.New("gone")
+	fault, now = gone, now.Add(keyLife)
+	expect(keyLife, "Bearer c", gone, 4)
+	expect(keyLife, "Bearer c", nil, 4) // said once, and tried again later
+	fault, now = nil, now.Add(-time.Hour)
+	key = "d"
+	expect(keyLife, "Bearer d", nil, 5) // a clock set back does not keep an old key alive
+}

@@ -1,0 +1,262 @@
+package upstream
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+)
+
+// answer is what batchd wants to know of a JSON answer.
+type answer struct {
+	// kind is the first byte of the answer: '{', '[', '"', and so on.
+	kind byte
+	// empty says that the answer is a container with nothing in it.
+	empty bool
+	// isResponse says that its "object" is "response": the Responses API, whose error may be of the user's making.
+	isResponse bool
+	// isError says that the answer says itself that it is none: it has a member "error" that is not null, false or "", or its
+	// "object" is "error". The fields after it are the error's own, or in the second case the top level's.
+	isError      bool
+	errorCode    string
+	errorType    string
+	errorMessage string
+	// choiceFailed says that some choice ended with finish_reason "error".
+	choiceFailed bool
+	usage        batch.Usage
+}
+
+// member is a name at the top level of an answer.
+type member uint8
+
+const (
+	memberOther member = iota
+	memberError
+	memberUsage
+	memberChoices
+)
+
+// field is a scalar that is wanted.
+type field uint8
+
+const (
+	fieldNone field = iota
+	fieldError
+	fieldObject
+	fieldCode
+	fieldType
+	fieldMessage
+	fieldFinishReason
+	fieldInput
+	fieldCached
+	fieldOutput
+	fieldReasoning
+	fieldTotal
+)
+
+// maxText is how much of a wanted name or scalar is kept. What is longer is cut: only a message can be.
+const maxText = 512
+
+// extractor is the part of a scanner that knows where in an answer it stands.
+type extractor struct {
+	found answer
+	// member is the top-level member that is being read, field the wanted scalar that comes next or is being read.
+	member member
+	field  field
+	// collecting says that text takes the bytes of the current name or scalar, without quotes.
+	collecting bool
+	text       []byte
+}
+
+func (x *extractor) collect(p []byte) {
+	if x.collecting && len(x.text) < maxText {
+		x.text = append(x.text, p[:min(len(p), maxText-len(x.text))]...)
+	}
+}
+
+// startKey begins a member's name in a container at depth, counted from 1. Below the top level names matter only
+// in some members.
+func (x *extractor) startKey(depth int) {
+	x.collecting = depth == 1 || depth <= 3 && x.member != memberOther
+	x.text = x.text[:0]
+	x.field = fieldNone
+}
+
+func (x *extractor) keyEnds(depth int) {
+	if !x.collecting {
+		return
+	}
+	x.collecting = false
+	switch {
+	case depth == 1:
+		x.member, x.field = topLevel(x.text)
+	case depth == 2 && x.member == memberError:
+		x.field = inError(x.text)
+	case depth == 2 && x.member == memberUsage:
+		x.field = inUsage(x.text)
+	case depth == 3 && x.member == memberUsage:
+		x.field = inUsageDetails(x.text)
+	case depth == 3 && x.member == memberChoices && string(x.text) == "finish_reason":
+		x.field = fieldFinishReason
+	}
+}
+
+func topLevel(name []byte) (member, field) {
+	switch string(name) {
+	case "error":
+		return memberError, fieldError
+	case "usage":
+		return memberUsage, fieldNone
+	case "choices":
+		return memberChoices, fieldNone
+	case "object":
+		return memberOther, fieldObject
+	default:
+		return memberOther, inError(name)
+	}
+}
+
+func inError(name []byte) field {
+	switch string(name) {
+	case "code":
+		return fieldCode
+	case "type":
+		return fieldType
+	case "message":
+		return fieldMessage
+	default:
+		return fieldNone
+	}
+}
+
+func inUsage(name []byte) field {
+	switch string(name) {
+	case "prompt_tokens", "input_tokens":
+		return fieldInput
+	case "completion_tokens", "output_tokens":
+		return fieldOutput
+	case "total_tokens":
+		return fieldTotal
+	default:
+		return fieldNone
+	}
+}
+
+func inUsageDetails(name []byte) field {
+	switch string(name) {
+	case "cached_tokens":
+		return fieldCached
+	case "reasoning_tokens":
+		return fieldReasoning
+	default:
+		return fieldNone
+	}
+}
+
+// valueStarts sees the first byte of every value; depth counts the containers around it.
+func (x *extractor) valueStarts(c byte, depth int) {
+	switch depth {
+	case 0:
+		x.found.kind = c
+		x.found.empty = true
+	case 1:
+		x.found.empty = false
+	}
+	if x.field == fieldNone {
+		return
+	}
+	if x.field == fieldError && c != 'n' && c != 'f' && c != '"' {
+		x.found.isError = true
+	}
+	if c == '{' || c == '[' {
+		x.field = fieldNone
+		return
+	}
+	x.collecting = true
+	x.text = x.text[:0]
+	if c != '"' {
+		x.text = append(x.text, c)
+	}
+}
+
+// scalarEnds sees the end of every scalar: kind is '"' for strings, '0' for numbers, 'l' for true, false and null.
+func (x *extractor) scalarEnds(kind byte) {
+	if !x.collecting {
+		return
+	}
+	x.collecting = false
+	f := x.field
+	x.field = fieldNone
+	switch kind {
+	case '"':
+		x.setText(f)
+	case '0':
+		x.setNumber(f)
+	}
+}
+
+func (x *extractor) setText(f field) {
+	switch f {
+	case fieldObject:
+		x.found.isResponse = string(x.text) == "response"
+		x.found.isError = x.found.isError || string(x.text) == "error"
+	case fieldFinishReason:
+		x.found.choiceFailed = x.found.choiceFailed || string(x.text) == "error"
+	case fieldCode:
+		x.found.errorCode = unquoted(x.text)
+	case fieldType:
+		x.found.errorType = unquoted(x.text)
+	case fieldError:
+		x.found.isError = x.found.isError || len(x.text) > 0
+		x.found.errorMessage = unquoted(x.text)
+	case fieldMessage:
+		x.found.errorMessage = unquoted(x.text)
+	}
+}
+
+func (x *extractor) setNumber(f field) {
+	n := tokens(x.text)
+	switch f {
+	case fieldCode:
+		x.found.errorCode = string(x.text)
+	case fieldInput:
+		x.found.usage.Input = n
+	case fieldCached:
+		x.found.usage.Cached = n
+	case fieldOutput:
+		x.found.usage.Output = n
+	case fieldReasoning:
+		x.found.usage.Reasoning = n
+	case fieldTotal:
+		x.found.usage.Total = n
+	}
+}
+
+// tokens reads a number of tokens. What cannot be one counts as none: negative or absurdly long. Digits
+// after a point do not count, since some servers write 12.0.
+func tokens(text []byte) int64 {
+	const maxDigits = 15
+	var n int64
+	for i, c := range text {
+		switch {
+		case c == '.':
+			return n
+		case c < '0' || c > '9' || i >= maxDigits:
+			return 0
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n
+}
+
+// unquoted decodes the inside of a JSON string, which may have been cut in the middle of an escape or a character.
+func unquoted(raw []byte) string {
+	const longestEscape = len(`\ud83d\ude00`)
+	quoted := append(append([]byte{'"'}, raw...), '"')
+	for cut := 0; cut < longestEscape && len(quoted) > 2; cut++ {
+		if s, err := jsontext.AppendUnquote(nil, quoted); err == nil {
+			return string(s)
+		}
+		quoted = append(quoted[:len(quoted)-2], '"')
+	}
+	return ""
+}

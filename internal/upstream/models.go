@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// modelsTimeout bounds one reading of a list of models.
+	modelsTimeout = 10 * time.Second
+	maxModelsBody = 4 << 20
+)
+
+// models is what an upstream is known to serve.
+type models struct {
+	// configured says that the operator gave the list, so that nobody needs to be asked.
+	configured bool
+	// listed is nil while no list could be read.
+	listed atomic.Pointer[[]string]
+}
+
+// set stores a list in order of name.
+func (m *models) set(names []string) {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	m.listed.Store(&names)
+}
+
+// Models returns the names of the models that the upstream serves, in order, and whether they are known.
+func (u *Upstream) Models() ([]string, bool) {
+	names := u.models.listed.Load()
+	if names == nil {
+		return nil, false
+	}
+	return slices.Clone(*names), true
+}
+
+// Serves reports whether the upstream serves a model, by its literal name. One whose list could not be read
+// may serve any.
+func (u *Upstream) Serves(model string) bool {
+	names := u.models.listed.Load()
+	if names == nil {
+		return true
+	}
+	_, found := slices.BinarySearch(*names, model)
+	return found
+}
+
+// RefreshModels asks the upstream which models it serves, unless the operator has said so. On an error the last list
+// that could be read stays.
+func (u *Upstream) RefreshModels(ctx context.Context) error {
+	if u.models.configured {
+		return nil
+	}
+	names, err := u.fetchModels(ctx)
+	if err != nil {
+		return fmt.Errorf("list models of upstream %s: %w", u.name, err)
+	}
+	u.models.set(names)
+	return nil
+}
+
+func (u *Upstream) fetchModels(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, modelsTimeout)
+	defer cancel()
+	req := &http.Request{
+		Method: http.MethodGet, URL: u.target("/v1/models"), Host: u.base.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: u.authorized(ctx, normal),
+	}
+	req.Header.Del("Content-Type")
+	resp, err := u.transport.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // read-side close
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", resp.StatusCode)
+	}
+	body, done, err := u.decoder.open(resp.Header, resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return readModels(&capped{r: body, left: maxModelsBody})
+}
+
+// readModels reads OpenAI's list object. A list without any model is no list: an engine that has not loaded its
+// model yet must not make every request invalid.
+func readModels(r io.Reader) ([]string, error) {
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(r).Decode(&list); err != nil {
+		return nil, fmt.Errorf("read list: %w", err)
+	}
+	names := make([]string, 0, len(list.Data))
+	for _, m := range list.Data {
+		if m.ID != "" {
+			names = append(names, m.ID)
+		}
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no model in the list")
+	}
+	return names, nil
+}

@@ -1,0 +1,76 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// Set is the upstreams of a node. It does not change; its methods may be called concurrently. A nil Set has no
+// upstreams and knows every model, which suits a node that only validates.
+type Set struct {
+	upstreams []*Upstream
+}
+
+// NewSet returns the set of these upstreams, in the order in which they are preferred.
+func NewSet(upstreams ...*Upstream) *Set { return &Set{upstreams: slices.Clone(upstreams)} }
+
+// Upstreams returns the members in order.
+func (s *Set) Upstreams() []*Upstream {
+	if s == nil {
+		return nil
+	}
+	return slices.Clone(s.upstreams)
+}
+
+// Known reports whether a line may ask for the model: whether some upstream may serve it.
+func (s *Set) Known(model string) bool {
+	return s == nil || len(s.upstreams) == 0 || slices.ContainsFunc(s.upstreams, s.servesFunc(model))
+}
+
+// Serving appends to dst the upstreams that may serve the model, in order, and returns it.
+func (s *Set) Serving(dst []*Upstream, model string) []*Upstream {
+	if s == nil {
+		return dst
+	}
+	serves := s.servesFunc(model)
+	for _, u := range s.upstreams {
+		if serves(u) {
+			dst = append(dst, u)
+		}
+	}
+	return dst
+}
+
+// servesFunc tells who serves a model. A sole upstream is asked for anything, since it knows best what it serves, by
+// aliases too; only a list that the operator made binds it.
+func (s *Set) servesFunc(model string) func(*Upstream) bool {
+	sole := len(s.upstreams) == 1
+	return func(u *Upstream) bool { return sole && !u.models.configured || u.Serves(model) }
+}
+
+// RefreshModels asks all upstreams at once for their models and waits for them. The error joins what went wrong; the
+// upstreams concerned keep the list they had.
+func (s *Set) RefreshModels(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	errs := make([]error, len(s.upstreams))
+	var wg sync.WaitGroup
+	for i, u := range s.upstreams {
+		wg.Go(func() { errs[i] = u.RefreshModels(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Close closes the idle connections of all upstreams.
+func (s *Set) Close() {
+	if s == nil {
+		return
+	}
+	for _, u := range s.upstreams {
+		u.Close()
+	}
+}

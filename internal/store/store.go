@@ -18,15 +18,23 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNoWork means that there is nothing to lease.
 	ErrNoWork = errors.New("no work")
-	// ErrLeaseLost means that the row no longer carries the lease id that the write named.
+	// ErrLeaseLost means that the row no longer carries the lease id that the write named, or is held by nobody, or is
+	// not there at all: a write under a lease never answers ErrNotFound.
 	ErrLeaseLost = errors.New("lease lost")
-	// ErrConflict means that the object's state forbids the move.
+	// ErrConflict means that the object's state forbids the move, or that the id of a new object is taken.
 	ErrConflict = errors.New("state forbids it")
 	// ErrBadCursor means that a list's After names no object of this tenant.
 	ErrBadCursor = errors.New("no such cursor")
+	// ErrKeyReused means that an idempotency key is taken by a call that asked for something else.
+	ErrKeyReused = errors.New("idempotency key was used for another call")
 )
 
-// Store is everything. Packages ask for the part they need.
+// KeyLife is how long an idempotency key is remembered, from the creation of its batch.
+const KeyLife = 24 * time.Hour
+
+// Store is everything. Packages ask for the part they need. All methods may be called concurrently. A context ends
+// the wait for a verb's turn, and then nothing was done; a write that has begun is finished. An error that wraps none
+// of the sentinels and no context error leaves open whether a write was done; reading back by id or lease id tells.
 type Store interface {
 	Files
 	Batches
@@ -40,7 +48,7 @@ type Store interface {
 
 // Files are the verbs on files. A file that was deleted, or whose life ended before the given time, is absent.
 type Files interface {
-	// CreateFile stores a new file row; Seq is assigned by the store. The id must be new.
+	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict.
 	CreateFile(ctx context.Context, f batch.File) error
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
 	// ListFiles returns a page in order of creation, newest first unless the query says otherwise.
@@ -53,7 +61,8 @@ type Files interface {
 type FileQuery struct {
 	// Purpose keeps only files of this purpose; "" keeps all.
 	Purpose batch.Purpose
-	// After is the id of the last file of the page before; "" for the first page. An unknown one is ErrBadCursor.
+	// After is the id of the last file of the page before; "" for the first page. An unknown one is ErrBadCursor; one
+	// that was hidden since serves until it is purged, so that a caller may delete what it pages through.
 	After     string
 	Limit     int
 	Ascending bool
@@ -69,8 +78,18 @@ type Page[T any] struct {
 // Batches are the verbs on batches that the API needs.
 type Batches interface {
 	// CreateBatch stores a new batch in state validating; Seq is assigned by the store. The input file must exist
-	// for the tenant at b.CreatedAt and is held from then on until the batch is terminal; otherwise ErrNotFound.
+	// for the tenant at b.CreatedAt and is held from then on until the batch is terminal; otherwise ErrNotFound. Of b
+	// only what its creator chose is taken: ids, key, dialect, endpoint, window and its end, metadata, TTL, remark. An
+	// id that is taken is ErrConflict. UpdatedAt is zero until the first change.
 	CreateBatch(ctx context.Context, b batch.Batch) error
+	// CreateBatchOnce is CreateBatch under a key, and returns the batch as it then is. While the tenant's key is
+	// remembered at b.CreatedAt, nothing is created: the same call gets the batch of the first one, whatever became of
+	// its input file, and any other call ErrKeyReused. Of concurrent calls one is the first. A refused one leaves the
+	// key free.
+	CreateBatchOnce(ctx context.Context, b batch.Batch, key IdempotencyKey) (batch.Batch, error)
+	// BatchOfKey returns the batch that CreateBatchOnce made under the key, as it is now. A key that is not remembered
+	// at now is ErrNotFound, one that another call took ErrKeyReused.
+	BatchOfKey(ctx context.Context, tenant string, key IdempotencyKey, now time.Time) (batch.Batch, error)
 	Batch(ctx context.Context, tenant, id string) (batch.Batch, error)
 	// ListBatches returns a page, newest first.
 	ListBatches(ctx context.Context, tenant string, q BatchQuery) (Page[batch.Batch], error)
@@ -78,6 +97,14 @@ type Batches interface {
 	// batch that is cancelling or cancelled it changes nothing. On another terminal one, or one whose stop is
 	// already expire, it is ErrConflict, returned with the batch as it is.
 	CancelBatch(ctx context.Context, tenant, id string, now time.Time) (batch.Batch, error)
+}
+
+// IdempotencyKey is what a client names a create call by, so that it can be sent again without harm. Keys of different
+// tenants have nothing to do with each other.
+type IdempotencyKey struct {
+	Key string
+	// Fingerprint tells whether two calls ask for the same; it is a SHA-256 of all that they ask.
+	Fingerprint [32]byte
 }
 
 // BatchQuery selects a page of batches.
@@ -91,7 +118,8 @@ type Stage string
 
 // The stages.
 const (
-	// StageValidate is due for batches in state validating, stopped ones included.
+	// StageValidate is due for batches that never started: in state validating, stopped ones included, or cancelling
+	// without any units. A stopped one wants only CloseBatch.
 	StageValidate Stage = "validate"
 	// StageFinalize is due for batches that are Ready: finalizing, or stopped with every unit sealed.
 	StageFinalize Stage = "finalize"
@@ -109,13 +137,16 @@ type Holder struct {
 type Work interface {
 	// LeaseBatch takes a batch that is due for stage and not held by this node, oldest first, or ErrNoWork.
 	LeaseBatch(ctx context.Context, stage Stage, h Holder) (batch.Batch, error)
-	// ReleaseBatch gives a batch back, so that it can be leased again.
+	// ReleaseBatch gives a batch back, so that it can be leased again. StartBatch, FailBatch and CloseBatch do so too
+	// when they succeed.
 	ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error
-	// InputFile returns the file a batch reads, also if it has been deleted or has expired since.
+	// InputFile returns the file a batch reads, also if it has been deleted or has expired since; ErrNotFound once it
+	// is purged, which cannot be before the batch is terminal.
 	InputFile(ctx context.Context, batchID string) (batch.File, error)
 	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
 	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of
-	// this id is ErrLeaseLost. It may hold tens of thousands of units.
+	// this id is ErrLeaseLost. It may hold tens of thousands of units, and must hold one. Batch.Model is set if there
+	// is one model only.
 	StartBatch(ctx context.Context, s Start) error
 	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
 	FailBatch(ctx context.Context, f Failure) error
@@ -125,12 +156,12 @@ type Work interface {
 	// BatchByID returns a batch of any tenant.
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
 	// LeaseUnits takes up to n pending units of a batch in order of their ordinals, giving each its own new lease id. None
-	// left is an empty slice.
+	// left is an empty slice. Units of a stopped batch are leased like any other. No such batch is ErrNotFound.
 	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
 	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost.
 	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h Holder) (batch.Unit, error)
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
-	// in the row until the next lease replaces it.
+	// in the row until the next lease replaces it, so that AdoptUnit can bring it back; until then it seals nothing.
 	ReclaimUnits(ctx context.Context, node string) (int, error)
 	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage. The seal that
 	// reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any of the
@@ -190,13 +221,16 @@ type ResultFile struct {
 // Care are the verbs of periodic care.
 type Care interface {
 	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose window has passed, and
-	// returns their ids. It writes nothing when there is none.
+	// returns their ids. It writes nothing when there is none. No status changes by it, so neither does a version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	// DeleteExpiredFiles hides files whose life ended before now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	// PurgeFiles forgets files that were hidden before the given time and that no batch holds, at most n, and
 	// returns how many. Their blobs lose that reference.
 	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
+	// returns how many. The batches stay.
+	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
 	// Unreferenced returns those of the keys that nothing refers to: no file, no plan or segment of a batch that is
 	// not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)

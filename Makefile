@@ -1,0 +1,86 @@
+# `make help` lists what there is. Everything that is downloaded or built goes into .cache/ and bin/.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 10s
+# What `make demo` runs.
+EXAMPLE ?= examples/reviews.jsonl
+# The packages that share memory between goroutines, and so are run under the race detector. Left out are the promise
+# tests, which judge whole processes from outside, and tests that only read source files.
+RACE = $$(go list ./internal/... | grep -vE '/internal/(promise|archtest)$$')
+
+# judge reads `go test -json`, prints what matters and fails if a test failed or one that must run did not.
+judge = go run ./scripts/requiretests -list scripts/required-tests.txt -stage
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Run a batch of examples/ through the built-in simulator (needs Go alone)
+	@rm -rf .cache/demo && mkdir -p .cache/demo
+	bin/batchd run $(EXAMPLE) --upstream sim --output .cache/demo/output.jsonl --errors .cache/demo/errors.jsonl --state .cache/demo/state
+	@echo "The first of $$(wc -l < .cache/demo/output.jsonl | tr -d ' ') results in .cache/demo/output.jsonl:"
+	@head -n 1 .cache/demo/output.jsonl
+
+.PHONY: build
+build: ## Build bin/batchd
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/batchd ./cmd/batchd
+
+.PHONY: test
+test: setup ## Run every test: also SDKs, a real model, kill -9
+	BATCHD_REQUIRE_ALL=1 go test -json -count=1 -timeout 20m ./... | $(judge) test
+
+.PHONY: test-go
+test-go: ## Run the tests that need Go alone
+	go test -timeout 20m ./...
+
+.PHONY: setup
+setup: ## Fetch what the tests need beyond Go into .cache/
+	@scripts/setup
+
+.PHONY: race
+race: ## Run the tests of concurrent code under the race detector
+	@scripts/setup race
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m $(RACE)
+
+.PHONY: failpoint
+failpoint: ## Stop the process at every step of the durable core and check what is left
+	go test -tags failpoint -json -count=1 -timeout 20m ./internal/promise/... ./internal/app/... | $(judge) failpoint
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (10s) each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+.PHONY: lint
+lint: ## Check style and the usual mistakes
+	@scripts/setup lint
+	.cache/bin/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	@scripts/setup lint
+	.cache/bin/golangci-lint fmt ./...
+
+.PHONY: static
+static: ## Check formatting, modules, go vet and the builds for other platforms (needs Go alone)
+	@unformatted=$$(gofmt -l cmd internal scripts test); if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
+	go vet ./...
+	go vet -tags failpoint ./internal/...
+	scripts/check-modules
+	scripts/check-builds
+
+.PHONY: bench
+bench: build ## Measure against a bare HTTP loop, about half an hour; the figures go to docs/benchmarks.md
+	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
+
+.PHONY: proof
+proof: ## Kill the server 300 times, about an hour; the figures go to docs/reliability.md
+	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
+
+.PHONY: check
+check: ## Run all that CI runs
+	.ci/run

@@ -1,0 +1,26 @@
+// Command batchd is a batch API for LLM endpoints: the server, the one-shot runner, the client and the simulated
+// engine in one binary.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"batchd/internal/cli"
+)
+
+// version is set when a release is built.
+var version = "unknown"
+
+func main() { os.Exit(run()) }
+
+// run hands the process to the command line and returns its exit code.
+func run() int {
+	signals := make(chan os.Signal, 2) // the first one stops in order, the second at once
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	return cli.Main(cli.Process{
+		Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
+		Signals: signals, Exit: os.Exit, Version: version,
+	})
+}

@@ -1,0 +1,172 @@
+// Package app builds everything from the settings and owns the order of starting and stopping. It is the only
+// package that knows all the others; it holds no logic of its own beyond who is told of what.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"batchd/internal/assemble"
+	"batchd/internal/batch"
+	"batchd/internal/config"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/openai"
+	"batchd/internal/dispatch"
+	"batchd/internal/plan"
+	"batchd/internal/stage"
+	"batchd/internal/store"
+	"batchd/internal/sweep"
+	"batchd/internal/unit"
+
+	"github.com/google/uuid"
+)
+
+// drainReserve is the part of the shutdown grace that is kept for what comes after the calls in flight: syncing
+// journals, closing the database.
+const drainReserve = 3 * time.Second
+
+// Engine is everything but the HTTP API: it takes batches from their creation to their files. Make it with Open,
+// let it work with Run, and Close it.
+type Engine struct {
+	cfg      config.Config
+	log      *slog.Logger
+	meters   *meters
+	folder   *folder
+	ups      *upstreams
+	space    *space
+	dialects map[string]dialect.Dialect
+	// node is this process's random name; tenant owns everything while there are no keys.
+	node   string
+	tenant string
+
+	progress   *unit.Progress
+	keeper     *unit.Keeper
+	dispatcher *dispatch.Dispatcher
+	validating *stage.Loop
+	finalizing *stage.Loop
+	sweeper    *sweep.Sweeper
+
+	// adopted are the units found at start, until Run hands them to the dispatcher.
+	adopted map[string][]*unit.Adopted
+	// starting counts the goroutines that bring batches to the dispatcher.
+	starting sync.WaitGroup
+	// fatal ends Run with the error that it carries.
+	fatal context.CancelCauseFunc
+
+	// mu guards following fields.
+	mu       sync.Mutex
+	run      context.Context
+	draining bool
+	watchers map[string][]chan struct{}
+}
+
+// Open opens the data folder and takes over what an earlier process left behind. When it returns, counts and states
+// are what they were; nothing is sent before Run.
+func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *Engine, err error) {
+	e := &Engine{
+		cfg: cfg, log: logger, meters: newMeters(), node: uuid.NewString(), progress: unit.NewProgress(),
+		dialects: map[string]dialect.Dialect{openai.Name: openai.New(openai.Options{Strict: cfg.OpenAIStrict})},
+		adopted:  make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
+	}
+	if e.folder, err = openFolder(ctx, cfg.DataDir, e.meters, logger); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = e.Close() // the first error is the one that tells
+		}
+	}()
+	e.space = &space{path: e.folder.disk.Root(), now: time.Now}
+	if e.tenant, err = e.folder.store.DefaultTenant(ctx); err != nil {
+		return nil, fmt.Errorf("read default tenant: %w", err)
+	}
+	if e.ups, err = openUpstreams(cfg, e.folder, e.meters, logger); err != nil {
+		return nil, err
+	}
+	e.build()
+	if err := e.recover(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// build makes the parts; each is told of the others through functions only.
+func (e *Engine) build() {
+	st, blobs := e.folder.store, e.folder.blobs
+	e.keeper = unit.NewKeeper(unit.Options{
+		Store: st, Blobs: blobs, Disk: e.folder.disk, Dir: journalFolder, Dialect: e.dialect,
+		Progress: e.progress, Now: time.Now, Logger: e.log,
+	})
+	e.dispatcher = dispatch.New(dispatch.Options{
+		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
+		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) }, Final: diskFailed,
+		MayLease: func() bool { return e.space.check() == nil }, Now: time.Now,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
+	})
+	validate := plan.NewRunner(plan.RunnerOptions{
+		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
+		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.known,
+		Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder}, Started: e.started, Closed: e.closed,
+		Now: time.Now, Logger: e.log,
+	})
+	finalize := assemble.NewRunner(assemble.RunnerOptions{
+		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder},
+		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
+	})
+	e.validating = stage.New(stage.Options{
+		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: validate.Run, Logger: e.log,
+	})
+	e.finalizing = stage.New(stage.Options{
+		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
+	})
+	e.sweeper = sweep.New(sweep.Options{Store: st, Blobs: blobs, Expired: e.expired, Now: time.Now, Logger: e.log})
+}
+
+// dialect finds a renderer by the name that objects carry.
+func (e *Engine) dialect(name string) (dialect.Dialect, error) {
+	d, ok := e.dialects[name]
+	if !ok {
+		return nil, fmt.Errorf("dialect %q: this build does not know it", name)
+	}
+	return d, nil
+}
+
+// recover adopts journals, makes the other units of dead processes free again, and loads the shown counts.
+func (e *Engine) recover(ctx context.Context) error {
+	found, err := e.keeper.Recover(ctx, e.node)
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	counts := make(map[string]batch.Counts)
+	for _, a := range found {
+		id := a.Unit.Batch
+		e.adopted[id] = append(e.adopted[id], a)
+		counts[id] = counts[id].Add(a.Counts)
+	}
+	if _, err := e.folder.store.ReclaimUnits(ctx, e.node); err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	running, err := e.folder.store.RunningBatches(ctx)
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	for _, b := range running {
+		e.progress.Load(b.ID, b.Counts.Add(counts[b.ID]))
+	}
+	if len(running) > 0 {
+		e.log.Info("resuming batches", "batches", len(running), "journals", len(found))
+	}
+	return nil
+}
+
+// Close gives the data folder back. Run must have returned.
+func (e *Engine) Close() error {
+	if e.ups != nil {
+		e.ups.close()
+	}
+	return e.folder.close()
+}

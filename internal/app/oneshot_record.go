@@ -1,0 +1,272 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"batchd/internal/dialect/openai"
+	"batchd/internal/store/sqlite"
+	"batchd/internal/vfs"
+)
+
+const (
+	// recordName is the file in a run's folder that says which run it is.
+	recordName = "run.json"
+	// recordVersion is the form of that file.
+	recordVersion = 1
+	// lockName is the file of the folder's lock, which outlives what it protects.
+	lockName = "lock"
+)
+
+// record is what a run must remember beside its batch. It is durable before anything is sent.
+type record struct {
+	Version int `json:"version"`
+	identity
+	// File and Batch are the ids of the run's objects, decided before these are made.
+	File  string `json:"file"`
+	Batch string `json:"batch"`
+	// Results lists, for each path as seen from the folder, the SHA-256 of every content that the folder's runs gave
+	// it: only such a file may be replaced.
+	Results map[string][]string `json:"results"`
+	// Clearing is set while what an earlier run left is removed.
+	Clearing bool `json:"clearing,omitempty"`
+	// Done is set once the result files are in place.
+	Done *doneRecord `json:"done,omitempty"`
+}
+
+// doneRecord is how a finished run ended.
+type doneRecord struct {
+	Status       string `json:"status"`
+	Total        int64  `json:"total"`
+	Completed    int64  `json:"completed"`
+	Failed       int64  `json:"failed"`
+	OutputTokens int64  `json:"output_tokens"`
+}
+
+// run is a job with its record.
+type run struct {
+	job    Job
+	record record
+}
+
+// openRun finds the record of the job's folder, or makes a new one, and refuses what must not be gone on with.
+// It changes nothing.
+func openRun(job Job, id identity) (*run, error) {
+	r := &run{job: job}
+	found, err := r.load()
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		r.record = newRecord(id, nil)
+	case job.Restart:
+		r.record = newRecord(id, r.record.Results)
+		r.record.Clearing = true
+	case r.record.identity != id:
+		return nil, r.changed(id)
+	}
+	for _, path := range []string{job.Output, job.Errors} {
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+			return nil, misuse("%s cannot be written: there is no such folder", path)
+		}
+		if _, err := r.owned(path); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func newRecord(id identity, results map[string][]string) record {
+	if results == nil {
+		results = make(map[string][]string)
+	}
+	ids := openai.New(openai.Options{})
+	return record{Version: recordVersion, identity: id, File: ids.NewFileID(), Batch: ids.NewBatchID(), Results: results}
+}
+
+// changed words the refusal to go on with another job than the one that began.
+func (r *run) changed(id identity) error {
+	if r.record.SHA256 == id.SHA256 {
+		return misuse("%s holds a run of this input for %s, not %s; give --restart to begin anew, or another --state",
+			r.job.State, r.record.Endpoint, id.Endpoint)
+	}
+	return misuse("%s has changed since the run in %s began; give --restart to begin anew, or another --state",
+		r.job.Input, r.job.State)
+}
+
+// load reads the record and reports whether there is one. A folder with anything else in it is not ours to use.
+func (r *run) load() (bool, error) {
+	raw, err := os.ReadFile(filepath.Join(r.job.State, recordName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, r.checkEmpty()
+	}
+	if err != nil {
+		return false, fmt.Errorf("read state of run: %w", err)
+	}
+	if err := json.Unmarshal(raw, &r.record); err != nil {
+		return false, fmt.Errorf("read state of run: %s is damaged: %w; move the folder away to begin anew", recordName, err)
+	}
+	if r.record.Version != recordVersion {
+		return false, fmt.Errorf("state of run in %s has version %d: another version of batchd made it", r.job.State, r.record.Version)
+	}
+	if r.record.Results == nil {
+		r.record.Results = make(map[string][]string)
+	}
+	return true, nil
+}
+
+// checkEmpty refuses a folder that holds anything but the beginnings of a run that was killed at once.
+func (r *run) checkEmpty() error {
+	entries, err := os.ReadDir(r.job.State)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return misuse("%s cannot be the state of a run: %v", r.job.State, err)
+	}
+	for _, e := range entries {
+		if e.Name() != lockName && e.Name() != recordName+".tmp" {
+			return misuse("%s is not the state of a run, but holds %s; name another folder with --state", r.job.State, e.Name())
+		}
+	}
+	return nil
+}
+
+// begin makes the record durable, and removes what an earlier run left if this is a new one.
+func (r *run) begin() (err error) {
+	disk, err := vfs.NewOS(r.job.State, vfs.OSOptions{})
+	if err != nil {
+		return err
+	}
+	lock, err := sqlite.LockDir(r.job.State)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := r.save(disk); err != nil || !r.record.Clearing {
+		return err
+	}
+	entries, err := disk.ReadDir(".")
+	if err != nil {
+		return fmt.Errorf("clear state of run: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == lockName || e.Name() == recordName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.job.State, e.Name())); err != nil {
+			return fmt.Errorf("clear state of run: %w", err)
+		}
+	}
+	if err := disk.SyncDir("."); err != nil {
+		return fmt.Errorf("clear state of run: %w", err)
+	}
+	r.record.Clearing = false
+	return r.save(disk)
+}
+
+// renewBatch gives the run another batch.
+func (r *run) renewBatch() error {
+	r.record.Batch = openai.New(openai.Options{}).NewBatchID()
+	return r.store()
+}
+
+// store makes the record as it is now durable.
+func (r *run) store() error {
+	disk, err := vfs.NewOS(r.job.State, vfs.OSOptions{})
+	if err != nil {
+		return err
+	}
+	return r.save(disk)
+}
+
+// save replaces the record in one step that survives power loss.
+func (r *run) save(disk vfs.FS) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep state of run: %w", err)
+		}
+	}()
+	raw, err := json.MarshalIndent(r.record, "", "  ")
+	if err != nil {
+		return err
+	}
+	const temporary = recordName + ".tmp"
+	if err := disk.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := disk.Create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(raw, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := disk.Rename(temporary, recordName); err != nil {
+		return err
+	}
+	return disk.SyncDir(".")
+}
+
+// nameOf is a result file's name in the record. It stays right when the folder and the files move together.
+func (r *run) nameOf(path string) string {
+	if relative, err := filepath.Rel(r.job.State, path); err == nil {
+		return filepath.ToSlash(relative)
+	}
+	return path
+}
+
+// done returns the summary of a run that has nothing left to do. A result file that somebody removed since is one
+// more thing to do.
+func (r *run) done() (Summary, bool, error) {
+	d := r.record.Done
+	if d == nil {
+		return Summary{}, false, nil
+	}
+	s := Summary{
+		Progress: Progress{
+			Status: d.Status, Total: d.Total, Completed: d.Completed, Failed: d.Failed, OutputTokens: d.OutputTokens,
+		},
+		Unrun: d.Total - d.Completed - d.Failed, Output: r.job.Output, State: r.job.State, Repeated: true,
+	}
+	there, err := r.owned(r.job.Output)
+	if err == nil && there && d.Total > d.Completed {
+		s.Errors = r.job.Errors
+		there, err = r.owned(r.job.Errors)
+	}
+	return s, there, err
+}
+
+// finish notes that the result files are in place.
+func (r *run) finish(s Summary) error {
+	r.record.Done = &doneRecord{
+		Status: s.Status, Total: s.Total, Completed: s.Completed, Failed: s.Failed, OutputTokens: s.OutputTokens,
+	}
+	return r.store()
+}
+
+// owned reports whether the file at path is there. One that no run of this folder made is refused.
+func (r *run) owned(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, misuse("%s cannot be a result file: %v", path, err)
+	}
+	defer func() { _ = f.Close() }() // it is only read
+	sum, err := hashOf(f)
+	if err != nil {
+		return false, misuse("%s cannot be a result file: %v", path, err)
+	}
+	if !slices.Contains(r.record.Results[r.nameOf(path)], sum) {
+		return false, misuse("%s was not made by this run and is left as it is; move it away, or name other files with --output and --errors", path)
+	}
+	return true, nil
+}

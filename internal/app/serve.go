@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/config"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/openai"
+	"batchd/internal/httpapi"
+	"batchd/internal/tenant"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// headerTimeout is how long a client may take to send its request's headers.
+const headerTimeout = 30 * time.Second
+
+// Serve runs the server until ctx ends and then stops it within the shutdown grace. listening is called with the
+// address once calls are taken; by then everything that an earlier process left behind has been taken over.
+func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listening func(net.Addr)) (err error) {
+	e, err := Open(ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	api, err := listen(ctx, cfg.Listen, e.Handler(), cfg.TLS)
+	if err != nil {
+		return err
+	}
+	open := []*server{api}
+	if cfg.Metrics.Listen != "" {
+		metrics, err := listen(ctx, cfg.Metrics.Listen, e.metricsOnly(), config.TLS{})
+		if err != nil {
+			return errors.Join(err, api.listener.Close())
+		}
+		open = append(open, metrics)
+	}
+	listening(api.listener.Addr())
+	return e.serve(ctx, open)
+}
+
+// serve runs the engine and the listeners side by side. The first that ends ends the others.
+func (e *Engine) serve(ctx context.Context, servers []*server) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var running sync.WaitGroup
+	errs := make([]error, len(servers)+1)
+	running.Go(func() {
+		errs[0] = e.Run(ctx)
+		stop(errs[0])
+	})
+	for i, s := range servers {
+		running.Go(func() {
+			errs[i+1] = s.run(ctx, e.cfg.ShutdownGrace-drainReserve)
+			stop(errs[i+1])
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// Handler returns the HTTP API over the engine.
+func (e *Engine) Handler() http.Handler {
+	return httpapi.New(httpapi.Options{
+		Store: e.folder.store, Blobs: e.folder.blobs, Auth: tenant.Open{Tenant: e.tenant},
+		Mounts: []httpapi.Mount{{Prefix: "/v1", Dialect: e.dialects[e.cfg.Dialect.Default]}},
+		Limits: e.cfg.Limits,
+		CreateRules: dialect.CreateRules{
+			Endpoints: append(openai.Endpoints(), e.cfg.Endpoints...), Windows: e.cfg.Windows,
+		},
+		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
+		Progress: e.progress.Counts, Created: e.Created, Cancelled: e.Cancelled, StorageFull: e.storageFull,
+		Ready: e.Ready, Metrics: e.metricsOnAPI(), Now: time.Now, Logger: e.log, Registerer: e.meters.registry,
+	})
+}
+
+// storageFull is what uploads are asked about first.
+func (e *Engine) storageFull() error {
+	if e.space.check() == nil {
+		return nil
+	}
+	return &batch.Error{
+		Class: batch.StorageFull, Code: "storage_full",
+		Message: "The server's disk is nearly full, so it takes no uploads. Delete files that are not needed, or try again later.",
+	}
+}
+
+// metricsOnAPI returns the metrics handler for the API's own address: only on loopback, where everybody is local.
+func (e *Engine) metricsOnAPI() http.Handler {
+	if e.cfg.Metrics.Listen != "" || !Loopback(e.cfg.Listen) {
+		return nil
+	}
+	return e.metricsHandler()
+}
+
+func (e *Engine) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(e.meters.registry, promhttp.HandlerOpts{})
+}
+
+// metricsOnly returns what is served at the metrics address.
+func (e *Engine) metricsOnly() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", e.metricsHandler())
+	return mux
+}
+
+// Loopback reports whether an address to listen on can be reached from this machine only.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// server is a handler on a listener.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+}
+
+// listen reads the certificate and takes the address, so that a fault in either shows before anything is started.
+func listen(ctx context.Context, address string, handler http.Handler, files config.TLS) (*server, error) {
+	var secure *tls.Config
+	if files.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		if err != nil {
+			return nil, fmt.Errorf("load certificate: %w", err)
+		}
+		secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return &server{
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: 2 * time.Minute, TLSConfig: secure,
+		},
+		listener: l,
+	}, nil
+}
+
+// run serves until ctx ends, then lets calls under way finish within the grace and cuts off the rest.
+func (s *server) run(ctx context.Context, grace time.Duration) error {
+	var stopping sync.WaitGroup
+	stopping.Add(1)
+	halt := context.AfterFunc(ctx, func() {
+		defer stopping.Done()
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if s.http.Shutdown(limited) != nil {
+			_ = s.http.Close() // what is still open has had its time
+		}
+	})
+	var err error
+	if s.http.TLSConfig != nil {
+		err = s.http.ServeTLS(s.listener, "", "")
+	} else {
+		err = s.http.Serve(s.listener)
+	}
+	if halt() {
+		stopping.Done() // ctx is still running: serving failed by itself
+	}
+	stopping.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", s.listener.Addr(), err)
+}

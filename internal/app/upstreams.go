@@ -1,0 +1,111 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"batchd/internal/config"
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
+	"batchd/internal/sim"
+	"batchd/internal/upstream"
+)
+
+// defaultConcurrency is how many calls to an upstream may be in flight when nothing is said.
+const defaultConcurrency = 64
+
+// upstreams are the inference servers of the node, with the built-in simulator where it was asked for.
+type upstreams struct {
+	set     *upstream.Set
+	targets []dispatch.Target
+	// servers are the simulators' HTTP servers; served waits for them.
+	servers []*http.Server
+	served  sync.WaitGroup
+}
+
+func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger) (*upstreams, error) {
+	u := &upstreams{}
+	options := upstream.Options{
+		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: f.temp(), Overdraft: upstream.NewOverdraft(1),
+		UserAgent: userAgent, Logger: logger, Registerer: m.registry,
+	}
+	var all []*upstream.Upstream
+	for _, c := range cfg.Upstreams {
+		o, err := u.open(c, options)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+		u.targets = append(u.targets, dispatch.Target{
+			Upstream: caller{o}, Limiter: limit.NewFixed(concurrency(c)),
+		})
+	}
+	u.set = upstream.NewSet(all...)
+	return u, nil
+}
+
+// userAgent is what upstreams see.
+const userAgent = "batchd"
+
+func concurrency(c config.Upstream) int {
+	if c.Concurrency > 0 {
+		return c.Concurrency
+	}
+	return defaultConcurrency
+}
+
+// open makes the client of one upstream, and the simulator behind it if that is what was asked for.
+func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream.Upstream, error) {
+	url := c.URL
+	if url == config.Simulator {
+		network, err := u.simulate()
+		if err != nil {
+			return nil, err
+		}
+		url, options.DialContext = "http://sim/v1", network.DialContext
+	}
+	o, err := upstream.New(upstream.Config{
+		URL: url, Models: c.Models, APIKey: apiKey(c), Headers: c.Headers, Concurrency: concurrency(c),
+	}, options)
+	if err != nil {
+		return nil, fmt.Errorf("open upstream: %w", err)
+	}
+	return o, nil
+}
+
+func apiKey(c config.Upstream) func() (string, error) {
+	switch {
+	case c.APIKeyFile != "":
+		return upstream.KeyFromFile(c.APIKeyFile)
+	case c.APIKeyEnv != "":
+		return upstream.KeyFromEnv(c.APIKeyEnv)
+	default:
+		return nil
+	}
+}
+
+// simulate starts the built-in engine behind an in-memory network: real HTTP, no port.
+func (u *upstreams) simulate() (*sim.Network, error) {
+	engine, err := sim.New(sim.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("start simulator: %w", err)
+	}
+	network := sim.NewNetwork()
+	server := &http.Server{Handler: engine}
+	u.servers = append(u.servers, server)
+	u.served.Go(func() { _ = server.Serve(network) }) // always returns an error: the one of close
+	return network, nil
+}
+
+// close ends the simulators and the idle connections.
+func (u *upstreams) close() {
+	for _, s := range u.servers {
+		_ = s.Close() // in-memory connections: nothing to flush
+	}
+	u.served.Wait()
+}
+
+// known returns what validation asks about models, as the upstreams' lists stand now.
+func (u *upstreams) known() func(model string) bool { return u.set.Known }

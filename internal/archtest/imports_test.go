@@ -1,0 +1,168 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// anything in an import list stands for every package below internal/.
+const anything = "*"
+
+// mayImport is the table of the packages below internal/: what each may import of the others, and why no more. A
+// package below another, like store/sqlite below store, has a row of its own.
+var mayImport = map[string]struct {
+	imports string
+	because string
+}{
+	"batch":     {"", "the vocabulary is what all others share, so it depends on none of them"},
+	"failpoint": {"", "anyone may name a place where tests stop the process, so it depends on nobody"},
+	"vfs":       {"", "the seam to the disk knows bytes and names, not what they mean"},
+	"limit":     {"", "a pure decision from signals and a given time"},
+	"sim":       {"", "an engine that knows batchd would agree with its mistakes"},
+	"config":    {"batch", "settings are read before anything is built from them; limits are words of the vocabulary"},
+	"web":       {"", "the dashboard uses the public API and nothing behind it"},
+	"archtest":  {"", "reads source, never imports it"},
+
+	"vfs/memfs":   {"vfs", "a disk for tests behind the same seam"},
+	"vfs/vfstest": {"vfs", "the conformance suite sees a disk as its users do"},
+
+	"dialect":            {"batch", "wire shapes over the vocabulary"},
+	"dialect/openai":     {"batch dialect", "one vendor's rendering; the others' are none of its business"},
+	"dialect/novita":     {"batch dialect", "one vendor's rendering; the others' are none of its business"},
+	"dialect/neosantara": {"batch dialect", "one vendor's rendering; the others' are none of its business"},
+
+	"store":           {"batch", "the contract of the metadata store, without a database in it"},
+	"store/sqlite":    {"batch store", "the contract in one dialect of SQL; only app names it"},
+	"store/postgres":  {"batch store", "the contract in one dialect of SQL; only app names it"},
+	"store/storetest": {"batch store", "the conformance suite sees a store as its users do"},
+
+	"blob":          {"batch vfs", "the contract of immutable objects"},
+	"blob/disk":     {"batch vfs blob", "the contract on a folder; only app names it"},
+	"blob/s3":       {"batch vfs blob", "the contract on an object store; only app names it"},
+	"blob/blobtest": {"batch vfs blob", "the conformance suite sees a blob store as its users do"},
+
+	"plan":     {"batch dialect blob store vfs", "turns an input file into units; it sends nothing"},
+	"journal":  {"batch vfs", "bytes of outcomes on one node's disk, without metadata or HTTP"},
+	"unit":     {"batch dialect store blob journal plan vfs", "a leased unit from open to seal; who calls upstream is not its business"},
+	"dispatch": {"batch limit store", "which line next; units and upstreams come in through interfaces of its own"},
+	"upstream": {"batch limit", "one call, one outcome and one signal for the limiter; it knows no batch and no store"},
+	"assemble": {"batch dialect journal blob store plan vfs", "makes the final files; it decides no line's outcome"},
+	"stage":    {"batch store", "runs the steps that lease a whole batch; what a step does is handed in"},
+	"sweep":    {"batch store blob webhook", "periodic care by the contracts alone"},
+	"tenant":   {"batch store", "keys and quotas"},
+	"webhook":  {"batch store", "delivers what the outbox holds"},
+	"httpapi":  {"batch dialect store blob tenant", "the API reads and writes state; work is done by others on what they find there"},
+	"client":   {"dialect", "talks to our API from outside, so it knows only the wire"},
+
+	"app":     {anything, "the one place that names implementations and wires them"},
+	"promise": {anything, "tests the whole by its promises"},
+	"cli":     {"app client config", "commands; everything behind them is app's to wire or the API's to answer"},
+}
+
+// onlyImporter names, for packages that only one other may import, that one. The promise tests may import any.
+var onlyImporter = map[string]string{"app": "cli", "httpapi": "app"}
+
+func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range listPackages(t) {
+		name, internal := strings.CutPrefix(pkg.ImportPath, "batchd/internal/")
+		rule, listed := mayImport[name]
+		if internal && !listed {
+			t.Errorf("internal/%s is not in the table of imports: give it a row and a reason", name)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			of, internalToo := strings.CutPrefix(imported, "batchd/internal/")
+			if !internalToo {
+				continue
+			}
+			if !internal {
+				checkOutsider(t, pkg.ImportPath, of)
+				continue
+			}
+			if !allows(rule.imports, name, of) {
+				t.Errorf("internal/%s imports internal/%s: %s (it may import: %s)", name, of, rule.because, rule.imports)
+			}
+		}
+	}
+}
+
+// checkOutsider judges an import of an internal package from outside internal/.
+func checkOutsider(t *testing.T, importer, of string) {
+	t.Helper()
+	if strings.HasPrefix(importer, "batchd/cmd/") && of != "cli" {
+		t.Errorf("%s imports internal/%s: a command hands its arguments to cli and exits with its code", importer, of)
+	}
+	if strings.HasPrefix(importer, "batchd/scripts/") {
+		t.Errorf("%s imports internal/%s: a tool of the build must run when the tree does not compile", importer, of)
+	}
+}
+
+// allows reports whether a row permits package name to import package of.
+func allows(imports, name, of string) bool {
+	if of == "failpoint" {
+		return true
+	}
+	if only, restricted := onlyImporter[of]; restricted && name != only && name != "promise" {
+		return false
+	}
+	if imports == anything {
+		return of != "cli" && of != "promise" && of != "archtest"
+	}
+	return slices.Contains(strings.Fields(imports), of)
+}
+
+func TestTableOfImportsIsReadAsItIsMeant(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, of string
+		want     bool
+	}{
+		{"batch", "failpoint", true},
+		{"batch", "store", false},
+		{"unit", "journal", true},
+		{"unit", "store/sqlite", false},
+		{"app", "store/sqlite", true},
+		{"app", "cli", false},
+		{"cli", "app", true},
+		{"sweep", "httpapi", false},
+		{"promise", "app", true},
+	} {
+		if got := allows(mayImport[c.name].imports, c.name, c.of); got != c.want {
+			t.Errorf("%s importing %s: got %v, want %v", c.name, c.of, got, c.want)
+		}
+	}
+}
+
+// listed is the part of `go list -json` that the rule needs. Imports leaves out those of test files.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	command := exec.Command("go", "list", "-e", "-tags", "failpoint", "-json=ImportPath,Imports", "./...")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var pkg listed
+		err := decoder.Decode(&pkg)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatalf("decode the output of go list: %v", err)
+		}
+		packages = append(packages, pkg)
+	}
+}

@@ -1,0 +1,214 @@
+// Package cli is the command line: it reads arguments, calls app for what runs here and client for what a server
+// does, and shows both to people. It promises the exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished with some
+// failed lines, 130 interrupted. What a command does beyond words and tables is not decided here.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"batchd/internal/app"
+
+	"github.com/alecthomas/kong"
+)
+
+// Process is what the command line runs in.
+type Process struct {
+	// Args are the arguments without the program's name; Environ is as os.Environ returns it.
+	Args    []string
+	Environ []string
+	Stdout  io.Writer
+	Stderr  io.Writer
+	// Signals delivers the requests to stop: the first one stops in order, the second at once, through Exit.
+	Signals <-chan os.Signal
+	Exit    func(code int)
+	Version string
+}
+
+// grammar is every command with its flags.
+type grammar struct {
+	Serve   serveCommand   `cmd:"" help:"Run the server: the Files and Batches API in front of your inference servers."`
+	Run     runCommand     `cmd:"" help:"Run one input file without a server. The same command again resumes."`
+	Sim     simCommand     `cmd:"" help:"Run the simulated inference engine."`
+	Batches batchesCommand `cmd:"" help:"Create, show, watch and cancel batches of a server."`
+	Files   filesCommand   `cmd:"" help:"Upload, show, download and delete files of a server."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+}
+
+// invocation is a running command's surroundings. Its context ends with the first signal.
+type invocation struct {
+	Process
+	ctx context.Context
+}
+
+// Main runs a command line and returns the exit code.
+func Main(p Process) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var watching sync.WaitGroup
+	over := make(chan struct{})
+	watching.Go(func() { watchSignals(p, stop, over) })
+	err := execute(&invocation{Process: p, ctx: ctx})
+	close(over)
+	watching.Wait()
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(p.Stderr, "batchd: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// watchSignals ends the command's context at the first signal and the process at the second.
+func watchSignals(p Process, stop context.CancelFunc, over <-chan struct{}) {
+	for n := 0; ; n++ {
+		select {
+		case <-p.Signals:
+		case <-over:
+			return
+		}
+		if n > 0 {
+			p.Exit(exitCode(errInterrupted))
+			return
+		}
+		stop()
+	}
+}
+
+// execute parses the arguments and runs the command that they name.
+func execute(s *invocation) error {
+	helped := false
+	var g grammar
+	parser, err := kong.New(&g, kong.Name("batchd"),
+		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
+		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+	if err != nil {
+		return fmt.Errorf("build command line: %w", err)
+	}
+	parsed, err := parser.Parse(s.Args)
+	if helped {
+		return nil // parsing went on after the help was shown; what it found does not matter
+	}
+	if err != nil {
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) {
+			parsed = wrong.Context
+		}
+		return &usageError{command: commandOf(parsed), problem: err.Error()}
+	}
+	err = parsed.Run(s, &g)
+	var misused *app.UsageError
+	if errors.As(err, &misused) {
+		return &usageError{command: commandOf(parsed), problem: misused.Problem}
+	}
+	return err
+}
+
+// commandOf returns the words of the command that was being parsed.
+func commandOf(c *kong.Context) string {
+	if c == nil {
+		return ""
+	}
+	var words []string
+	for _, step := range c.Path {
+		if step.Command != nil {
+			words = append(words, step.Command.Name)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// usageError is a command line that cannot be followed.
+type usageError struct {
+	// command is the words of the command, "" if there is none.
+	command string
+	problem string
+}
+
+// Error says what is wrong and shows the right form.
+func (e *usageError) Error() string {
+	help := strings.Join(append(strings.Fields("batchd "+e.command), "--help"), " ")
+	return fmt.Sprintf("%s\nusage: batchd %s\nSee `%s` for everything it takes.", e.problem, form(e.command), help)
+}
+
+// form is the right form of a command.
+func form(command string) string {
+	const upstream = "--upstream http://host:8000/v1"
+	forms := map[string]string{
+		"serve":          "serve " + upstream + " [--data-dir DIR] [--listen HOST:PORT]",
+		"run":            "run IN.jsonl " + upstream,
+		"sim":            "sim [--listen HOST:PORT]",
+		"version":        "version",
+		"batches":        "batches create|list|get|watch|cancel",
+		"batches create": "batches create FILE.jsonl [--endpoint /v1/chat/completions] [--window 24h] [--watch]",
+		"batches list":   "batches list [--limit N] [--after BATCH-ID]",
+		"batches get":    "batches get BATCH-ID",
+		"batches watch":  "batches watch BATCH-ID",
+		"batches cancel": "batches cancel BATCH-ID",
+		"files":          "files upload|list|get|content|delete",
+		"files upload":   "files upload FILE.jsonl [--purpose batch]",
+		"files list":     "files list [--purpose batch] [--limit N] [--after FILE-ID]",
+		"files get":      "files get FILE-ID",
+		"files content":  "files content FILE-ID [--output FILE]",
+		"files delete":   "files delete FILE-ID",
+	}
+	if known, ok := forms[command]; ok {
+		return known
+	}
+	return "serve|run|sim|batches|files|version"
+}
+
+// quiet is an end short of success about which all that there is to say was said.
+type quiet string
+
+// Error returns nothing: there is nothing to add.
+func (quiet) Error() string { return "" }
+
+const (
+	// errSomeFailed means that all is done, but some lines have no answer that counts.
+	errSomeFailed quiet = "some lines failed"
+	// errFailed means that a batch did not get to its end.
+	errFailed quiet = "failed"
+	// errInterrupted means that the user had enough.
+	errInterrupted quiet = "interrupted"
+)
+
+// exitCode is the only place where an error becomes an exit code.
+func exitCode(err error) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return 2
+	case errors.Is(err, errSomeFailed):
+		return 3
+	case errors.Is(err, errInterrupted), errors.Is(err, app.ErrInterrupted), errors.Is(err, context.Canceled):
+		return 130
+	default:
+		return 1
+	}
+}
+
+// variable returns an environment variable, "" if it is not set.
+func (s *invocation) variable(name string) string {
+	i := slices.IndexFunc(s.Environ, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
+	if i < 0 {
+		return ""
+	}
+	return s.Environ[i][len(name)+1:]
+}
+
+// versionCommand shows the version.
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(s *invocation) error {
+	_, err := fmt.Fprintf(s.Stdout, "batchd %s\n", s.Version)
+	return err
+}

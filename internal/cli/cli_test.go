@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"batchd/internal/app"
+	"batchd/internal/client"
+)
+
+func TestExitCodesAreAsPromised(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("disk on fire"), 1},
+		{errFailed, 1},
+		{&client.Error{Status: 500}, 1},
+		{&usageError{problem: "no"}, 2},
+		{errSomeFailed, 3},
+		{errInterrupted, 130},
+		{fmt.Errorf("run: %w", app.ErrInterrupted), 130},
+		{context.Canceled, 130},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: got %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestTheEndOfABatchDecidesTheExitCode(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status string
+		failed int64
+		want   int
+	}{
+		{"completed", 0, 0}, {"completed", 2, 3}, {"failed", 0, 1}, {"expired", 1, 1}, {"cancelled", 0, 1},
+	} {
+		if got := exitCode(verdict(client.Batch{Status: c.status, Counts: client.Counts{Failed: c.failed}})); got != c.want {
+			t.Errorf("%s with %d failed: got %d, want %d", c.status, c.failed, got, c.want)
+		}
+	}
+}
+
+func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
+	t.Parallel()
+	signals := make(chan os.Signal)
+	ctx, stop := context.WithCancel(t.Context())
+	exited := make(chan int, 1)
+	go watchSignals(Process{Signals: signals, Exit: func(code int) { exited <- code }}, stop, nil) // ends by Exit
+	signals <- os.Interrupt
+	<-ctx.Done()
+	select {
+	case code := <-exited:
+		t.Fatalf("exited with %d at the first signal", code)
+	default:
+	}
+	signals <- os.Interrupt
+	if code := <-exited; code != 130 {
+		t.Errorf("got code %d, want 130", code)
+	}
+}
+
+func TestEveryCommandHasItsRightForm(t *testing.T) {
+	t.Parallel()
+	fallback := form("")
+	for _, command := range []string{
+		"serve", "run", "sim", "version", "batches", "batches create", "batches list", "batches get", "batches watch",
+		"batches cancel", "files", "files upload", "files list", "files get", "files content", "files delete",
+	} {
+		if got := form(command); got == fallback || !strings.HasPrefix(got, command) {
+			t.Errorf("%s: got %q", command, got)
+		}
+		var out, fault bytes.Buffer
+		code := Main(Process{Args: append(strings.Fields(command), "--help"), Stdout: &out, Stderr: &fault})
+		if code != 0 || !strings.Contains(out.String(), "Usage: batchd "+command) || fault.Len() > 0 {
+			t.Errorf("%s --help: code %d, output %q, errors %q", command, code, out.String(), fault.String())
+		}
+	}
+}
+
+func TestResumingNamesTheSameCommandWithoutRestart(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	s := &invocation{Process: Process{Stderr: &out, Args: []string{"run", "my file.jsonl", "--restart", "--upstream", "sim"}}}
+	s.sayResume(app.Summary{Progress: app.Progress{Total: 2000, Completed: 1199, Failed: 1}})
+	const want = "interrupted; 1,200 of 2,000 lines are done and kept. Resume with:\n  batchd run 'my file.jsonl' --upstream sim\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+func TestResumingRepeatsNoPassword(t *testing.T) {
+	t.Parallel()
+	if got := again([]string{"run", "in.jsonl", "--upstream=http://me:s3cret@host/v1"}); got != "the same command" {
+		t.Errorf("got %q", got)
+	}
+}

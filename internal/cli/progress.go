@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+)
+
+// plainEvery is the pause between two lines of progress where there is no terminal.
+const plainEvery = 5 * time.Second
+
+// view is what is to be shown of a batch.
+type view struct {
+	status string
+	total  int64
+	// completed and failed are what is done.
+	completed int64
+	failed    int64
+	// inFlight is below 0 where nobody knows.
+	inFlight int
+	tokens   int64
+	problems []string
+}
+
+func (v view) done() int64 { return v.completed + v.failed }
+
+// describe puts a view into one line. rates may have seen nothing yet.
+func describe(v view, rates *meter) string {
+	if v.total == 0 {
+		return strings.Join(append([]string{phase(v.status)}, v.problems...), "; ")
+	}
+	parts := []string{fmt.Sprintf("%s/%s done", count(v.done()), count(v.total)), count(v.failed) + " failed"}
+	if v.inFlight > 0 || v.inFlight == 0 && v.status == "in_progress" {
+		parts = append(parts, count(int64(v.inFlight))+" in flight")
+	}
+	if rate := rates.requests(); rate > 0 {
+		parts = append(parts, short(rate)+" req/s")
+	}
+	if rate := rates.tokens(); rate > 0 {
+		parts = append(parts, short(rate)+" output tok/s")
+	}
+	if left, ok := rates.left(v.total); ok && v.done() < v.total {
+		parts = append(parts, rest(left)+" left")
+	}
+	if v.status != "in_progress" {
+		parts = append(parts, phase(v.status))
+	}
+	return strings.Join(append([]string{strings.Join(parts, ", ")}, v.problems...), "; ")
+}
+
+// phase is what a status means to whoever waits.
+func phase(status string) string {
+	switch status {
+	case "validating":
+		return "checking the input"
+	case "finalizing":
+		return "writing the results"
+	default:
+		return status
+	}
+}
+
+// display shows how a batch comes along.
+type display struct {
+	rates meter
+	now   func() time.Time
+	live  *liveBar
+	plain *plainLines
+}
+
+// newDisplay returns a live display if w is a terminal, else one that writes a line now and then.
+func newDisplay(w io.Writer, now func() time.Time) *display {
+	d := &display{now: now}
+	if drawable(w) {
+		d.live = newLiveBar(w)
+	} else {
+		d.plain = &plainLines{w: w, last: now()}
+	}
+	return d
+}
+
+// drawable reports whether w is a terminal that knows its size: on one of no lines a bar would never be seen.
+func drawable(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return false
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	return err == nil && width > 0 && height > 0
+}
+
+// show takes what is to be shown now.
+func (d *display) show(v view) {
+	d.rates.observe(sample{at: d.now(), done: v.done(), tokens: v.tokens})
+	line := describe(v, &d.rates)
+	if d.live != nil {
+		d.live.show(v, line)
+	} else {
+		d.plain.show(line, d.now())
+	}
+}
+
+// close shows the last state for good. Nothing may be shown afterwards.
+func (d *display) close() {
+	if d.live != nil {
+		d.live.close()
+	} else {
+		d.plain.close()
+	}
+}
+
+// logs returns where log lines go so that they do not tear the display.
+func (d *display) logs(w io.Writer) io.Writer {
+	if d.live == nil {
+		return w
+	}
+	return besides{bar: d.live.progress, w: w}
+}
+
+// plainLines writes progress as lines, not more often than every few seconds.
+type plainLines struct {
+	w     io.Writer
+	last  time.Time
+	line  string
+	shown bool
+}
+
+func (p *plainLines) show(line string, now time.Time) {
+	p.line, p.shown = line, false
+	if now.Sub(p.last) >= plainEvery {
+		p.last = now
+		p.close()
+	}
+}
+
+// close writes the line that stands, unless it was written.
+func (p *plainLines) close() {
+	if !p.shown && p.line != "" {
+		p.shown = true
+		fmt.Fprintln(p.w, p.line)
+	}
+}
+
+// liveBar is a bar that is drawn over and over in the same place.
+type liveBar struct {
+	progress *mpb.Progress
+	bar      *mpb.Bar
+	// line is the text beside the bar, which the drawing goroutine reads.
+	line atomic.Value
+	all  bool
+}
+
+func newLiveBar(w io.Writer) *liveBar {
+	b := &liveBar{progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())}
+	b.line.Store("starting")
+	text := decor.Any(func(decor.Statistics) string { return " " + b.text() })
+	b.bar = b.progress.New(0, mpb.BarStyle().Tip(">"), mpb.BarWidth(24), mpb.AppendDecorators(text))
+	return b
+}
+
+func (b *liveBar) text() string {
+	s, _ := b.line.Load().(string)
+	return s
+}
+
+func (b *liveBar) show(v view, line string) {
+	b.line.Store(line)
+	b.all = v.total > 0 && v.done() == v.total
+	// One more than there is to do: a bar that is full ends itself, and the results are still to be written.
+	b.bar.SetTotal(v.total+1, false)
+	b.bar.SetCurrent(v.done())
+}
+
+func (b *liveBar) close() {
+	if b.all {
+		b.bar.SetTotal(-1, true) // what is there becomes all there is
+	} else {
+		b.bar.Abort(false)
+	}
+	b.progress.Wait()
+}
+
+// besides writes above the bar while there is one.
+type besides struct {
+	bar *mpb.Progress
+	w   io.Writer
+}
+
+// Write implements io.Writer.
+func (b besides) Write(p []byte) (int, error) {
+	n, err := b.bar.Write(p)
+	if errors.Is(err, mpb.ErrDone) {
+		return b.w.Write(p)
+	}
+	return n, err
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"batchd/internal/client"
+)
+
+// remoteFlags are the flags of every command that asks a server.
+type remoteFlags struct {
+	Server string `placeholder:"URL" help:"Server to call (default $$BATCHD_SERVER or http://127.0.0.1:8080). The key is taken from $$BATCHD_API_KEY."`
+	JSON   bool   `name:"json" help:"Print what the server answered, as JSON."`
+}
+
+// client makes the client of the server that was named.
+func (f remoteFlags) client(s *invocation) (*client.Client, error) {
+	server := f.Server
+	if server == "" {
+		server = s.variable("BATCHD_SERVER")
+	}
+	c, err := client.New(client.Options{
+		Server: server, APIKey: s.variable("BATCHD_API_KEY"), UserAgent: "batchd/" + s.Version,
+	})
+	if err != nil {
+		return nil, misuse("--server: %v", err)
+	}
+	return c, nil
+}
+
+// printJSON writes an object of the API as it came, indented.
+func (s *invocation) printJSON(raw []byte) error {
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
+		return fmt.Errorf("show answer: %w", err)
+	}
+	out.WriteByte('\n')
+	_, err := s.Stdout.Write(out.Bytes())
+	return err
+}
+
+// table writes rows in columns; cells are joined by tabs.
+func (s *invocation) table(rows []string) error {
+	w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, row)
+	}
+	return w.Flush()
+}
+
+// sayMore says how to get the next page.
+func (s *invocation) sayMore(command string, more bool, last string) {
+	if more {
+		fmt.Fprintf(s.Stderr, "There are more: batchd %s --after %s\n", command, last)
+	}
+}

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"batchd/internal/app"
+)
+
+// runCommand runs one input file.
+type runCommand struct {
+	engineFlags
+	Input    string `arg:"" name:"in.jsonl" help:"Input file: one JSON request on each line."`
+	Output   string `placeholder:"FILE" help:"Where answers go (default IN.output.jsonl)."`
+	Errors   string `placeholder:"FILE" help:"Where lines without a good answer go (default IN.errors.jsonl)."`
+	Endpoint string `placeholder:"PATH" help:"Endpoint of all lines, like /v1/chat/completions (default: the url of the first line)."`
+	State    string `placeholder:"DIR" help:"Folder that the run works in and resumes from (default IN.batchd)."`
+	Restart  bool   `help:"Begin anew, forgetting what an earlier run of this file did."`
+}
+
+// Run takes the file to its results, or as far as it gets.
+func (c *runCommand) Run(s *invocation) error {
+	cfg, err := c.settings(s, nil)
+	if err != nil {
+		return err
+	}
+	d := newDisplay(s.Stderr, time.Now)
+	// The display says what a server's log would say; only what goes wrong is worth more.
+	log := logger(d.logs(s.Stderr), cfg.Log, slog.LevelWarn)
+	job := app.Job{
+		Input: c.Input, Output: c.Output, Errors: c.Errors, Endpoint: c.Endpoint, State: c.State, Restart: c.Restart,
+	}
+	summary, err := app.RunOnce(s.ctx, cfg, job, log, func(p app.Progress) {
+		v := viewOf(p)
+		if s.ctx.Err() != nil {
+			v.problems = append(v.problems, "stopping: calls in flight may finish, a second Ctrl-C ends them")
+		}
+		d.show(v)
+	})
+	d.close()
+	switch {
+	case errors.Is(err, app.ErrInterrupted), errors.Is(err, context.Canceled):
+		s.sayResume(summary)
+		return errInterrupted
+	case errors.Is(err, app.ErrInvalidInput):
+		s.sayFaults(summary)
+		return errFailed
+	case err != nil:
+		return err
+	}
+	s.saySummary(summary)
+	if summary.Failed+summary.Unrun > 0 {
+		return errSomeFailed
+	}
+	return nil
+}
+
+// sayResume says what is kept and how to go on.
+func (s *invocation) sayResume(summary app.Summary) {
+	kept := "nothing was sent yet"
+	if summary.Total > 0 {
+		kept = fmt.Sprintf("%s of %s are done and kept", count(summary.Completed+summary.Failed), plural(summary.Total, "line"))
+	}
+	fmt.Fprintf(s.Stderr, "interrupted; %s. Resume with:\n  %s\n", kept, again(s.Args))
+}
+
+// again is the command line that goes on with what one was interrupted in, ready to be pasted, unless a URL in it may
+// hold a password.
+func again(args []string) string {
+	words := []string{"batchd"}
+	for _, a := range args {
+		if strings.Contains(a, "://") && strings.Contains(a, "@") {
+			return "the same command"
+		}
+		if a != "--restart" {
+			words = append(words, quote(a))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// sayFaults lists what is wrong with the input.
+func (s *invocation) sayFaults(summary app.Summary) {
+	fmt.Fprintf(s.Stderr, "the input is not valid, so nothing was sent (%s):\n", plural(summary.FaultCount, "error"))
+	for _, f := range summary.Faults {
+		s.sayFault(f.Line, f.Code, f.Message, f.Param)
+	}
+}
+
+// sayFault writes one thing that is wrong with an input file.
+func (s *invocation) sayFault(line int64, code, message, param string) {
+	where := "file"
+	if line > 0 {
+		where = fmt.Sprintf("line %d", line)
+	}
+	if param != "" {
+		message += " (" + param + ")"
+	}
+	fmt.Fprintf(s.Stderr, "  %s: %s: %s\n", where, code, message)
+}
+
+// saySummary says how it went and where the results are.
+func (s *invocation) saySummary(summary app.Summary) {
+	if summary.Repeated {
+		fmt.Fprintln(s.Stdout, "Already done; no request was sent. Give --restart to run it again.")
+	}
+	fmt.Fprintf(s.Stdout, "%s: %s completed, %s failed", plural(summary.Total, "line"), count(summary.Completed), count(summary.Failed))
+	if summary.Unrun > 0 {
+		fmt.Fprintf(s.Stdout, ", %s not run", count(summary.Unrun))
+	}
+	if summary.OutputTokens > 0 {
+		fmt.Fprintf(s.Stdout, ", %s output tokens", count(summary.OutputTokens))
+	}
+	fmt.Fprintf(s.Stdout, "\noutput: %s\n", near(summary.Output))
+	if summary.Errors != "" {
+		fmt.Fprintf(s.Stdout, "errors: %s\n", near(summary.Errors))
+	}
+}
+
+// near writes a path as seen from the working folder if it lies below.
+func near(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	relative, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(relative, "..") {
+		return path
+	}
+	return relative
+}
+
+// viewOf is a run's progress as it is shown.
+func viewOf(p app.Progress) view {
+	return view{
+		status: p.Status, total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
+		tokens: p.OutputTokens, problems: p.Problems,
+	}
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"batchd/internal/app"
+	"batchd/internal/config"
+)
+
+// serveCommand runs the server.
+type serveCommand struct {
+	engineFlags
+	Listen  *string `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
+	DataDir *string `placeholder:"DIR" help:"Folder for the database, files and journals (default ./batchd-data)."`
+	NoAuth  bool    `help:"Let everybody in who can reach the address, without a key."`
+	TLSCert *string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain to serve HTTPS with."`
+	TLSKey  *string `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate."`
+	Role    *string `placeholder:"all" help:"What this process does; all is the only role of this version."`
+}
+
+// Run serves until a signal comes.
+func (c *serveCommand) Run(s *invocation) error {
+	var flags []config.Flag
+	flags = add(flags, "--listen", "listen", c.Listen)
+	flags = add(flags, "--data-dir", "data_dir", c.DataDir)
+	flags = add(flags, "--tls-cert", "tls.cert", c.TLSCert)
+	flags = add(flags, "--tls-key", "tls.key", c.TLSKey)
+	flags = add(flags, "--role", "role", c.Role)
+	if c.NoAuth {
+		flags = append(flags, config.Flag{Name: "--no-auth", Key: "auth.mode", Values: []string{"none"}})
+	}
+	cfg, err := c.settings(s, flags)
+	if err != nil {
+		return err
+	}
+	if err := checkAuth(cfg); err != nil {
+		return err
+	}
+	log := logger(s.Stderr, cfg.Log, slog.LevelDebug)
+	err = app.Serve(s.ctx, cfg, log, func(a net.Addr) { announce(s, cfg, log, a) })
+	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // the signal came while the server was starting
+	}
+	return err
+}
+
+// checkAuth refuses to open the API to a network by accident.
+func checkAuth(cfg config.Config) error {
+	if cfg.Auth.Mode == "none" || app.Loopback(cfg.Listen) {
+		return nil
+	}
+	return misuse("%s can be reached from other machines, and there are no API keys: listen on 127.0.0.1, "+
+		"or add --no-auth to let everybody in", cfg.Listen)
+}
+
+// announce says where the server is. A log in JSON stays JSON.
+func announce(s *invocation, cfg config.Config, log *slog.Logger, a net.Addr) {
+	scheme := "http"
+	if cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	at := scheme + "://" + a.String()
+	if cfg.Log.Format == "json" {
+		log.Info("listening", "url", at, "data", cfg.DataDir)
+	} else {
+		fmt.Fprintf(s.Stderr, "batchd listening on %s (data in %s)\n", at, cfg.DataDir)
+	}
+	if cfg.Auth.Mode == "keys" {
+		log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
+	}
+}

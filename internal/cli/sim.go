@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"batchd/internal/app"
+)
+
+// simCommand runs the simulated engine. Its flags are the engine's options.
+type simCommand struct {
+	Listen         string        `default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address to serve on (default 127.0.0.1:9000)."`
+	Seed           uint64        `help:"Changes every answer and every draw; equal seeds and requests give equal answers."`
+	Model          []string      `placeholder:"NAME" help:"Model to serve; may be given several times. Without any, every model is."`
+	Seats          int           `help:"How many requests run at a time; 0 for no limit."`
+	Queue          int           `default:"-1" help:"How many requests may wait for a seat; one more is refused. -1 for no limit (default)."`
+	RefuseStatus   int           `placeholder:"429" help:"Status of a request that finds the queue full."`
+	RetryAfter     time.Duration `placeholder:"1s" help:"Retry-After of a refused request; below 0 for none."`
+	RPM            int           `name:"rpm" help:"Limit of requests per minute; 0 for none."`
+	TPM            int           `name:"tpm" help:"Limit of tokens per minute; 0 for none."`
+	Latency        time.Duration `placeholder:"0s" help:"Time that every request takes."`
+	PerPromptToken time.Duration `placeholder:"0s" help:"Time for each token of the prompt."`
+	PerOutputToken time.Duration `placeholder:"0s" help:"Time for each token of the answer."`
+	Jitter         float64       `help:"Spread of the time: the sigma of a log-normal factor."`
+	OutputTokens   int           `help:"Median length of answers in tokens; 0 for their natural length."`
+	OutputSpread   float64       `help:"Spread of the length: the sigma of a log-normal distribution."`
+	KVTokens       int           `name:"kv-tokens" help:"Size of the KV cache in tokens; 0 for no preemptions."`
+	PrefixCache    int           `help:"How many prompt prefixes are remembered and cost no time."`
+	Faults         string        `placeholder:"FILE" help:"Fault script in JSON: what goes wrong, and for which requests."`
+}
+
+// Run serves until a signal comes.
+func (c *simCommand) Run(s *invocation) error {
+	simulation := app.Simulation{Listen: c.Listen, Script: c.Faults}
+	o := &simulation.Engine
+	o.Seed, o.Models, o.Seats, o.Queue = c.Seed, c.Model, c.Seats, c.Queue
+	o.RefuseStatus, o.RetryAfter, o.RPM, o.TPM = c.RefuseStatus, c.RetryAfter, c.RPM, c.TPM
+	o.Base, o.PerPromptToken, o.PerOutputToken, o.Jitter = c.Latency, c.PerPromptToken, c.PerOutputToken, c.Jitter
+	o.OutputTokens, o.OutputSpread, o.KVTokens, o.PrefixCache = c.OutputTokens, c.OutputSpread, c.KVTokens, c.PrefixCache
+	return app.Simulate(s.ctx, simulation, func(a net.Addr) {
+		fmt.Fprintf(s.Stderr, "batchd sim listening on http://%s/v1\n", a)
+	})
+}

@@ -1,0 +1,113 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Batch is a batch object.
+type Batch struct {
+	// Raw is the object as the server sent it; nil for one of a list.
+	Raw []byte `json:"-"`
+
+	ID               string      `json:"id"`
+	Endpoint         string      `json:"endpoint"`
+	Model            string      `json:"model"`
+	Status           string      `json:"status"`
+	InputFileID      string      `json:"input_file_id"`
+	OutputFileID     string      `json:"output_file_id"`
+	ErrorFileID      string      `json:"error_file_id"`
+	CompletionWindow string      `json:"completion_window"`
+	CreatedAt        int64       `json:"created_at"`
+	ExpiresAt        int64       `json:"expires_at"`
+	Counts           Counts      `json:"request_counts"`
+	Usage            Usage       `json:"usage"`
+	Errors           *LineErrors `json:"errors"`
+}
+
+// Counts are the numbers of a batch's lines.
+type Counts struct {
+	Total     int64 `json:"total"`
+	Completed int64 `json:"completed"`
+	Failed    int64 `json:"failed"`
+}
+
+// Usage is the sum of a batch's tokens.
+type Usage struct {
+	InputTokens  int64 `json:"input_tokens"`
+	OutputTokens int64 `json:"output_tokens"`
+	TotalTokens  int64 `json:"total_tokens"`
+}
+
+// LineErrors are what validation found.
+type LineErrors struct {
+	Data []LineError `json:"data"`
+}
+
+// LineError is one thing wrong with an input file.
+type LineError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Param   string `json:"param"`
+	// Line is 0 for the file as a whole.
+	Line int64 `json:"line"`
+}
+
+// Ended reports whether the batch will not change any more.
+func (b Batch) Ended() bool {
+	switch b.Status {
+	case "completed", "failed", "expired", "cancelled":
+		return true
+	default:
+		return false
+	}
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	// Raw is the list as the server sent it.
+	Raw     []byte `json:"-"`
+	Data    []T    `json:"data"`
+	HasMore bool   `json:"has_more"`
+	LastID  string `json:"last_id"`
+}
+
+// NewBatch is what a batch is made of.
+type NewBatch struct {
+	InputFileID      string            `json:"input_file_id"`
+	Endpoint         string            `json:"endpoint"`
+	CompletionWindow string            `json:"completion_window"`
+	Metadata         map[string]string `json:"metadata,omitempty"`
+}
+
+// CreateBatch makes a batch.
+func (c *Client) CreateBatch(ctx context.Context, n NewBatch) (Batch, error) {
+	return c.batch(ctx, http.MethodPost, "/batches", n)
+}
+
+// Batch returns a batch.
+func (c *Client) Batch(ctx context.Context, id string) (Batch, error) {
+	return c.batch(ctx, http.MethodGet, "/batches/"+url.PathEscape(id), nil)
+}
+
+// CancelBatch asks for a batch to stop, and returns it as it then is.
+func (c *Client) CancelBatch(ctx context.Context, id string) (Batch, error) {
+	return c.batch(ctx, http.MethodPost, "/batches/"+url.PathEscape(id)+"/cancel", nil)
+}
+
+func (c *Client) batch(ctx context.Context, method, path string, in any) (Batch, error) {
+	var b Batch
+	raw, err := c.call(ctx, method, path, in, &b)
+	b.Raw = raw
+	return b, err
+}
+
+// Batches returns a page of batches, newest first. after is the id that the page before ended with, "" for the first
+// page; a limit of 0 leaves it to the server.
+func (c *Client) Batches(ctx context.Context, limit int, after string) (Page[Batch], error) {
+	var p Page[Batch]
+	raw, err := c.call(ctx, http.MethodGet, "/batches"+page(limit, after, nil), nil, &p)
+	p.Raw = raw
+	return p, err
+}

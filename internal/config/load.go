@@ -1,0 +1,181 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// Source is where settings come from. Later ones win: the file over the defaults, the environment over the file,
+// flags over the environment.
+type Source struct {
+	// File is the path of a YAML file; "" for none.
+	File string
+	// Environ is the environment as os.Environ returns it. Variables that are no setting's are ignored.
+	Environ []string
+	// Flags are what the command line sets, in the order in which it counts.
+	Flags []Flag
+}
+
+// Flag is a setting from the command line.
+type Flag struct {
+	// Name is what the user wrote, like "--listen"; it is only shown.
+	Name string
+	Key  string
+	// Values are one text, or any number of them for a list.
+	Values []string
+}
+
+// assignment is one setting from one source.
+type assignment struct {
+	// where is the source's name for it: a place in a file, a variable, a flag.
+	where string
+	key   string
+	value value
+}
+
+// fault is one thing that is wrong with the settings.
+type fault struct {
+	where string
+	key   string
+	err   error
+}
+
+// Error names the place, the key and what is wrong.
+func (f fault) Error() string {
+	switch {
+	case f.key == "":
+		return f.where + ": " + f.err.Error()
+	case f.where == "":
+		return f.key + ": " + f.err.Error()
+	default:
+		return f.where + ": " + f.key + ": " + f.err.Error()
+	}
+}
+
+// Unwrap returns the reason without its place.
+func (f fault) Unwrap() error { return f.err }
+
+// Load reads all sources. The error joins everything that is wrong with any of them; whether the settings make sense
+// together is for Validate to say.
+func Load(src Source) (Config, error) {
+	var assignments []assignment
+	var faults []error
+	if src.File != "" {
+		assignments, faults = readFile(src.File)
+	}
+	assignments = append(assignments, environment(src.Environ)...)
+	for _, f := range src.Flags {
+		assignments = append(assignments, assignment{where: f.Name, key: f.Key, value: ofFlag(f)})
+	}
+	c, wrong := build(assignments)
+	faults = append(faults, wrong...)
+	return c, errors.Join(append(faults, missingKeys(c, src.Environ)...)...)
+}
+
+func ofFlag(f Flag) value {
+	if len(f.Values) == 1 && f.Key != "upstreams" {
+		return value{text: f.Values[0]}
+	}
+	return value{form: formList, list: f.Values} // a URL may hold a comma
+}
+
+// environment returns the settings among the variables.
+func environment(environ []string) []assignment {
+	var found []assignment
+	for _, s := range settings() {
+		name := variable(s.key)
+		if text, ok := lookup(environ, name); ok {
+			found = append(found, assignment{where: name, key: s.key, value: value{text: text}})
+		}
+	}
+	return found
+}
+
+func lookup(environ []string, name string) (string, bool) {
+	for _, pair := range environ {
+		if text, ok := strings.CutPrefix(pair, name+"="); ok {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// build applies assignments to the defaults, in order. What stands for all upstreams comes last: it counts for those
+// that a later source names, too. OpenAI's own limits are other defaults, so that a limit that somebody wrote down
+// still counts.
+func build(assignments []assignment) (Config, []error) {
+	slices.SortStableFunc(assignments, func(a, b assignment) int { return rank(a.key) - rank(b.key) })
+	c, faults := apply(Default(), assignments)
+	if c.OpenAIStrict {
+		c, _ = apply(strict(Default()), assignments)
+	}
+	return c, faults
+}
+
+func rank(key string) int {
+	if inFile(key) {
+		return 0
+	}
+	return 1
+}
+
+func apply(c Config, assignments []assignment) (Config, []error) {
+	var faults []error
+	for _, a := range assignments {
+		s, ok := find(a.key)
+		if !ok {
+			faults = append(faults, fault{a.where, a.key, errors.New("unknown key")})
+			continue
+		}
+		if err := s.set(&c, a.value); err != nil {
+			faults = append(faults, named(a, err))
+		}
+	}
+	return c, faults
+}
+
+// named makes a fault that names the key, unless the place says it already.
+func named(a assignment, err error) error {
+	if strings.HasPrefix(a.where, "-") || a.where == variable(a.key) {
+		return fault{a.where, "", err}
+	}
+	return fault{a.where, a.key, err}
+}
+
+// strict replaces limits, windows and retention by OpenAI's own. The life of uploads is the dialect's to give, since
+// it depends on their purpose.
+func strict(c Config) Config {
+	const (
+		lines = 50_000
+		bytes = 200 * batch.MiB
+		life  = 30 * 24 * time.Hour
+	)
+	c.OpenAIStrict = true
+	c.Limits.MaxLines, c.Limits.MaxFileBytes = lines, bytes
+	c.Windows = []string{"24h"}
+	c.Retention.Output = life
+	return c
+}
+
+// missingKeys reports the upstreams whose key is in a variable that is not there: better at start than with the first
+// call.
+func missingKeys(c Config, environ []string) []error {
+	var faults []error
+	for i, u := range c.Upstreams {
+		if u.APIKeyEnv == "" {
+			continue
+		}
+		if key, _ := lookup(environ, u.APIKeyEnv); strings.TrimSpace(key) == "" {
+			faults = append(faults, fault{
+				"", fmt.Sprintf("upstreams[%d].api_key_env", i),
+				fmt.Errorf("environment variable %s is empty or not set; put the upstream's key into it", u.APIKeyEnv),
+			})
+		}
+	}
+	return faults
+}

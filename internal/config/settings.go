@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// setting is one key: its name in files, and in upper case with BATCHD_ before it the one in the environment.
+type setting struct {
+	key string
+	set func(c *Config, v value) error
+}
+
+// errNoVendor is what keys of vendors' dialects are answered.
+var errNoVendor = errors.New("not available in this version: only OpenAI's dialect is; remove the key")
+
+// settings is the table of every key. The two that no file may hold stand for flags that apply to all upstreams.
+func settings() []setting {
+	return []setting{
+		{"listen", text(func(c *Config) *string { return &c.Listen })},
+		{"data_dir", text(func(c *Config) *string { return &c.DataDir })},
+		{"store", text(func(c *Config) *string { return &c.Store })},
+		{"blobs", text(func(c *Config) *string { return &c.Blobs })},
+		{"role", text(func(c *Config) *string { return &c.Role })},
+		{"auth.mode", text(func(c *Config) *string { return &c.Auth.Mode })},
+		{"tls.cert", text(func(c *Config) *string { return &c.TLS.Cert })},
+		{"tls.key", text(func(c *Config) *string { return &c.TLS.Key })},
+		{"upstreams", setUpstreams},
+		{keyConcurrency, setConcurrency},
+		{keyUpstreamKey, setUpstreamKey},
+		{"allow_mixed_models", boolean(func(c *Config) *bool { return &c.AllowMixedModels })},
+		{"endpoints", list(func(c *Config) *[]string { return &c.Endpoints })},
+		{"windows", list(func(c *Config) *[]string { return &c.Windows })},
+		{"limits.max_lines", number(func(c *Config) *int64 { return &c.Limits.MaxLines })},
+		{"limits.max_file_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxFileBytes })},
+		{"limits.max_line_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxLineBytes })},
+		{"limits.max_response_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxResponseBytes })},
+		{"cancel_grace", duration(func(c *Config) *time.Duration { return &c.CancelGrace })},
+		{"shutdown_grace", duration(func(c *Config) *time.Duration { return &c.ShutdownGrace })},
+		{"retention.input", duration(func(c *Config) *time.Duration { return &c.Retention.Input })},
+		{"retention.output", duration(func(c *Config) *time.Duration { return &c.Retention.Output })},
+		{"dialect.default", text(func(c *Config) *string { return &c.Dialect.Default })},
+		{"dialect.hosts", pairs(func(c *Config) *map[string]string { return &c.Dialect.Hosts })},
+		{"openai.strict", boolean(func(c *Config) *bool { return &c.OpenAIStrict })},
+		{"log.level", text(func(c *Config) *string { return &c.Log.Level })},
+		{"log.format", text(func(c *Config) *string { return &c.Log.Format })},
+		{"metrics.listen", text(func(c *Config) *string { return &c.Metrics.Listen })},
+	}
+}
+
+// The keys that stand for flags only.
+const (
+	keyConcurrency = "concurrency"
+	keyUpstreamKey = "upstream_key_env"
+)
+
+// find returns the setting of a key.
+func find(key string) (setting, bool) {
+	all := settings()
+	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
+	if i >= 0 {
+		return all[i], true
+	}
+	if vendor, _, deeper := strings.Cut(key, "."); deeper && (vendor == "novita" || vendor == "neosantara") {
+		return setting{key, func(*Config, value) error { return errNoVendor }}, true
+	}
+	return setting{}, false
+}
+
+// inFile reports whether a file may hold the key.
+func inFile(key string) bool { return key != keyConcurrency && key != keyUpstreamKey }
+
+// section reports whether keys of files begin with the name and a dot.
+func section(name string) bool {
+	return slices.ContainsFunc(settings(), func(s setting) bool { return strings.HasPrefix(s.key, name+".") })
+}
+
+// variable is the name of a key in the environment.
+func variable(key string) string {
+	return "BATCHD_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// parsed makes the setter of a field from the function that reads its text.
+func parsed[T any](field func(*Config) *T, parse func(string) (T, error)) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		s, err := v.scalar()
+		if err != nil {
+			return err
+		}
+		got, err := parse(s)
+		if err != nil {
+			return err
+		}
+		*field(c) = got
+		return nil
+	}
+}
+
+func text(field func(*Config) *string) func(*Config, value) error {
+	return parsed(field, func(s string) (string, error) { return s, nil })
+}
+
+func boolean(field func(*Config) *bool) func(*Config, value) error { return parsed(field, parseBool) }
+
+func number(field func(*Config) *int64) func(*Config, value) error { return parsed(field, parseNumber) }
+
+func size(field func(*Config) *int64) func(*Config, value) error { return parsed(field, parseSize) }
+
+func duration(field func(*Config) *time.Duration) func(*Config, value) error {
+	return parsed(field, parseDuration)
+}
+
+func list(field func(*Config) *[]string) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		elements, err := v.elements()
+		if err == nil {
+			*field(c) = elements
+		}
+		return err
+	}
+}
+
+func pairs(field func(*Config) *map[string]string) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		m, err := v.mapping()
+		if err == nil {
+			*field(c) = m
+		}
+		return err
+	}
+}
+
+// setUpstreams replaces all upstreams: by those of a file, or by bare URLs.
+func setUpstreams(c *Config, v value) error {
+	if v.form == formUpstreams {
+		c.Upstreams = slices.Clone(v.upstreams)
+		return nil
+	}
+	urls, err := v.elements()
+	if err != nil {
+		return errors.New("want a list of URLs, or of mappings that each have a url")
+	}
+	c.Upstreams = nil
+	for _, u := range urls {
+		c.Upstreams = append(c.Upstreams, Upstream{URL: u})
+	}
+	return nil
+}
+
+// setConcurrency sets the concurrency of every upstream there is by now.
+func setConcurrency(c *Config, v value) error {
+	n, err := parseConcurrency(v.text)
+	if err != nil {
+		return err
+	}
+	for i := range c.Upstreams {
+		c.Upstreams[i].Concurrency = n
+	}
+	return nil
+}
+
+// setUpstreamKey makes every upstream but the simulator take its key from an environment variable.
+func setUpstreamKey(c *Config, v value) error {
+	for i := range c.Upstreams {
+		if c.Upstreams[i].URL != Simulator {
+			c.Upstreams[i].APIKeyEnv, c.Upstreams[i].APIKeyFile = v.text, ""
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"batchd/internal/batch"
+)
+
+// Validate checks the settings as a whole. The error joins all faults; each names its key and says what to do.
+func (c Config) Validate() error {
+	var v validation
+	v.check(c.DataDir != "", "data_dir", "is empty; name a folder")
+	v.address("listen", c.Listen)
+	if c.Metrics.Listen != "" {
+		v.address("metrics.listen", c.Metrics.Listen)
+	}
+	v.check(c.Store == "", "store", "not available in this version: PostgreSQL comes later; remove the key")
+	v.check(c.Blobs == "", "blobs", "not available in this version: S3 comes later; remove the key")
+	v.role(c.Role)
+	v.oneOf("auth.mode", c.Auth.Mode, "keys", "none")
+	v.check(c.TLS.Cert == "" || c.TLS.Key != "", "tls.key", "is missing; a certificate (tls.cert) needs its key file too")
+	v.check(c.TLS.Key == "" || c.TLS.Cert != "", "tls.cert", "is missing; a key (tls.key) needs its certificate file too")
+	for i, u := range c.Upstreams {
+		v.upstream(fmt.Sprintf("upstreams[%d]", i), u)
+	}
+	v.rules(c)
+	v.dialects(c.Dialect)
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	return errors.Join(v.faults...)
+}
+
+// validation collects faults.
+type validation struct{ faults []error }
+
+// check notes a fault of key unless ok.
+func (v *validation) check(ok bool, key, format string, args ...any) {
+	if !ok {
+		v.faults = append(v.faults, fault{"", key, fmt.Errorf(format, args...)})
+	}
+}
+
+func (v *validation) oneOf(key, got string, allowed ...string) {
+	v.check(slices.Contains(allowed, got), key, "want %s, got %q", strings.Join(allowed, " or "), got)
+}
+
+// address checks what is listened on. Nothing before the colon means every address of the machine.
+func (v *validation) address(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	v.check(err == nil, key, "want HOST:PORT like 127.0.0.1:8080, got %q", address)
+}
+
+func (v *validation) role(role string) {
+	if role == "api" || role == "worker" {
+		v.check(false, "role", "%s is not available in this version: one process does all; remove the key", role)
+		return
+	}
+	v.oneOf("role", role, "all")
+}
+
+// upstream never repeats the URL, which may hold a password.
+func (v *validation) upstream(key string, u Upstream) {
+	v.check(u.APIKeyEnv == "" || u.APIKeyFile == "", key, "has both api_key_env and api_key_file; keep one")
+	v.check(u.Concurrency >= 0 && u.Concurrency <= maxConcurrency, key+".concurrency",
+		"want a number from 1 to %d, got %d", maxConcurrency, u.Concurrency)
+	v.check(!slices.Contains(u.Models, ""), key+".models", "holds an empty name; remove it")
+	if u.URL == Simulator {
+		return
+	}
+	parsed, err := url.Parse(u.URL)
+	ok := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Hostname() != ""
+	v.check(ok, key+".url", "want the base URL that an OpenAI SDK takes, like http://host:8000/v1, or %s for the built-in simulator", Simulator)
+}
+
+// rules checks what users' calls are checked against.
+func (v *validation) rules(c Config) {
+	v.check(len(c.Windows) > 0, "windows", "is empty; list at least one, like 24h")
+	for _, w := range c.Windows {
+		_, err := batch.ParseWindow(w)
+		v.check(err == nil, "windows", "%w", err)
+	}
+	for _, e := range c.Endpoints {
+		v.check(strings.HasPrefix(e, "/v1/") && len(e) > len("/v1/"), "endpoints", "want a path like /v1/chat/completions, got %q", e)
+	}
+	v.check(c.Limits.MaxLines >= 0, "limits.max_lines", "is below zero; 0 stands for no limit")
+	v.check(c.Limits.MaxFileBytes > 0, "limits.max_file_bytes", "want more than nothing, like 16GiB")
+	v.check(c.Limits.MaxLineBytes > 0, "limits.max_line_bytes", "want more than nothing, like 16MiB")
+	v.check(c.Limits.MaxResponseBytes > 0, "limits.max_response_bytes", "want more than nothing, like 64MiB")
+	v.check(c.ShutdownGrace > 0, "shutdown_grace", "want more than nothing, like 25s")
+}
+
+func (v *validation) dialects(d Dialect) {
+	const later = "%q is not available in this version: only openai is; remove the key"
+	v.check(d.Default == "openai", "dialect.default", later, d.Default)
+	for host, name := range d.Hosts {
+		v.check(name == "openai", "dialect.hosts."+host, later, name)
+	}
+}

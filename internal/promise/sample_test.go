@@ -1,0 +1,158 @@
+package promise
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sampleEvery is how often a watched batch is read.
+const sampleEvery = 10 * time.Millisecond
+
+// after lists the statuses that may follow a status, at once or later: the promised graph, closed over the states
+// that a sample may have missed.
+var after = map[string][]string{
+	"validating":  {"in_progress", "failed", "cancelling", "expired", "finalizing", "completed", "cancelled"},
+	"in_progress": {"finalizing", "cancelling", "expired", "completed", "cancelled"},
+	"finalizing":  {"completed", "cancelling", "cancelled"},
+	"cancelling":  {"cancelled"},
+}
+
+// sample is a batch as it was shown at some time, by some process.
+type sample struct {
+	life int
+	at   time.Time
+	job  job
+}
+
+// sampler reads a batch again and again while it runs, from whichever process is there.
+type sampler struct {
+	node    *node
+	id      string
+	done    chan struct{}
+	working sync.WaitGroup
+
+	// mu guards samples.
+	mu      sync.Mutex
+	samples []sample
+}
+
+// watch starts sampling a batch, until finish is called or the batch has ended.
+func (n *node) watch(id string) *sampler {
+	s := &sampler{node: n, id: id, done: make(chan struct{})}
+	s.working.Go(s.run)
+	return s
+}
+
+func (s *sampler) run() {
+	for {
+		if j, err := s.node.batch(s.id); err == nil {
+			life := s.node.lives() // of the process that answered, or a later one
+			s.mu.Lock()
+			s.samples = append(s.samples, sample{life - 1, time.Now(), j})
+			s.mu.Unlock()
+			if j.terminal() {
+				return
+			}
+		}
+		select {
+		case <-s.done:
+			return
+		case <-time.After(sampleEvery):
+		}
+	}
+}
+
+// last returns the newest sample.
+func (s *sampler) last() job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.samples) == 0 {
+		return job{}
+	}
+	return s.samples[len(s.samples)-1].job
+}
+
+// ended waits until the batch has ended.
+func (s *sampler) ended(within time.Duration) error {
+	for deadline := time.Now().Add(within); !s.last().terminal(); pause(sampleEvery) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("batch %s is %s with %+v after %s", s.id, s.last().Status, s.last().RequestCounts, within)
+		}
+	}
+	return nil
+}
+
+// await is ended for the test's own goroutine.
+func (s *sampler) await(t testing.TB, within time.Duration) job {
+	t.Helper()
+	if err := s.ended(within); err != nil {
+		t.Fatal(err)
+	}
+	return s.last()
+}
+
+// awaitResults waits until the batch shows at least n results.
+func (s *sampler) awaitResults(t testing.TB, n int) {
+	t.Helper()
+	until(t, endWithin, fmt.Sprintf("batch %s shows %d results", s.id, n), func() bool {
+		c := s.last().RequestCounts
+		return c.Completed+c.Failed >= n
+	})
+}
+
+// finish stops the sampling and returns what the samples violate of D5 and D6.
+func (s *sampler) finish() error {
+	close(s.done)
+	s.working.Wait()
+	f := &findings{of: "batch " + s.id}
+	for i := 1; i < len(s.samples); i++ {
+		checkStep(s.samples[i-1].job, s.samples[i].job, f)
+	}
+	return f.err()
+}
+
+// checkStep checks two samples that follow each other.
+func checkStep(was, is job, f *findings) {
+	if was.Status != is.Status && !slices.Contains(after[was.Status], is.Status) {
+		f.addf("D6: %s became %s", was.Status, is.Status)
+	}
+	if is.Status == "expired" && is.InProgressAt != nil && is.RequestCounts.Total > 0 && is.OutputFileID == nil && is.ErrorFileID == nil {
+		f.addf("D6: shown as expired without its files")
+	}
+	a, b := was.RequestCounts, is.RequestCounts
+	switch {
+	case b.Completed < a.Completed || b.Failed < a.Failed:
+		f.addf("D5: counts went back from %+v to %+v", a, b)
+	case b.Completed+b.Failed > b.Total:
+		f.addf("D5: counts %+v exceed the total", b)
+	case b.Total != a.Total && (a.Total != 0 || was.Status != "validating"):
+		f.addf("D5: total changed from %d to %d", a.Total, b.Total)
+	}
+}
+
+// shownAndKept checks that no result that was ever shown was lost: after a process had shown n results of the batch,
+// at most the other lines are called by later processes.
+func (s *sampler) shownAndKept(total int) error {
+	shown := map[int]int{}
+	for _, x := range s.samples {
+		shown[x.life] = max(shown[x.life], x.job.RequestCounts.Completed+x.job.RequestCounts.Failed)
+	}
+	calls := s.node.engine.log()
+	f := &findings{of: "batch " + s.id}
+	for _, life := range slices.Sorted(maps.Keys(shown)) {
+		later := map[string]bool{}
+		for _, c := range calls {
+			if c.life > life && keyOf(s.id, c.key) {
+				later[c.key] = true
+			}
+		}
+		if len(later) > total-shown[life] {
+			f.addf("D7: process %d showed %d results of %d, later ones called %d lines", life, shown[life], total, len(later))
+		}
+	}
+	return f.err()
+}

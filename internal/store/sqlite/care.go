@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"batchd/internal/store"
+)
+
+var _ store.Care = (*Store)(nil)
+
+const endingQuery = `
+	SELECT id FROM batches
+	WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ? ORDER BY expires_at`
+
+// ExpireBatches implements store.Care.
+func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, error) {
+	var ids []string
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		var err error
+		ids, err = all(ctx, t, func(rows *sql.Rows) (string, error) {
+			var id string
+			err := rows.Scan(&id)
+			return id, err
+		}, endingQuery, now.UnixNano())
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		_, err = t.change(ctx, `
+			UPDATE batches SET stop = 'expire'
+			WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ?`, now.UnixNano())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("expire batches: %w", err)
+	}
+	return ids, nil
+}
+
+const expiredFilesQuery = `
+	SELECT seq FROM files WHERE hidden_at IS NULL AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`
+
+// DeleteExpiredFiles implements store.Care.
+func (s *Store) DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error) {
+	done, err := s.changeRows(ctx, `UPDATE files SET hidden_at = ? WHERE seq IN (`+expiredFilesQuery+`)`,
+		now.UnixNano(), now.UnixNano(), max(n, 0))
+	if err != nil {
+		return 0, fmt.Errorf("delete expired files: %w", err)
+	}
+	return done, nil
+}
+
+const purgeableQuery = `
+	SELECT f.seq FROM files f
+	WHERE f.hidden_at IS NOT NULL AND f.hidden_at < ?
+		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.input_file_id = f.id AND b.stage IS NOT NULL)
+	ORDER BY f.hidden_at LIMIT ?`
+
+// PurgeFiles implements store.Care.
+func (s *Store) PurgeFiles(ctx context.Context, before time.Time, n int) (int, error) {
+	done, err := s.changeRows(ctx, `DELETE FROM files WHERE seq IN (`+purgeableQuery+`)`, before.UnixNano(), max(n, 0))
+	if err != nil {
+		return 0, fmt.Errorf("purge files: %w", err)
+	}
+	return done, nil
+}
+
+// changeRows runs one statement in a transaction and returns how many rows it changed.
+func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int, error) {
+	var n int64
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		var err error
+		n, err = t.change(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return int(n), nil
+}
+
+const unreferencedQuery = `
+	SELECT k.key FROM json_each(?) k
+	WHERE NOT EXISTS (SELECT 1 FROM file_blobs r WHERE r.blob_key = k.value)
+		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.plan_key = k.value AND b.stage IS NOT NULL)
+		AND NOT EXISTS (SELECT 1 FROM units u JOIN batches b ON b.seq = u.batch
+			WHERE u.segment_key = k.value AND b.stage IS NOT NULL)
+	ORDER BY k.key`
+
+// Unreferenced implements store.Care.
+func (s *Store) Unreferenced(ctx context.Context, keys []string) ([]string, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, fmt.Errorf("find unreferenced blobs: %w", err)
+	}
+	free, err := all(ctx, s.readers, func(rows *sql.Rows) (string, error) {
+		var i int
+		err := rows.Scan(&i)
+		return keys[i], err
+	}, unreferencedQuery, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("find unreferenced blobs: %w", err)
+	}
+	return free, nil
+}

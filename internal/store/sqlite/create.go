@@ -1,0 +1,124 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+)
+
+// schemaVersion is the number of the last migration; each one sets SQLite's user_version to its own.
+const schemaVersion = 1
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// create makes a new store beside path and moves it there only when it is whole and on disk. So a crash on the way
+// leaves nothing at path, and an empty file there is always a sign of damage.
+func create(ctx context.Context, path string, opts Options) error {
+	if opts.Tenant == "" {
+		opts.Tenant = uuid.NewString()
+	}
+	temp := path + ".new"
+	if err := removeDatabase(temp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(fill(ctx, temp, opts.Tenant), f.Sync(), f.Close())
+	if err != nil {
+		return errors.Join(err, removeDatabase(temp))
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, removeDatabase(temp))
+	}
+	opts.OnFsync(2)
+	return syncDir(filepath.Dir(path))
+}
+
+// fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller.
+func fill(ctx context.Context, path, tenant string) error {
+	db, err := openPlain(path, "synchronous(OFF)", "journal_mode(WAL)")
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, db); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if _, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if _, err := db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('default_tenant', ?)`, tenant); err != nil {
+		return errors.Join(fmt.Errorf("store the default tenant: %w", err), db.Close())
+	}
+	return db.Close() // folds the write-ahead log in and removes it
+}
+
+// upgrade brings the schema of an existing store up to schemaVersion.
+func upgrade(ctx context.Context, path string) error {
+	db, err := openPlain(path, "synchronous(FULL)")
+	if err != nil {
+		return err
+	}
+	return errors.Join(migrate(ctx, db), db.Close())
+}
+
+// openPlain opens a connection for changing the schema.
+func openPlain(path string, pragmas ...string) (*sql.DB, error) {
+	connector, err := driver.NewConnector(dsn(path, append(pragmas, busyPragma, "foreign_keys(1)")...))
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// migrate runs the migrations that the database has not seen.
+func migrate(ctx context.Context, db *sql.DB) error {
+	scripts, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, scripts, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate schema: %w", err)
+	}
+	return nil
+}
+
+// removeDatabase removes what a creation that crashed has left.
+func removeDatabase(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there; NTFS journals the rename itself
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

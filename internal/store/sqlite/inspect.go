@@ -1,0 +1,193 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+)
+
+const (
+	// applicationID marks our files in the SQLite header: "btch".
+	applicationID = 0x62746368
+	// headerSize is the length of SQLite's file header; the application id stands at its offset 68.
+	headerSize          = 100
+	applicationIDOffset = 68
+	// fullCheckBytes is the size up to which every page is checked at each start: 2 to 3 ms per MiB. More than that would
+	// make the start slow; a larger file has its header, its length and its schema checked, and a damaged page is
+	// still noticed by SQLite when it is read.
+	fullCheckBytes = 64 << 20
+)
+
+var magic = []byte("SQLite format 3\x00")
+
+const (
+	restoreRemedy = "restore it from a backup, or start with another data folder; it was left as it is"
+	foreignRemedy = "move it away, or start with another data folder; it was left as it is"
+)
+
+// UnusableError says why a store file was refused. Its text is for the operator: the file, what is wrong, what to do.
+type UnusableError struct {
+	// Path is the store file.
+	Path string
+	// Problem completes the sentence "store file x …".
+	Problem string
+	// Remedy is what the operator can do about it.
+	Remedy string
+}
+
+// Error returns one sentence naming the file, the problem and the remedy.
+func (e *UnusableError) Error() string {
+	return fmt.Sprintf("store file %s %s: %s", e.Path, e.Problem, e.Remedy)
+}
+
+func missing(path string) error {
+	return &UnusableError{Path: path, Problem: "is missing, though something of it should be there", Remedy: "restore it from a backup, or start with an empty data folder"}
+}
+
+// damaged turns what SQLite says about a broken file into an UnusableError and leaves other errors alone.
+func damaged(path string, err error) error {
+	var known *UnusableError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	var fault *driver.Error
+	if errors.Is(err, sql.ErrNoRows) || errors.As(err, &fault) && brokenFile(fault.Code()) {
+		return &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (%v)", err), Remedy: restoreRemedy}
+	}
+	return err
+}
+
+// brokenFile reports whether an SQLite result code speaks of the file's contents rather than of its surroundings.
+func brokenFile(code int) bool {
+	switch code & 0xff {
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_ERROR:
+		return true
+	default:
+		return code == codes.SQLITE_IOERR_SHORT_READ
+	}
+}
+
+// inspect looks at the file without letting SQLite near it, because SQLite would replay journals into a file that
+// may not be ours. It reports whether there is a file, and refuses one that cannot be a store.
+func inspect(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+			return false, &UnusableError{Path: path, Problem: "is missing, though its write-ahead log is there", Remedy: restoreRemedy}
+		}
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if info.IsDir() {
+		return false, &UnusableError{Path: path, Problem: "is a folder", Remedy: foreignRemedy}
+	}
+	head, err := readHeader(path)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case len(head) == 0:
+		return false, &UnusableError{Path: path, Problem: "is empty", Remedy: restoreRemedy}
+	case !bytes.HasPrefix(head, magic):
+		return false, &UnusableError{Path: path, Problem: "is not an SQLite database, so it is damaged or not ours", Remedy: restoreRemedy}
+	case len(head) < headerSize:
+		return false, &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (only %d bytes are left)", len(head)), Remedy: restoreRemedy}
+	case binary.BigEndian.Uint32(head[applicationIDOffset:]) != applicationID:
+		return false, &UnusableError{Path: path, Problem: "is a database of another program", Remedy: foreignRemedy}
+	}
+	return true, nil
+}
+
+// readHeader returns the first headerSize bytes, or all there are.
+func readHeader(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, headerSize)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// checkVersion returns the schema's version and refuses one that this program does not know.
+func checkVersion(ctx context.Context, conn *sql.Conn, path string) (int64, error) {
+	version, err := pragma(ctx, conn, "user_version")
+	if err != nil {
+		return 0, damaged(path, err)
+	}
+	if version > schemaVersion {
+		return 0, &UnusableError{
+			Path:    path,
+			Problem: fmt.Sprintf("was written by a newer version of batchd (schema %d, this one knows %d)", version, schemaVersion),
+			Remedy:  "run that version, or a later one; it was left as it is",
+		}
+	}
+	return version, nil
+}
+
+// checkPages looks for damage: always that no page is missing at the end, and in a small file inside every page too.
+func checkPages(ctx context.Context, w *writer) error {
+	pages, err := pragma(ctx, w.conn, "page_count")
+	if err != nil {
+		return err
+	}
+	pageSize, err := pragma(ctx, w.conn, "page_size")
+	if err != nil {
+		return err
+	}
+	want := pages * pageSize
+	// The pages are counted first: those that another process adds meanwhile may be in the log only.
+	folded, err := w.checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(w.path)
+	if err != nil {
+		return err
+	}
+	if folded && info.Size() < want {
+		return &UnusableError{
+			Path:    w.path,
+			Problem: fmt.Sprintf("is damaged (%d bytes are left of %d)", info.Size(), want),
+			Remedy:  restoreRemedy,
+		}
+	}
+	if want > fullCheckBytes {
+		return nil
+	}
+	return quickCheck(ctx, w.conn, w.path)
+}
+
+// quickCheck has SQLite look at the structure of every page.
+func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
+	var verdict string
+	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+		return damaged(path, err)
+	}
+	if verdict != "ok" {
+		return &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (%s)", verdict), Remedy: restoreRemedy}
+	}
+	return nil
+}
+
+// pragma returns the value of a numeric pragma.
+func pragma(ctx context.Context, conn *sql.Conn, name string) (int64, error) {
+	var n int64
+	err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&n)
+	return n, err
+}

@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+// The states of a unit's row.
+const (
+	unitPending = 0
+	unitLeased  = 1
+	unitSealed  = 2
+)
+
+// leaseBatchCondition selects the batch to lease: of a dead node or of none. IS NOT is true where node is NULL.
+const leaseBatchCondition = `b.stage = ? AND b.node IS NOT ? ORDER BY b.seq LIMIT 1`
+
+// LeaseBatch implements store.Work.
+func (s *Store) LeaseBatch(ctx context.Context, stage store.Stage, h store.Holder) (batch.Batch, error) {
+	var b batch.Batch
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		var err error
+		b, err = oneBatch(ctx, t, leaseBatchCondition, string(stage), h.Node)
+		if err != nil {
+			return err
+		}
+		_, err = t.change(ctx, `UPDATE batches SET lease = ?, node = ? WHERE seq = ? AND stage = ?`,
+			leaseColumn(&h.Lease), h.Node, b.Seq, string(stage))
+		return err
+	})
+	if isNotFound(err) {
+		return batch.Batch{}, store.ErrNoWork
+	}
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("lease a batch to %s: %w", stage, err)
+	}
+	return b, nil
+}
+
+// ReleaseBatch implements store.Work.
+func (s *Store) ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.change(ctx, `UPDATE batches SET node = NULL WHERE id = ? AND lease = ? AND node IS NOT NULL`,
+			id, leaseColumn(&lease))
+		if err == nil && n == 0 {
+			err = store.ErrLeaseLost
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("release batch %s: %w", id, err)
+	}
+	return nil
+}
+
+// leasedBatch returns the batch of that id if it is held under lease, else ErrLeaseLost.
+func leasedBatch(ctx context.Context, t *tx, id string, lease batch.LeaseID) (batch.Batch, error) {
+	b, err := oneBatch(ctx, t, `b.id = ? AND b.lease = ? AND b.node IS NOT NULL`, id, leaseColumn(&lease))
+	if isNotFound(err) {
+		err = store.ErrLeaseLost
+	}
+	return b, err
+}
+
+const unitColumns = `u.ordinal, u.first, u.count, u.model, u.bytes`
+
+func unitDest(u *batch.Unit) []any {
+	return []any{&u.Ordinal, &u.First, &u.Count, &u.Model, &u.Bytes}
+}
+
+// leaseUnitsQuery names its index, because the planner would rather walk all units of the batch, sealed ones too.
+const leaseUnitsQuery = `
+	SELECT ` + unitColumns + ` FROM units u INDEXED BY units_pending WHERE u.batch = ? AND u.state = 0 ORDER BY u.ordinal LIMIT ?`
+
+// LeaseUnits implements store.Work.
+func (s *Store) LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error) {
+	var units []batch.Unit
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		seq, err := batchSeq(ctx, t, batchID)
+		if err != nil {
+			return err
+		}
+		units, err = all(ctx, t, func(rows *sql.Rows) (batch.Unit, error) {
+			u := batch.Unit{UnitID: batch.UnitID{Batch: batchID}, Lease: batch.NewLeaseID()}
+			err := rows.Scan(unitDest(&u)...)
+			return u, err
+		}, leaseUnitsQuery, seq, max(n, 0))
+		if err != nil {
+			return err
+		}
+		for _, u := range units {
+			if _, err := t.change(ctx, `
+				UPDATE units SET state = ?, lease = ?, node = ? WHERE batch = ? AND ordinal = ? AND state = ?`,
+				unitLeased, leaseColumn(&u.Lease), node, seq, u.Ordinal, unitPending); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lease units of %s: %w", batchID, err)
+	}
+	return units, nil
+}
+
+// AdoptUnit implements store.Work.
+func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h store.Holder) (batch.Unit, error) {
+	u := batch.Unit{UnitID: id, Lease: h.Lease}
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		known := make([]string, len(from))
+		for i, lease := range from {
+			known[i] = hex.EncodeToString(lease[:])
+		}
+		list, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		n, err := t.change(ctx, `
+			UPDATE units SET state = ?, lease = ?, node = ?
+			WHERE batch = (SELECT seq FROM batches WHERE id = ?) AND ordinal = ? AND state <> ?
+				AND lower(hex(lease)) IN (SELECT value FROM json_each(?))`,
+			unitLeased, leaseColumn(&h.Lease), h.Node, id.Batch, id.Ordinal, unitSealed, string(list))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return store.ErrLeaseLost
+		}
+		_, err = one(ctx, t, unitDest(&u), `
+			SELECT `+unitColumns+` FROM units u WHERE u.batch = (SELECT seq FROM batches WHERE id = ?) AND u.ordinal = ?`,
+			id.Batch, id.Ordinal)
+		return err
+	})
+	if err != nil {
+		return batch.Unit{}, fmt.Errorf("adopt unit %s: %w", id, err)
+	}
+	return u, nil
+}
+
+const reclaimQuery = `UPDATE units SET state = 0 WHERE state = 1 AND node <> ?`
+
+// ReclaimUnits implements store.Work.
+func (s *Store) ReclaimUnits(ctx context.Context, node string) (int, error) {
+	n, err := s.changeRows(ctx, reclaimQuery, node)
+	if err != nil {
+		return 0, fmt.Errorf("reclaim units: %w", err)
+	}
+	return n, nil
+}
+
+const liveLeasesQuery = `
+	SELECT lease FROM units WHERE state = 1 UNION ALL SELECT lease FROM batches WHERE node IS NOT NULL`
+
+// LiveLeases implements store.Care.
+func (s *Store) LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error) {
+	ids, err := all(ctx, s.readers, func(rows *sql.Rows) (batch.LeaseID, error) {
+		var id batch.LeaseID
+		err := rows.Scan(leaseColumn(&id))
+		return id, err
+	}, liveLeasesQuery)
+	if err != nil {
+		return nil, fmt.Errorf("list leases: %w", err)
+	}
+	live := make(map[batch.LeaseID]bool, len(ids))
+	for _, id := range ids {
+		live[id] = true
+	}
+	return live, nil
+}
+
+// batchSeq returns the key of a batch's rows, or ErrNotFound.
+func batchSeq(ctx context.Context, q querier, id string) (int64, error) {
+	var seq int64
+	found, err := one(ctx, q, []any{&seq}, `SELECT seq FROM batches WHERE id = ?`, id)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return seq, err
+}

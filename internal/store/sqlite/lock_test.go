@@ -1,0 +1,121 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"batchd/internal/store/sqlite"
+)
+
+// TestMain lets the test binary be the other process that holds a lock.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("BATCHD_TEST_LOCK_DIR"); dir != "" {
+		holdLock(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// holdLock locks dir, says so, and keeps the lock until it is killed.
+func holdLock(dir string) {
+	lock, err := sqlite.LockDir(dir)
+	if err != nil {
+		os.Exit(1)
+	}
+	defer lock.Close()
+	_, _ = os.Stdout.WriteString("locked\n")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	os.Exit(0)
+}
+
+func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	holder := exec.Command(os.Args[0])
+	holder.Env = append(os.Environ(), "BATCHD_TEST_LOCK_DIR="+dir)
+	stdin, err := holder.StdinPipe()
+	must(t, err)
+	defer stdin.Close()
+	stdout, err := holder.StdoutPipe()
+	must(t, err)
+	must(t, holder.Start())
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "locked\n" {
+		t.Fatalf("the holder said %q, %v", line, err)
+	}
+
+	_, err = sqlite.LockDir(dir)
+	var locked *sqlite.LockedError
+	if !errors.As(err, &locked) {
+		t.Fatalf("got %v, want a LockedError", err)
+	}
+	if locked.PID != holder.Process.Pid || locked.Since.IsZero() || locked.Dir != dir {
+		t.Errorf("got %+v, want pid %d of %s", locked, holder.Process.Pid, dir)
+	}
+	for _, part := range []string{dir, "pid " + strconv.Itoa(holder.Process.Pid), "started ", "stop it or use another --data-dir"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+
+	must(t, holder.Process.Kill())
+	_ = holder.Wait() // it was killed, and says so
+	lock, err := sqlite.LockDir(dir)
+	must(t, err)
+	must(t, lock.Close())
+}
+
+func TestALockIsGivenBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lock, err := sqlite.LockDir(dir)
+	must(t, err)
+	var locked *sqlite.LockedError
+	if _, err := sqlite.LockDir(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() {
+		t.Fatalf("got %v, want that this process holds it", err)
+	}
+	must(t, lock.Close())
+	lock, err = sqlite.LockDir(dir)
+	must(t, err)
+	must(t, lock.Close())
+}
+
+func TestALockWithoutANoteIsStillALock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lock, err := sqlite.LockDir(dir)
+	must(t, err)
+	defer lock.Close()
+	for _, note := range []string{"", "pid x\nstarted yesterday\n", "pid 7\nhost elsewhere\n"} {
+		must(t, os.WriteFile(filepath.Join(dir, "lock"), []byte(note), 0o600))
+		_, err := sqlite.LockDir(dir)
+		var locked *sqlite.LockedError
+		if !errors.As(err, &locked) {
+			t.Fatalf("got %v, want a LockedError", err)
+		}
+		if locked.Host == "elsewhere" && !strings.Contains(err.Error(), "pid 7 on elsewhere)") {
+			t.Errorf("%q does not say where", err)
+		}
+		if locked.PID == 0 && !strings.Contains(err.Error(), "another batchd") {
+			t.Errorf("%q does not say what holds it", err)
+		}
+	}
+}
+
+func TestAFolderThatIsNotThereCannotBeLocked(t *testing.T) {
+	t.Parallel()
+	if _, err := sqlite.LockDir(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func fileSize(t testing.TB, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	return info.Size()
+}

@@ -1,0 +1,92 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	driver "modernc.org/sqlite"
+)
+
+const (
+	// busyPragma bounds how long a write waits for one of another process, in milliseconds.
+	busyPragma = "busy_timeout(10000)"
+	// minReaders is the least number of connections for reads; more processors get more.
+	minReaders = 4
+)
+
+// dsn returns the driver's name for the file at path, which must exist: SQLite is never the one to create a file.
+func dsn(path string, pragmas ...string) string {
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed
+	}
+	q := url.Values{"mode": {"rw"}, "_pragma": pragmas, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"}}
+	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}).String()
+}
+
+// pool is database/sql with each statement prepared once per connection and kept. Statements are constants of this
+// package, so that their number is bounded.
+type pool struct {
+	db *sql.DB
+
+	mu    sync.Mutex // guards stmts
+	stmts map[string]*sql.Stmt
+}
+
+// openReaders opens the connections for reads. They cannot write.
+func openReaders(path string) (*pool, error) {
+	connector, err := driver.NewConnector(dsn(path, busyPragma, "query_only(1)"))
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	n := max(minReaders, runtime.NumCPU())
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return &pool{db: db, stmts: make(map[string]*sql.Stmt)}, nil
+}
+
+func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	p.mu.Lock()
+	stmt := p.stmts[query]
+	p.mu.Unlock()
+	if stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := p.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if first := p.stmts[query]; first != nil {
+		return first, stmt.Close()
+	}
+	p.stmts[query] = stmt
+	return stmt, nil
+}
+
+// query runs a query outside any transaction.
+func (p *pool) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := p.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+func (p *pool) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, stmt := range p.stmts {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(append(errs, p.db.Close())...)
+}

@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+var errMixedSeals = errors.New("seals must be of one batch, and at least one")
+
+// SealUnits implements store.Work.
+func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (store.SealResult, error) {
+	if len(seals) == 0 {
+		return store.SealResult{}, fmt.Errorf("seal units: %w", errMixedSeals)
+	}
+	id := seals[0].Batch
+	var result store.SealResult
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		seq, err := batchSeq(ctx, t, id)
+		if isNotFound(err) {
+			return store.ErrLeaseLost
+		}
+		if err != nil {
+			return err
+		}
+		var counts batch.Counts
+		var usage batch.Usage
+		for _, seal := range seals {
+			if seal.Batch != id {
+				return errMixedSeals
+			}
+			if err := sealUnit(ctx, t, seq, seal); err != nil {
+				return err
+			}
+			counts, usage = counts.Add(seal.Counts()), usage.Add(seal.Usage)
+		}
+		if err := addSealed(ctx, t, seq, len(seals), counts, usage); err != nil {
+			return err
+		}
+		result, err = settle(ctx, t, seq, now)
+		return err
+	})
+	if err != nil {
+		return store.SealResult{}, fmt.Errorf("seal units of %s: %w", id, err)
+	}
+	return result, nil
+}
+
+func sealUnit(ctx context.Context, t *tx, seq int64, seal batch.Seal) error {
+	n, err := t.change(ctx, `
+		UPDATE units SET state = 2, segment = ?, segment_key = ?, output_bytes = ?, output_lines = ?, error_bytes = ?,
+			error_lines = ?, failed = ?, usage_input = ?, usage_cached = ?, usage_output = ?, usage_reasoning = ?, usage_total = ?
+		WHERE batch = ? AND ordinal = ? AND state = 1 AND lease = ?`,
+		blobColumn(&seal.Segment), seal.Segment.Key, seal.OutputBytes, seal.OutputLines, seal.ErrorBytes,
+		seal.ErrorLines, seal.Failed, seal.Usage.Input, seal.Usage.Cached, seal.Usage.Output, seal.Usage.Reasoning,
+		seal.Usage.Total, seq, seal.Ordinal, leaseColumn(&seal.Lease))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("unit %d: %w", seal.Ordinal, store.ErrLeaseLost)
+	}
+	return err
+}
+
+func addSealed(ctx context.Context, t *tx, seq int64, n int, c batch.Counts, u batch.Usage) error {
+	_, err := t.change(ctx, `
+		UPDATE batches SET sealed_units = sealed_units + ?, completed = completed + ?, failed = failed + ?,
+			usage_input = usage_input + ?, usage_cached = usage_cached + ?, usage_output = usage_output + ?,
+			usage_reasoning = usage_reasoning + ?, usage_total = usage_total + ?
+		WHERE seq = ?`,
+		n, c.Completed, c.Failed, u.Input, u.Cached, u.Output, u.Reasoning, u.Total, seq)
+	return err
+}
+
+// settle makes the batch ready once all its units are sealed, and moves one that runs on to finalizing.
+func settle(ctx context.Context, t *tx, seq int64, now time.Time) (store.SealResult, error) {
+	if _, err := t.change(ctx, `UPDATE batches SET ready = 1 WHERE seq = ? AND sealed_units = units`, seq); err != nil {
+		return store.SealResult{}, err
+	}
+	if _, err := t.change(ctx, `
+		UPDATE batches SET status = 'finalizing', finalizing_at = ?, updated_at = ?, version = version + 1
+		WHERE seq = ? AND ready AND status = 'in_progress' AND stop = 'none'`,
+		nanos(now), nanos(now), seq); err != nil {
+		return store.SealResult{}, err
+	}
+	var result store.SealResult
+	_, err := one(ctx, t, []any{&result.Ready, &result.Stop}, `SELECT ready, stop FROM batches WHERE seq = ?`, seq)
+	return result, err
+}
+
+// SealedUnits implements store.Work.
+func (s *Store) SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error) {
+	seals, err := s.sealedUnits(ctx, batchID, first, n)
+	if err != nil {
+		return nil, fmt.Errorf("read seals of %s: %w", batchID, err)
+	}
+	return seals, nil
+}
+
+func (s *Store) sealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error) {
+	seq, err := batchSeq(ctx, s.readers, batchID)
+	if err != nil {
+		return nil, err
+	}
+	return all(ctx, s.readers, func(rows *sql.Rows) (batch.Seal, error) {
+		seal := batch.Seal{UnitID: batch.UnitID{Batch: batchID}}
+		err := rows.Scan(&seal.Ordinal, leaseColumn(&seal.Lease), blobColumn(&seal.Segment), &seal.OutputBytes,
+			&seal.OutputLines, &seal.ErrorBytes, &seal.ErrorLines, &seal.Failed, &seal.Usage.Input, &seal.Usage.Cached,
+			&seal.Usage.Output, &seal.Usage.Reasoning, &seal.Usage.Total)
+		return seal, err
+	}, `SELECT ordinal, lease, segment, output_bytes, output_lines, error_bytes, error_lines, failed,
+			usage_input, usage_cached, usage_output, usage_reasoning, usage_total
+		FROM units WHERE batch = ? AND ordinal >= ? AND state = 2 ORDER BY ordinal LIMIT ?`, seq, first, max(n, 0))
+}

@@ -1,0 +1,149 @@
+// Package sqlite keeps the metadata of a single node in one SQLite file. It promises what package store does: each
+// verb is one transaction, on disk when it returns. Writes queue for one connection; reads run beside them on a pool
+// and never write. A store file appears whole or not at all, and one that is damaged, foreign or newer is refused,
+// never made anew. The package also owns the lock on the data folder, which here stands for every lease. It must not
+// know what a batch is worth: no scheduling, no wire shapes, no blob is opened here.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"batchd/internal/store"
+)
+
+// Store implements store.Store on one file. All methods may be called concurrently. A process opens a file once at
+// a time; other processes may have it open as well, and their writes queue with ours for at most ten seconds.
+type Store struct {
+	path    string
+	tenant  string
+	log     *slog.Logger
+	writer  *writer
+	readers *pool
+
+	closing   chan struct{} // closed by Close: no new verb may begin
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Options tune a Store. The zero value opens an existing file silently.
+type Options struct {
+	// Logger gets what an operator should know about the file; nil discards it.
+	Logger *slog.Logger
+	// MayCreate lets Open make a new store where there is no file. The caller decides, because only it can see
+	// whether the data folder holds anything that proves that a store was there before.
+	MayCreate bool
+	// Tenant is the UUID of the default tenant of a new store; "" mints one. An existing store keeps its own.
+	Tenant string
+	// OnCommit is called once for each committed write transaction, and OnFsync with the number of fsyncs that a
+	// commit or a checkpoint asked of the disk. They run while other writers wait: they must be quick and must not
+	// use the store. Either may be nil.
+	OnCommit func()
+	OnFsync  func(n int)
+}
+
+func (o *Options) fillDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnCommit == nil {
+		o.OnCommit = func() {}
+	}
+	if o.OnFsync == nil {
+		o.OnFsync = func(int) {}
+	}
+}
+
+// errClosed is returned by verbs that come after Close.
+var errClosed = errors.New("store is closed")
+
+// Open opens the store in the file at path, making it first if there is none and opts allow that, and brings an
+// older schema up to date. A file that cannot be trusted is an *UnusableError and is left as it is. Open does not
+// lock the data folder: commands that only administer the store may open it beside a running server. The one who
+// executes batches must hold LockDir.
+func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+	opts.fillDefaults()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	found, err := inspect(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if !found {
+		if !opts.MayCreate {
+			return nil, fmt.Errorf("open store: %w", missing(path))
+		}
+		if err := create(ctx, path, opts); err != nil {
+			return nil, fmt.Errorf("create store: %w", err)
+		}
+		opts.Logger.InfoContext(ctx, "store created", "path", path)
+	}
+	s, err := connect(ctx, path, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+// connect opens a file that has passed inspection.
+func connect(ctx context.Context, path string, opts Options) (*Store, error) {
+	w, err := openWriter(ctx, path, opts)
+	if err != nil {
+		return nil, damaged(path, err)
+	}
+	s := &Store{path: path, log: opts.Logger, writer: w, closing: make(chan struct{})}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	if s.readers, err = openReaders(path); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return s, nil
+}
+
+// prepare does everything that must be right before the first verb: the file is sound, the schema is ours and
+// current, the default tenant is known.
+func (s *Store) prepare(ctx context.Context) error {
+	version, err := checkVersion(ctx, s.writer.conn, s.path)
+	if err != nil {
+		return err
+	}
+	if err := checkPages(ctx, s.writer); err != nil {
+		return damaged(s.path, err)
+	}
+	if version < schemaVersion {
+		s.log.InfoContext(ctx, "upgrading store", "path", s.path, "from", version, "to", schemaVersion)
+		if err := upgrade(ctx, s.path); err != nil {
+			return err
+		}
+	}
+	row := s.writer.conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'default_tenant'`)
+	if err := row.Scan(&s.tenant); err != nil {
+		return damaged(s.path, err)
+	}
+	return nil
+}
+
+// DefaultTenant returns the UUID of the tenant that was minted with the store.
+func (s *Store) DefaultTenant(context.Context) (string, error) { return s.tenant, nil }
+
+// Close waits for running verbs, folds the write-ahead log into the file and closes it. Verbs that come later fail.
+// Closing twice is no error.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		s.closeErr = errors.Join(s.readers.close(), s.writer.close())
+		if s.closeErr != nil {
+			s.closeErr = fmt.Errorf("close store: %w", s.closeErr)
+		}
+	})
+	return s.closeErr
+}

@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	driver "modernc.org/sqlite"
+)
+
+// longLog is the size of the write-ahead log at which it is folded into the file: SQLite's own 1,000 pages.
+const longLog = 1000 * (4096 + 24)
+
+// writer is the one connection that writes. SQLite takes one write at a time anyway; queueing here, where a context
+// can end the wait, beats queueing in SQLite, which can only poll.
+type writer struct {
+	path     string
+	db       *sql.DB
+	onCommit func()
+	onFsync  func(int)
+
+	// turn holds a token while a writer is at work; it guards all that follows.
+	turn  chan struct{}
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+	// checkpointAt is the length of the log at which the next checkpoint is due.
+	checkpointAt int64
+}
+
+// openWriter opens the connection for writes. Automatic checkpoints are off, because their fsyncs could not be
+// counted. The size limit of zero makes SQLite cut the log when it begins it anew, so that its length tells its content.
+func openWriter(ctx context.Context, path string, opts Options) (*writer, error) {
+	connector, err := driver.NewConnector(dsn(path, busyPragma, "journal_mode(WAL)", "synchronous(FULL)",
+		"foreign_keys(1)", "wal_autocheckpoint(0)", "journal_size_limit(0)"))
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &writer{
+		path: path, db: db, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync,
+		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
+	}, nil
+}
+
+// write runs fn in a transaction of its own. The context ends the wait for the turn; a step that has begun is
+// finished, because cutting it off would leave the caller not knowing whether it was done.
+func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.writer.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return errClosed
+	}
+	defer func() { <-s.writer.turn }()
+	select {
+	case <-s.closing:
+		return errClosed
+	default:
+	}
+	if err := s.writer.transact(context.WithoutCancel(ctx), fn); err != nil {
+		return err
+	}
+	if err := s.writer.checkpointIfLong(context.WithoutCancel(ctx)); err != nil {
+		// The step itself is durable, and the next one tries again.
+		s.log.ErrorContext(ctx, "fold write-ahead log", "path", s.path, "error", err)
+	}
+	return nil
+}
+
+// transact commits what fn did, or nothing of it. A transaction that changed no row is rolled back, so that asking
+// in vain costs no fsync.
+func (w *writer) transact(ctx context.Context, fn func(context.Context, *tx) error) error {
+	t := &tx{w: w}
+	if _, err := t.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	committed := false
+	defer func() {
+		if !committed {
+			// SQLite may have rolled back by itself, and then this fails.
+			_, _ = t.exec(ctx, `ROLLBACK`)
+		}
+	}()
+	if err := fn(ctx, t); err != nil || !t.changed {
+		return err
+	}
+	if _, err := t.exec(ctx, `COMMIT`); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	committed = true
+	w.onCommit()
+	w.onFsync(1)
+	return nil
+}
+
+// checkpointIfLong folds the log into the file once it has grown by longLog. Where a reader keeps it from being
+// folded whole, the next try waits until it has grown as much again.
+func (w *writer) checkpointIfLong(ctx context.Context) error {
+	size, err := w.logSize()
+	if err != nil || size < w.checkpointAt {
+		return err
+	}
+	folded, err := w.checkpoint(ctx)
+	w.checkpointAt = longLog
+	if !folded {
+		w.checkpointAt += size
+	}
+	return err
+}
+
+// logSize returns the length of the write-ahead log, 0 if there is none.
+func (w *writer) logSize() (int64, error) {
+	info, err := os.Stat(w.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// checkpoint copies the log into the file as far as readers allow, and reports whether that was all of it. It waits
+// for nobody. It costs an fsync of the log and one of the file; the log's new header will cost another.
+func (w *writer) checkpoint(ctx context.Context) (bool, error) {
+	size, err := w.logSize()
+	if err != nil || size == 0 {
+		return err == nil, err
+	}
+	var busy, frames, copied int64
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
+		return false, fmt.Errorf("checkpoint: %w", err)
+	}
+	folded := busy == 0 && frames == copied
+	if folded {
+		w.onFsync(3)
+	} else if copied > 0 {
+		w.onFsync(1)
+	}
+	return folded, nil
+}
+
+// close waits for the writer at work, folds the log in and closes the connection. SQLite removes the log when the
+// last connection of all goes. The turn is not given back.
+func (w *writer) close() error {
+	w.turn <- struct{}{}
+	_, err := w.checkpoint(context.Background())
+	errs := []error{err}
+	for _, stmt := range w.stmts {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+}
+
+// tx is a running write transaction.
+type tx struct {
+	w       *writer
+	changed bool
+}
+
+func (t *tx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt := t.w.stmts[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := t.w.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	t.w.stmts[query] = stmt
+	return stmt, nil
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	stmt, err := t.prepare(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := stmt.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// change runs a statement that writes and returns how many rows it changed.
+func (t *tx) change(ctx context.Context, query string, args ...any) (int64, error) {
+	n, err := t.exec(ctx, query, args...)
+	t.changed = t.changed || n > 0
+	return n, err
+}
+
+// query runs a query inside the transaction.
+func (t *tx) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := t.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}

@@ -1,0 +1,210 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+func wholeTests() []test {
+	return []test{
+		{"keeps everything when it is closed and opened again", func(x *fixture) {
+			minted, err := x.store.DefaultTenant(x.ctx)
+			x.ok(err)
+			x.start("b1", 3)
+			units := x.take("b1", 2)
+			x.seal(units[:1])
+			x.start("b2", 1)
+			x.seal(x.take("b2", 1))
+			x.close("b2")
+			x.create("b3")
+			lease := x.lease(store.StageValidate, "b3")
+			want := []batch.Batch{x.read("b1"), x.read("b2"), x.read("b3")}
+			x.reopen()
+			x.same([]batch.Batch{x.read("b1"), x.read("b2"), x.read("b3")}, want)
+			again, err := x.store.DefaultTenant(x.ctx)
+			x.ok(err)
+			x.same(again, minted)
+			x.same(len(minted), 36)
+			x.same(x.live(), map[batch.LeaseID]bool{units[1].Lease: true, lease: true})
+			x.same(x.free("uploads/in-b1", "plans/b1", segmentKey(units[0]), "segments/b2/a"), []string(nil))
+			x.ok(x.store.StartBatch(x.ctx, x.newStart("b3", lease, 1)))
+			x.seal(append(x.take("b1", 1), units[1]))
+			x.same(x.read("b1").Status, batch.Finalizing)
+		}},
+		{"never gives a sequence number twice", func(x *fixture) {
+			x.createFiles("f1", "f2")
+			f, err := x.store.File(x.ctx, tenant, "f2", x.now)
+			x.ok(err)
+			x.ok(x.store.DeleteFile(x.ctx, tenant, "f2", x.now))
+			_, err = x.store.PurgeFiles(x.ctx, x.now.Add(1), 9)
+			x.ok(err)
+			x.reopen()
+			x.createFiles("f2")
+			g, err := x.store.File(x.ctx, tenant, "f2", x.now)
+			x.ok(err)
+			if g.Seq <= f.Seq {
+				x.Errorf("sequence number %d came after %d", g.Seq, f.Seq)
+			}
+		}},
+		{"carries a batch of 20,000 units", func(x *fixture) {
+			const units = 20_000
+			x.start("b1", units)
+			b := x.read("b1")
+			x.same([]any{b.Units, b.Counts.Total}, []any{units, int64(10 * units)})
+			got := x.take("b1", units)
+			for i, span := range spans(units) {
+				if got[i].UnitSpan != span || got[i].Ordinal != i {
+					x.Fatalf("unit %d is %+v, want %+v", i, got[i], span)
+				}
+			}
+			for first := 0; first < units; first += 1000 {
+				x.seal(got[first : first+1000])
+			}
+			seals, err := x.store.SealedUnits(x.ctx, "b1", 15_000, units)
+			x.ok(err)
+			x.same(len(seals), 5_000)
+			x.same(seals[0], newSeal(got[15_000]))
+			out := x.newResult("b1", "out")
+			for _, u := range got {
+				out.Blobs = append(out.Blobs, segmentKey(u))
+			}
+			_, err = x.store.CloseBatch(x.ctx, store.Close{
+				Batch: "b1", Lease: x.lease(store.StageFinalize, "b1"), Now: x.now, Output: out,
+			})
+			x.ok(err)
+			x.same(x.free(segmentKey(got[0]), segmentKey(got[units-1])), []string(nil))
+		}},
+	}
+}
+
+func callerTests() []test {
+	return []test{
+		{"does nothing for a context that has ended", func(x *fixture) {
+			x.start("b1", 1)
+			want := x.read("b1")
+			ended, cancel := context.WithCancel(x.ctx)
+			cancel()
+			for name, err := range x.everyVerb(ended) {
+				if !errors.Is(err, context.Canceled) {
+					x.Errorf("%s answered %v", name, err)
+				}
+			}
+			x.same(x.read("b1"), want)
+			x.same(x.fileIDs(store.FileQuery{Limit: 9}), []string{"in-b1"})
+		}},
+		{"outlives callers that give up half-way", func(x *fixture) {
+			x.start("b1", 50)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for range 25 {
+						ctx, cancel := context.WithCancel(x.ctx)
+						wg.Go(cancel)
+						x.quietly(x.store.LeaseUnits(ctx, "b1", node, 1))
+						x.quietly(x.store.ListBatches(ctx, tenant, store.BatchQuery{Limit: 5}))
+					}
+				})
+			}
+			wg.Wait()
+			leased := len(x.live())
+			rest, err := x.store.LeaseUnits(x.ctx, "b1", node, 50)
+			x.ok(err)
+			x.same(leased+len(rest), 50)
+		}},
+		{"reads beside writes see whole steps only", func(x *fixture) {
+			x.start("b1", 100)
+			units := x.take("b1", 100)
+			done := make(chan struct{})
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					for last := 0; ; {
+						b, err := x.store.Batch(x.ctx, tenant, "b1")
+						if err != nil || b.SealedUnits < last || b.Counts.Completed != 7*int64(b.SealedUnits) {
+							x.Errorf("read %d sealed after %d, counts %+v, error %v", b.SealedUnits, last, b.Counts, err)
+							return
+						}
+						last = b.SealedUnits
+						select {
+						case <-done:
+							return
+						default:
+						}
+					}
+				})
+			}
+			for _, u := range units {
+				x.seal([]batch.Unit{u})
+			}
+			close(done)
+			wg.Wait()
+		}},
+		{"after it was closed every verb fails, and closing again does not", func(x *fixture) {
+			x.start("b1", 1)
+			x.ok(x.store.Close())
+			x.ok(x.store.Close())
+			for name, err := range x.everyVerb(x.ctx) {
+				if err == nil {
+					x.Errorf("%s worked on a closed store", name)
+				}
+			}
+		}},
+	}
+}
+
+// quietly ignores the outcome of a call that may have been given up, unless it is an error of another kind.
+func (x *fixture) quietly(_ any, err error) {
+	x.Helper()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		x.Errorf("unexpected error: %v", err)
+	}
+}
+
+// everyVerb calls each verb that reaches the disk once and returns what it answered.
+func (x *fixture) everyVerb(ctx context.Context) map[string]error {
+	s, h := x.store, store.Holder{Node: node, Lease: batch.NewLeaseID()}
+	unit := batch.Unit{UnitID: batch.UnitID{Batch: "b1"}, Lease: h.Lease}
+	errs := make(map[string]error)
+	note := func(name string, results ...any) {
+		err, _ := results[len(results)-1].(error)
+		errs[name] = err
+	}
+	pair := func(v any, err error) []any { return []any{v, err} }
+	note("CreateFile", s.CreateFile(ctx, x.newFile("f9")))
+	note("File", pair(s.File(ctx, tenant, "in-b1", x.now))...)
+	note("ListFiles", pair(s.ListFiles(ctx, tenant, store.FileQuery{Limit: 1, Now: x.now}))...)
+	note("DeleteFile", s.DeleteFile(ctx, tenant, "in-b1", x.now))
+	b := x.newBatch("b9")
+	b.InputFileID = "in-b1"
+	note("CreateBatch", s.CreateBatch(ctx, b))
+	b.ID = "b10"
+	note("CreateBatchOnce", pair(s.CreateBatchOnce(ctx, b, callOf("k", "call")))...)
+	note("BatchOfKey", pair(s.BatchOfKey(ctx, tenant, callOf("k", "call"), x.now))...)
+	note("Batch", pair(s.Batch(ctx, tenant, "b1"))...)
+	note("ListBatches", pair(s.ListBatches(ctx, tenant, store.BatchQuery{Limit: 1}))...)
+	note("CancelBatch", pair(s.CancelBatch(ctx, tenant, "b1", x.now))...)
+	note("LeaseBatch", pair(s.LeaseBatch(ctx, store.StageValidate, h))...)
+	note("ReleaseBatch", s.ReleaseBatch(ctx, "b1", h.Lease))
+	note("InputFile", pair(s.InputFile(ctx, "b1"))...)
+	note("StartBatch", s.StartBatch(ctx, x.newStart("b1", h.Lease, 1)))
+	note("FailBatch", s.FailBatch(ctx, x.failure("b1", h.Lease)))
+	note("RunningBatches", pair(s.RunningBatches(ctx))...)
+	note("BatchByID", pair(s.BatchByID(ctx, "b1"))...)
+	note("LeaseUnits", pair(s.LeaseUnits(ctx, "b1", node, 1))...)
+	note("AdoptUnit", pair(s.AdoptUnit(ctx, unit.UnitID, []batch.LeaseID{h.Lease}, h))...)
+	note("ReclaimUnits", pair(s.ReclaimUnits(ctx, "node-2"))...)
+	note("SealUnits", pair(s.SealUnits(ctx, newSeals([]batch.Unit{unit}), x.now))...)
+	note("SealedUnits", pair(s.SealedUnits(ctx, "b1", 0, 1))...)
+	note("CloseBatch", pair(s.CloseBatch(ctx, store.Close{Batch: "b1", Lease: h.Lease, Now: x.now}))...)
+	note("ExpireBatches", pair(s.ExpireBatches(ctx, x.now.Add(window)))...)
+	note("DeleteExpiredFiles", pair(s.DeleteExpiredFiles(ctx, x.now, 1))...)
+	note("PurgeFiles", pair(s.PurgeFiles(ctx, x.now.Add(1), 1))...)
+	note("ForgetIdempotencyKeys", pair(s.ForgetIdempotencyKeys(ctx, x.now.Add(1), 1))...)
+	note("Unreferenced", pair(s.Unreferenced(ctx, []string{"k"}))...)
+	note("LiveLeases", pair(s.LiveLeases(ctx))...)
+	return errs
+}

@@ -41,6 +41,7 @@ func (c *serveCommand) Run(s *invocation) error {
 		return err
 	}
 	log := logger(s.Stderr, cfg.Log, slog.LevelDebug)
+	slog.SetDefault(log) // net/http writes some lines to the standard logger, which has no other switch
 	err = app.Serve(s.ctx, cfg, log, func(a net.Addr) { announce(s, cfg, log, a) })
 	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // the signal came while the server was starting

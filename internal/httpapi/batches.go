@@ -31,23 +31,63 @@ func (c *call) createBatch() error {
 	if err != nil {
 		return err
 	}
-	now := c.Now()
-	if err := c.checkInput(asked.InputFileID, now); err != nil {
+	key, err := c.idempotencyKey(body)
+	if err != nil {
 		return err
+	}
+	b, err := c.storeBatch(asked, key)
+	if err != nil {
+		return err
+	}
+	return c.json(c.dialect.Batch(b))
+}
+
+// storeBatch stores a batch and returns it. Under a key that has a batch already it stores nothing, looks at nothing
+// else, and returns that batch as it is now.
+func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
+	ctx, now := c.r.Context(), c.Now()
+	if key != nil {
+		b, err := c.Store.BatchOfKey(ctx, c.who.Tenant, *key, now)
+		if err == nil {
+			return c.live(ctx, b)
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return batch.Batch{}, createFault(err, asked)
+		}
+	}
+	if err := c.checkInput(asked.InputFileID, now); err != nil {
+		return batch.Batch{}, err
 	}
 	b, err := c.newBatch(asked, now)
 	if err != nil {
-		return err
+		return batch.Batch{}, err
 	}
-	err = c.Store.CreateBatch(c.r.Context(), b)
-	if errors.Is(err, store.ErrNotFound) {
-		return noInput(asked.InputFileID)
+	stored := b
+	if key == nil {
+		err = c.Store.CreateBatch(ctx, b)
+	} else {
+		stored, err = c.Store.CreateBatchOnce(ctx, b, *key)
 	}
 	if err != nil {
-		return fmt.Errorf("create batch: %w", err)
+		return batch.Batch{}, createFault(err, asked)
+	}
+	if stored.ID != b.ID {
+		return c.live(ctx, stored)
 	}
 	c.Created(b.ID)
-	return c.json(c.dialect.Batch(b))
+	return b, nil
+}
+
+// createFault words what the store says about a new batch.
+func createFault(err error, asked dialect.CreateBatch) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return noInput(asked.InputFileID)
+	case errors.Is(err, store.ErrKeyReused):
+		return keyReused()
+	default:
+		return fmt.Errorf("create batch: %w", err)
+	}
 }
 
 // bodyFault tells a body that is too large from one that did not arrive whole.

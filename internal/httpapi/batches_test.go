@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"batchd/internal/batch"
 	"batchd/internal/httpapi"
@@ -33,7 +32,7 @@ func TestCreateStoresWhatWasAskedAndWakesTheExecutor(t *testing.T) {
 		Endpoint: "/v1/chat/completions", InputFileID: file, Window: "7d", Metadata: []byte(`{"a":"é"}`),
 		OutputTTL: time.Hour, Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(7 * 24 * time.Hour),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(batch.Batch{}, "UpdatedAt")); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("batch (-want +got):\n%s", diff)
 	}
 	if !slices.Equal(created, []string{id}) {

@@ -21,6 +21,8 @@ import (
 type engine struct {
 	server *httptest.Server
 	script func(line string, try int) reply
+	// onBody, if set, is given each request's body; it is set before the first call.
+	onBody func(body []byte)
 
 	// mu guards following fields.
 	mu     sync.Mutex
@@ -36,8 +38,8 @@ type reply struct {
 	after time.Duration
 	// status is that of the answer; 0 stands for the one that the line's name asks for.
 	status int
-	// header is added to the answer's.
-	header http.Header
+	// body replaces the answer's, with its content type.
+	body, contentType string
 }
 
 // call is one entry of the log.
@@ -102,6 +104,9 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the caller was killed while it sent its request
 	}
+	if e.onBody != nil {
+		e.onBody(body)
+	}
 	c, what := e.enter(life, r.Header.Get("Idempotency-Key"), lineOf(body))
 	answered := e.answer(w, r, c.line, what)
 	e.mu.Lock()
@@ -148,8 +153,9 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, line string, wha
 	body := answerTo(line, status)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", "req-"+line)
-	for name, values := range what.header {
-		w.Header()[name] = values
+	if what.contentType != "" {
+		w.Header().Set("Content-Type", what.contentType)
+		body = []byte(what.body)
 	}
 	w.WriteHeader(status)
 	_, err := w.Write(body)

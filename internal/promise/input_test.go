@@ -16,6 +16,8 @@ type input struct {
 	bad func(n int) bool
 	// padding is added to each body.
 	padding string
+	// anyAnswer says that the upstream is not our engine: what it answers is not looked at.
+	anyAnswer bool
 }
 
 // name is the custom id of line n, counted from 1. Lines that the engine refuses say so.
@@ -45,7 +47,7 @@ func (in input) write(w io.Writer) error {
 			model = in.model(n)
 		}
 		_, err := fmt.Fprintf(out, `{"custom_id":"%s","method":"POST","url":"/v1/chat/completions",`+
-			`"body":{"model":"%s","messages":[{"role":"user","content":"%[1]s"}],"user":"%s"}}`+"\n", in.name(n), model, in.padding)
+			`"body":{"model":"%s","messages":[{"role":"user","content":"%[1]s"}],"user":"%[3]s"}}`+"\n", in.name(n), model, in.padding)
 		if err != nil {
 			return err
 		}

@@ -37,9 +37,11 @@ var address = regexp.MustCompile(`http://127\.0\.0\.1:[1-9][0-9]*`)
 type node struct {
 	t      testing.TB
 	engine *engine
-	dir    string
-	args   []string
-	env    []string
+	// upstream replaces the engine, by its base URL.
+	upstream string
+	dir      string
+	args     []string
+	env      []string
 
 	// mu guards following fields.
 	mu   sync.Mutex
@@ -70,7 +72,7 @@ type end struct {
 }
 
 // newNode returns a node with an empty data folder behind the engine; nothing runs yet. Settings are written as in
-// the environment, "BATCHD_CANCEL_GRACE=1s". A node without an engine has the built-in simulator behind it.
+// the environment, "BATCHD_CANCEL_GRACE=1s". A node without an engine needs its upstream set before it is started.
 func newNode(t testing.TB, e *engine, concurrency int, settings ...string) *node {
 	t.Helper()
 	n := &node{t: t, engine: e, dir: t.TempDir(), env: settings, args: []string{"--concurrency", strconv.Itoa(concurrency)}}
@@ -133,8 +135,8 @@ func (n *node) spawn(extra ...string) (*process, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--no-auth", "--data-dir", n.dir}, n.args...)
-	if n.engine == nil {
-		args = append(args, "--upstream", "sim")
+	if n.upstream != "" {
+		args = append(args, "--upstream", n.upstream)
 	} else {
 		args = append(args, "--upstream", n.engine.url(n.life))
 	}

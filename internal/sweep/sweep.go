@@ -1,5 +1,5 @@
-// Package sweep is periodic care: windows that have passed, files whose life has ended, blobs that nothing refers
-// to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has been
+// Package sweep is periodic care: windows that have passed, files whose life has ended, idempotency keys that nobody
+// will send again, blobs that nothing refers to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has been
 // found unreferenced twice, a day of this process's own clock apart.
 package sweep
 
@@ -10,19 +10,22 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/store"
 )
 
 // How often each kind of care is due, and how long things are kept before they go.
 const (
 	windowsEvery = 250 * time.Millisecond
 	filesEvery   = 10 * time.Second
+	keysEvery    = 10 * time.Minute
 	blobsEvery   = time.Hour
 	// downloadGrace is how long a deleted file's bytes stay for downloads under way.
 	downloadGrace = time.Hour
 	// blobGrace is how long an unreferenced blob waits between the two looks at it.
 	blobGrace = 24 * time.Hour
-	// filesAtOnce and blobsAtOnce bound one transaction and one question.
+	// filesAtOnce and keysAtOnce bound one transaction, blobsAtOnce one question.
 	filesAtOnce = 500
+	keysAtOnce  = 500
 	blobsAtOnce = 500
 )
 
@@ -31,6 +34,7 @@ type Store interface {
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
 }
@@ -58,9 +62,11 @@ func New(o Options) *Sweeper { return &Sweeper{o: o, marked: make(map[string]tim
 
 // Run cares for everything at its own pace until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) {
-	windows, files, blobs := time.NewTicker(windowsEvery), time.NewTicker(filesEvery), time.NewTicker(blobsEvery)
+	windows, files := time.NewTicker(windowsEvery), time.NewTicker(filesEvery)
+	keys, blobs := time.NewTicker(keysEvery), time.NewTicker(blobsEvery)
 	defer windows.Stop()
 	defer files.Stop()
+	defer keys.Stop()
 	defer blobs.Stop()
 	for {
 		var err error
@@ -71,6 +77,8 @@ func (s *Sweeper) Run(ctx context.Context) {
 			err = s.windows(ctx)
 		case <-files.C:
 			err = s.files(ctx)
+		case <-keys.C:
+			err = s.keys(ctx)
 		case <-blobs.C:
 			err = s.blobs(ctx)
 		}
@@ -91,18 +99,29 @@ func (s *Sweeper) windows(ctx context.Context) error {
 
 // files hides files whose life has ended, and forgets hidden ones that no download can still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
-	for {
-		n, err := s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), filesAtOnce)
-		if err != nil {
-			return err
-		}
-		if n < filesAtOnce {
-			break
-		}
+	err := untilFewer(filesAtOnce, func() (int, error) {
+		return s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), filesAtOnce)
+	})
+	if err != nil {
+		return err
 	}
+	return untilFewer(filesAtOnce, func() (int, error) {
+		return s.o.Store.PurgeFiles(ctx, s.o.Now().Add(-downloadGrace), filesAtOnce)
+	})
+}
+
+// keys forgets the idempotency keys that the store no longer honours.
+func (s *Sweeper) keys(ctx context.Context) error {
+	return untilFewer(keysAtOnce, func() (int, error) {
+		return s.o.Store.ForgetIdempotencyKeys(ctx, s.o.Now().Add(-store.KeyLife), keysAtOnce)
+	})
+}
+
+// untilFewer repeats a step until it found fewer than n things to do, which means that it found them all.
+func untilFewer(n int, step func() (int, error)) error {
 	for {
-		n, err := s.o.Store.PurgeFiles(ctx, s.o.Now().Add(-downloadGrace), filesAtOnce)
-		if err != nil || n < filesAtOnce {
+		done, err := step()
+		if err != nil || done < n {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/blob/blobtest"
+	"batchd/internal/store"
 	"batchd/internal/sweep"
 )
 
@@ -23,6 +24,7 @@ type care struct {
 	windows    map[string]time.Time
 	expiring   int
 	hidden     []time.Time
+	keys       []time.Time
 	referenced map[string]bool
 	leases     map[batch.LeaseID]bool
 }
@@ -54,15 +56,26 @@ func (c *care) DeleteExpiredFiles(_ context.Context, now time.Time, n int) (int,
 func (c *care) PurgeFiles(_ context.Context, before time.Time, n int) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	purged := 0
-	c.hidden = slices.DeleteFunc(c.hidden, func(at time.Time) bool {
-		if purged < n && at.Before(before) {
-			purged++
+	return dropOld(&c.hidden, before, n), nil
+}
+
+func (c *care) ForgetIdempotencyKeys(_ context.Context, before time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return dropOld(&c.keys, before, n), nil
+}
+
+// dropOld removes at most n times that lie before the given one, and returns how many there were.
+func dropOld(times *[]time.Time, before time.Time, n int) int {
+	dropped := 0
+	*times = slices.DeleteFunc(*times, func(at time.Time) bool {
+		if dropped < n && at.Before(before) {
+			dropped++
 			return true
 		}
 		return false
 	})
-	return purged, nil
+	return dropped
 }
 
 func (c *care) Unreferenced(_ context.Context, keys []string) ([]string, error) {
@@ -121,6 +134,25 @@ func TestI24DeletedFilesBytesStayAnHourForDownloads(t *testing.T) {
 		time.Sleep(15 * time.Minute)
 		if _, hidden := count(); hidden != 0 {
 			t.Errorf("%d files are left after an hour", hidden)
+		}
+	})
+}
+
+func TestI28KeysAreForgottenOnceTheStoreNoLongerHonoursThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &care{}
+		for range 1200 {
+			c.keys = append(c.keys, time.Now())
+		}
+		start(t, c, newBlobs(), nil)
+		count := func() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.keys) }
+		time.Sleep(store.KeyLife)
+		if left := count(); left != 1200 {
+			t.Errorf("%d of 1200 keys are left while they are honoured", left)
+		}
+		time.Sleep(15 * time.Minute)
+		if left := count(); left != 0 {
+			t.Errorf("%d keys are left a quarter of an hour later", left)
 		}
 	})
 }

@@ -3,7 +3,7 @@
 // in turn, so that a machine that drifts drifts for both; what it prints are medians of the ratios pair by pair,
 // with their spread.
 //
-//	go run ./test/bench [-pairs 5] [-only NAME]
+//	go run ./test/bench [-pairs 5] [-only NAME] [-write docs/benchmarks.md]
 package main
 
 import (
@@ -47,6 +47,7 @@ func compare(args []string) error {
 	pairs := flags.Int("pairs", 5, "alternating pairs for each comparison")
 	only := flags.String("only", "", "run only the scenarios whose name holds this text")
 	binary := flags.String("binary", "bin/batchd", "the binary to measure")
+	write := flags.String("write", "", "document whose table of figures is replaced")
 	_ = flags.Parse(args) // ExitOnError: never returns one
 	b, err := newBench(*binary, *pairs)
 	if err != nil {
@@ -63,16 +64,19 @@ func compare(args []string) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return nil
+	if *write == "" {
+		return nil
+	}
+	return b.report.write(*write, *pairs)
 }
 
 func scenarios() []scenario {
 	return []scenario{
 		{"zero latency, 50,000 requests of 1 KB, 128 in flight", func(b *bench) error {
-			return b.versusLoop(50_000, 128, 0)
+			return b.versusLoop(50_000, 128, 0, bars{0.6, 0.9, 2.0, 1.5})
 		}},
 		{"50 ms latency, 200,000 requests of 1 KB, 256 in flight", func(b *bench) error {
-			return b.versusLoop(200_000, 256, 50*time.Millisecond)
+			return b.versusLoop(200_000, 256, 50*time.Millisecond, bars{rate: 0.97, rateAim: 0.99})
 		}},
 		{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
 		{"small batches, shipped settings", (*bench).small},

@@ -21,6 +21,7 @@ type bench struct {
 	self   string
 	dir    string
 	pairs  int
+	report report
 }
 
 func newBench(binary string, pairs int) (*bench, error) {

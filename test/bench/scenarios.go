@@ -5,26 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
 )
 
-// ratios collects one figure over pairs.
-type ratios []float64
-
-// String returns the median and the spread.
-func (r ratios) String() string {
-	s := slices.Sorted(slices.Values(r))
-	if len(s) == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%.3f (%.3f to %.3f)", s[len(s)/2], s[0], s[len(s)-1])
-}
+// bars are what a comparison with the loop is held against; zero for no bar.
+type bars struct{ rate, rateAim, cpu, cpuAim float64 }
 
 // versusLoop runs batchd and the loop in turn over the same file and server.
-func (b *bench) versusLoop(n, concurrency int, latency time.Duration) error {
+func (b *bench) versusLoop(n, concurrency int, latency time.Duration, want bars) error {
 	in, err := b.input(n)
 	if err != nil {
 		return err
@@ -34,7 +24,7 @@ func (b *bench) versusLoop(n, concurrency int, latency time.Duration) error {
 		return err
 	}
 	defer upstream.stop(os.Kill)
-	var rate, cpu, loopRate, ourRate, commits, fsyncs ratios
+	var rate, cpu, loopRate, ourRate, commits, fsyncs values
 	for i := range b.pairs {
 		theirs, err := b.runLoop(context.Background(), in, upstream.url, concurrency)
 		if err != nil {
@@ -52,9 +42,17 @@ func (b *bench) versusLoop(n, concurrency int, latency time.Duration) error {
 		fsyncs = append(fsyncs, ours.fsyncs*1000/float64(n))
 		fmt.Fprintf(os.Stderr, "  pair %d: loop %.0f/s, batchd %.0f/s, ratio %.3f, cpu ratio %.2f\n", i+1, loopRate[i], ourRate[i], rate[i], cpu[i])
 	}
-	fmt.Printf("  rate over the loop's       %s\n  CPU over the loop's        %s\n", rate, cpu)
-	fmt.Printf("  requests/s, loop           %s\n  requests/s, batchd         %s\n", loopRate, ourRate)
-	fmt.Printf("  commits per 1,000 requests %s\n  fsyncs per 1,000 requests  %s\n", commits, fsyncs)
+	name := fmt.Sprintf("%d requests, %s, %d in flight: ", n, latency, concurrency)
+	b.report.add(figure{name + "rate over the loop's", rate, number(want.rate), number(want.rateAim), atLeast(want.rate)})
+	if want.cpu > 0 {
+		b.report.add(figure{name + "CPU over the loop's", cpu, number(want.cpu), number(want.cpuAim), atMost(want.cpu)})
+	} else {
+		b.report.add(figure{what: name + "CPU over the loop's", values: cpu})
+	}
+	b.report.add(figure{what: name + "requests/s of the loop", values: loopRate})
+	b.report.add(figure{what: name + "requests/s of batchd", values: ourRate})
+	b.report.add(figure{name + "SQL commits per 1,000", commits, "3", "", atMost(3)})
+	b.report.add(figure{name + "fsyncs per 1,000", fsyncs, "20", "", atMost(20)})
 	return nil
 }
 
@@ -118,23 +116,37 @@ func (b *bench) bySize() error {
 		return err
 	}
 	defer upstream.stop(os.Kill)
-	rates := map[int]float64{}
-	for _, n := range []int{20_000, 50_000, 1_000_000} {
-		in, err := b.input(n)
-		if err != nil {
-			return err
+	rates, peaks := map[int]values{}, map[int]values{}
+	for range sizeRuns {
+		for _, n := range []int{20_000, 50_000, 1_000_000} {
+			in, err := b.input(n)
+			if err != nil {
+				return err
+			}
+			c, err := b.runBatch(in, upstream.url, 128)
+			if err != nil {
+				return err
+			}
+			rates[n] = append(rates[n], float64(n)/c.wall.Seconds())
+			peaks[n] = append(peaks[n], c.peak)
+			fmt.Fprintf(os.Stderr, "  %d lines: peak %.0f MB, %.0f requests/s\n", n, c.peak, float64(n)/c.wall.Seconds())
 		}
-		c, err := b.runBatch(in, upstream.url, 128)
-		if err != nil {
-			return err
-		}
-		rates[n] = float64(n) / c.wall.Seconds()
-		fmt.Printf("  %9d lines: peak %.0f MB, %.0f requests/s, %.2f commits and %.2f fsyncs per 1,000\n",
-			n, c.peak, rates[n], c.commits*1000/float64(n), c.fsyncs*1000/float64(n))
 	}
-	fmt.Printf("  rate at 1,000,000 over rate at 50,000: %.3f\n", rates[1_000_000]/rates[50_000])
+	var ratio, growth values
+	for i := range sizeRuns {
+		ratio = append(ratio, rates[1_000_000][i]/rates[50_000][i])
+		growth = append(growth, peaks[1_000_000][i]/peaks[20_000][i])
+	}
+	b.report.add(figure{what: "peak memory, 20,000 lines, MB", values: peaks[20_000]})
+	b.report.add(figure{"peak memory, 50,000 lines, MB", peaks[50_000], "120", "80", atMost(120)})
+	b.report.add(figure{"peak memory, 1,000,000 lines, MB", peaks[1_000_000], "200", "100", atMost(200)})
+	b.report.add(figure{"peak memory, 1,000,000 over 20,000 lines", growth, "2", "", atMost(2)})
+	b.report.add(figure{"rate at 1,000,000 lines over rate at 50,000", ratio, "0.9", "0.97", atLeast(0.9)})
 	return nil
 }
+
+// sizeRuns is how often the large sizes are run: each takes minutes.
+const sizeRuns = 3
 
 // small measures what a batch costs that is over at once.
 func (b *bench) small() error {
@@ -143,7 +155,7 @@ func (b *bench) small() error {
 		return err
 	}
 	defer upstream.stop(os.Kill)
-	var thousand, sixty ratios
+	var thousand, sixty values
 	for range b.pairs {
 		one, many, err := b.smallOnce(upstream.url)
 		if err != nil {
@@ -151,7 +163,8 @@ func (b *bench) small() error {
 		}
 		thousand, sixty = append(thousand, one.Seconds()), append(sixty, many.Seconds())
 	}
-	fmt.Printf("  1,000 lines, create to completed:        %s s\n  60 batches of 10 lines, first create to all completed: %s s\n", thousand, sixty)
+	b.report.add(figure{"1,000 lines, create to completed, s", thousand, "0.3", "0.15", atMost(0.3)})
+	b.report.add(figure{"60 batches of 10 lines, first create to all completed, s", sixty, "1", "0.4", atMost(1)})
 	return nil
 }
 
@@ -237,7 +250,7 @@ func (b *bench) restart() error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	p.stop(os.Kill)
-	var took ratios
+	var took values
 	for range b.pairs {
 		if err := call("POST", upstream.url+"/reset", "", nil, nil); err != nil {
 			return err
@@ -254,6 +267,6 @@ func (b *bench) restart() error {
 		took = append(took, time.Unix(0, first).Sub(began).Seconds())
 		p.stop(os.Kill)
 	}
-	fmt.Printf("  start to first upstream call after kill -9: %s s\n", took)
+	b.report.add(figure{"restart with a half-done batch of 1,000,000 lines: start to first upstream call, s", took, "1", "", atMost(1)})
 	return nil
 }

@@ -51,41 +51,6 @@ func oneBatch(ctx context.Context, q querier, condition string, args ...any) (ba
 
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
-// CreateBatch implements store.Batches. Of b it takes what its creator chose; all else starts at its beginning.
-func (s *Store) CreateBatch(ctx context.Context, b batch.Batch) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		var seq int64
-		found, err := one(ctx, t, []any{&seq}, `
-			SELECT seq FROM files
-			WHERE id = ? AND tenant = ? AND hidden_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
-			b.InputFileID, b.Tenant, b.CreatedAt.UnixNano())
-		if err != nil {
-			return err
-		}
-		if !found {
-			return fmt.Errorf("input file %s: %w", b.InputFileID, store.ErrNotFound)
-		}
-		return insertBatch(ctx, t, b)
-	})
-	if err != nil {
-		return fmt.Errorf("create batch %s: %w", b.ID, err)
-	}
-	return nil
-}
-
-func insertBatch(ctx context.Context, t *tx, b batch.Batch) error {
-	n, err := t.change(ctx, `
-		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
-			status, stop, created_at, expires_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
-		string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt), nanos(b.ExpiresAt), nanos(b.CreatedAt))
-	if err == nil && n == 0 {
-		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
-	}
-	return err
-}
-
 // Batch implements store.Batches.
 func (s *Store) Batch(ctx context.Context, tenant, id string) (batch.Batch, error) {
 	b, err := oneBatch(ctx, s.readers, `b.id = ? AND b.tenant = ?`, id, tenant)

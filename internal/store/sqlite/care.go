@@ -68,6 +68,18 @@ func (s *Store) PurgeFiles(ctx context.Context, before time.Time, n int) (int, e
 	return done, nil
 }
 
+const oldKeysQuery = `SELECT tenant, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?`
+
+// ForgetIdempotencyKeys implements store.Care.
+func (s *Store) ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error) {
+	done, err := s.changeRows(ctx, `DELETE FROM idempotency_keys WHERE (tenant, key) IN (`+oldKeysQuery+`)`,
+		before.UnixNano(), max(n, 0))
+	if err != nil {
+		return 0, fmt.Errorf("forget idempotency keys: %w", err)
+	}
+	return done, nil
+}
+
 // changeRows runs one statement in a transaction and returns how many rows it changed.
 func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int, error) {
 	var n int64

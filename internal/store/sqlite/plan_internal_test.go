@@ -36,6 +36,8 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"files that end", expiredFilesQuery, 2, "files_ending"},
 		{"files to purge", purgeableQuery, 2, "files_hidden"},
 		{"files that batches read", purgeableQuery, 2, "batches_reading"},
+		{"keys to forget", oldKeysQuery, 2, "idempotency_keys_by_age"},
+		{"batch of a key", keyQuery, 3, "PRIMARY KEY"},
 		{"blobs of files", unreferencedQuery, 1, "PRIMARY KEY"},
 		{"blobs that are plans", unreferencedQuery, 1, "batches_planned"},
 		{"blobs that are segments", unreferencedQuery, 1, "units_by_segment"},

@@ -62,6 +62,7 @@ func TestCommitsAreCounted(t *testing.T) {
 		"expire none":   func() error { _, err := s.ExpireBatches(ctx, time.Unix(1, 0)); return err },
 		"purge none":    func() error { _, err := s.PurgeFiles(ctx, time.Unix(1, 0), 9); return err },
 		"hide none":     func() error { _, err := s.DeleteExpiredFiles(ctx, time.Unix(1, 0), 9); return err },
+		"forget none":   func() error { _, err := s.ForgetIdempotencyKeys(ctx, time.Unix(1, 0), 9); return err },
 		"reclaim none":  func() error { _, err := s.ReclaimUnits(ctx, "n"); return err },
 	} {
 		must(t, idle())

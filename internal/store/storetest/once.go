@@ -109,7 +109,7 @@ func onceTests() []test {
 			_, err = x.store.CreateBatchOnce(x.ctx, x.newBatch("b1"), callOf("k", "another call"))
 			x.ok(err)
 		}},
-		{"a key that was found expired is free only after a call that succeeds", func(x *fixture) {
+		{"a refused call leaves a key that could be taken anew as it was", func(x *fixture) {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)
 			begin := x.now

@@ -1,0 +1,59 @@
+package httpapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+const (
+	// keyHeader is the header by which a client names a create call that it may send again.
+	keyHeader = "Idempotency-Key"
+	// maxKey is the longest key, in bytes.
+	maxKey = 255
+)
+
+// idempotencyKey returns the key that a call with this body came with, nil if it has none.
+func (c *call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
+	values := c.r.Header.Values(keyHeader)
+	switch {
+	case len(values) == 0:
+		return nil, nil
+	case len(values) > 1:
+		return nil, batch.Invalidf(keyHeader, "", "Several %s headers were sent. Send one.", keyHeader)
+	case !printable(values[0]) || len(values[0]) > maxKey:
+		return nil, batch.Invalidf(keyHeader, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", keyHeader, maxKey)
+	}
+	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.w.route, body)}, nil
+}
+
+// printable reports whether s has something to show, and nothing else.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// fingerprint tells calls apart that ask for different things. Bodies that differ in space or in the order of members
+// only are the same to it, because some clients send a call again by encoding it again.
+func fingerprint(route string, body []byte) [sha256.Size]byte {
+	canonical := jsontext.Value(bytes.Clone(body))
+	if canonical.Canonicalize() != nil {
+		canonical = body // a dialect may take more than strict JSON; then every byte counts
+	}
+	return sha256.Sum256(append([]byte(route+"\n"), canonical...))
+}
+
+func keyReused() *batch.Error {
+	return &batch.Error{
+		Class: batch.Conflict, Code: "idempotency_key_reused",
+		Message: "This " + keyHeader + " was used for a different request in the last 24 hours. Use a new key for a new request.",
+	}
+}

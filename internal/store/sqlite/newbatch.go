@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+// CreateBatch implements store.Batches. Of b it takes what its creator chose; all else starts at its beginning.
+func (s *Store) CreateBatch(ctx context.Context, b batch.Batch) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error { return createBatch(ctx, t, b) })
+	if err != nil {
+		return fmt.Errorf("create batch %s: %w", b.ID, err)
+	}
+	return nil
+}
+
+func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
+	var seq int64
+	found, err := one(ctx, t, []any{&seq}, `
+		SELECT seq FROM files
+		WHERE id = ? AND tenant = ? AND hidden_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
+		b.InputFileID, b.Tenant, b.CreatedAt.UnixNano())
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("input file %s: %w", b.InputFileID, store.ErrNotFound)
+	}
+	n, err := t.change(ctx, `
+		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
+			status, stop, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
+		string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt), nanos(b.ExpiresAt))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
+	}
+	return err
+}
+
+// CreateBatchOnce implements store.Batches.
+func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.IdempotencyKey) (batch.Batch, error) {
+	var got batch.Batch
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		var err error
+		if got, err = batchOfKey(ctx, t, b.Tenant, key, b.CreatedAt); !isNotFound(err) {
+			return err
+		}
+		if err = createBatch(ctx, t, b); err != nil {
+			return err
+		}
+		if got, err = oneBatch(ctx, t, `b.id = ?`, b.ID); err != nil {
+			return err
+		}
+		return takeKey(ctx, t, got, key)
+	})
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("create batch %s once: %w", b.ID, err)
+	}
+	return got, nil
+}
+
+// takeKey makes key that of b, in place of any batch that had it so long ago that it is forgotten.
+func takeKey(ctx context.Context, t *tx, b batch.Batch, key store.IdempotencyKey) error {
+	_, err := t.change(ctx, `
+		INSERT INTO idempotency_keys (tenant, key, fingerprint, batch, created_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, key) DO UPDATE SET
+			fingerprint = excluded.fingerprint, batch = excluded.batch, created_at = excluded.created_at`,
+		b.Tenant, key.Key, key.Fingerprint[:], b.Seq, b.CreatedAt.UnixNano())
+	return err
+}
+
+// BatchOfKey implements store.Batches.
+func (s *Store) BatchOfKey(ctx context.Context, tenant string, key store.IdempotencyKey, now time.Time) (batch.Batch, error) {
+	b, err := batchOfKey(ctx, s.readers, tenant, key, now)
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("read batch of a key: %w", err)
+	}
+	return b, nil
+}
+
+const keyQuery = `SELECT batch, fingerprint FROM idempotency_keys WHERE tenant = ? AND key = ? AND created_at > ?`
+
+func batchOfKey(ctx context.Context, q querier, tenant string, key store.IdempotencyKey, now time.Time) (batch.Batch, error) {
+	var seq int64
+	var fingerprint []byte
+	found, err := one(ctx, q, []any{&seq, &fingerprint}, keyQuery, tenant, key.Key, now.Add(-store.KeyLife).UnixNano())
+	switch {
+	case err != nil:
+		return batch.Batch{}, err
+	case !found:
+		return batch.Batch{}, store.ErrNotFound
+	case !bytes.Equal(fingerprint, key.Fingerprint[:]):
+		return batch.Batch{}, store.ErrKeyReused
+	}
+	return oneBatch(ctx, q, `b.seq = ?`, seq)
+}

@@ -39,6 +39,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.validating.Run(ctx) })
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
+	loops.Go(func() { e.ups.keepModels(ctx, e.dispatcher.Wake) })
 	loops.Go(func() { e.dispatcher.Run(ctx, e.drained(ctx)) })
 	loops.Wait()
 	e.starting.Wait()

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"batchd/internal/config"
 	"batchd/internal/dispatch"
@@ -18,6 +20,7 @@ const defaultConcurrency = 64
 
 // upstreams are the inference servers of the node, with the built-in simulator where it was asked for.
 type upstreams struct {
+	log     *slog.Logger
 	set     *upstream.Set
 	targets []dispatch.Target
 	// servers are the simulators' HTTP servers; served waits for them.
@@ -26,7 +29,7 @@ type upstreams struct {
 }
 
 func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger) (*upstreams, error) {
-	u := &upstreams{}
+	u := &upstreams{log: logger}
 	options := upstream.Options{
 		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: f.temp(), Overdraft: upstream.NewOverdraft(1),
 		UserAgent: userAgent, Logger: logger, Registerer: m.registry,
@@ -107,5 +110,38 @@ func (u *upstreams) close() {
 	u.served.Wait()
 }
 
+// modelsEvery is how often the upstreams are asked which models they serve, and how long an answer is good for.
+const modelsEvery = 30 * time.Second
+
+// keepModels keeps the lists of models fresh until ctx ends. A sole upstream is not asked: it gets every line anyway.
+func (u *upstreams) keepModels(ctx context.Context, changed func()) {
+	if len(u.targets) < 2 {
+		return
+	}
+	tick := time.NewTicker(modelsEvery)
+	defer tick.Stop()
+	for {
+		u.refresh(ctx)
+		changed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// refresh asks all upstreams. One that cannot be asked keeps the list it had, and takes any model until there is one.
+func (u *upstreams) refresh(ctx context.Context) {
+	if err := u.set.RefreshModels(ctx); err != nil && ctx.Err() == nil {
+		u.log.Debug("list models of upstreams", "error", err)
+	}
+}
+
 // known returns what validation asks about models, as the upstreams' lists stand now.
-func (u *upstreams) known() func(model string) bool { return u.set.Known }
+func (u *upstreams) known(ctx context.Context) func(model string) bool {
+	if len(u.targets) > 1 {
+		u.refresh(ctx)
+	}
+	return u.set.Known
+}

@@ -51,7 +51,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 			return written, io.ErrShortWrite
 		}
 	}
-	if r.err == io.EOF {
+	if r.err == io.EOF { //nolint:errorlint // the end itself; an error that wraps it would be a failure
 		return written, nil
 	}
 	return written, r.err

@@ -58,6 +58,7 @@ type store struct {
 	cache     *cache
 }
 
+// Put implements Store.
 func (s *store) Put(ctx context.Context, key string, r io.Reader) (batch.Blob, error) {
 	sums := summer{r: r}
 	stored, err := s.backend.Put(ctx, key, &sums)
@@ -70,6 +71,7 @@ func (s *store) Put(ctx context.Context, key string, r io.Reader) (batch.Blob, e
 	return sums.blob(key), nil
 }
 
+// ReadAt implements Store.
 func (s *store) ReadAt(ctx context.Context, b batch.Blob, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read blob %s: negative offset %d", b.Key, off)
@@ -146,6 +148,7 @@ func (s *store) checkReference(b batch.Blob) error {
 	return nil
 }
 
+// Open implements Store.
 func (s *store) Open(ctx context.Context, b batch.Blob, offset, length int64) io.ReadCloser {
 	r := &reader{ctx: ctx, store: s, blob: b, next: offset, end: offset + length}
 	if offset < 0 || length < 0 || offset > b.Size-length {
@@ -156,6 +159,7 @@ func (s *store) Open(ctx context.Context, b batch.Blob, offset, length int64) io
 	return r
 }
 
+// Delete implements Store.
 func (s *store) Delete(ctx context.Context, key string) error {
 	if err := s.backend.Delete(ctx, key); err != nil {
 		return err
@@ -164,6 +168,7 @@ func (s *store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// List implements Store.
 func (s *store) List(ctx context.Context, prefix string, fn func(Info) error) error {
 	return s.backend.List(ctx, prefix, fn)
 }

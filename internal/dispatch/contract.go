@@ -57,6 +57,7 @@ type Job interface {
 // Store is the part of the metadata store that the dispatcher needs.
 type Store interface {
 	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
+	LeaseUnitsOf(ctx context.Context, batchID, node string, models []int, n int) ([]batch.Unit, error)
 }
 
 // Upstream is where lines are sent. Its methods may be called concurrently.

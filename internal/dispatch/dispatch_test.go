@@ -99,6 +99,25 @@ func TestUpstreamsShareTheLoadByFreePermitsAndByModel(t *testing.T) {
 	})
 }
 
+func TestAnUpstreamDoesNotWaitForTheModelsBeforeItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil,
+			&upstreamFunc{name: "a", limit: 2, models: []string{"a"}, answer: after(time.Second)},
+			&upstreamFunc{name: "b", limit: 2, models: []string{"b"}, answer: after(time.Second)})
+		var units []fakeUnitSpec
+		for range 100 {
+			units = append(units, fakeUnitSpec{"a", 10})
+		}
+		units = append(units, fakeUnitSpec{"b", 500}, fakeUnitSpec{"b", 500})
+		start := time.Now()
+		w.add("x", units...)
+		w.wait("x")
+		if took := time.Since(start); took > 510*time.Second {
+			t.Errorf("1,000 lines for each of two upstreams took %s, want both to work all the time: 500 s", took)
+		}
+	})
+}
+
 func TestU01RefusalsCostNoAttemptAndTheUpstreamIsNotHammered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := time.Now().Add(10 * time.Minute)

@@ -324,6 +324,9 @@ func (d *Dispatcher) turnLocked(t *target, now time.Time) *task {
 	for i := range d.ring {
 		j := d.ring[(d.turn+i)%len(d.ring)]
 		task := j.next(t, now)
+		if task == nil {
+			j.hungerFor(t)
+		}
 		if j.wantsUnits() {
 			wake(d.lease)
 		}

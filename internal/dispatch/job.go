@@ -23,9 +23,12 @@ type job struct {
 	// unleased is how many units nobody has leased, as far as this node knows.
 	unleased int
 	leasing  bool
-	settling bool
-	retries  retries
-	grace    *time.Timer
+	// hungry are models that an upstream with a free permit serves while no unit in filling names one; barren those
+	// of which nothing is left to lease.
+	hungry  []int
+	barren  map[int]bool
+	retries retries
+	grace   *time.Timer
 }
 
 // unit is an open unit with what the scheduler knows of it.
@@ -63,7 +66,9 @@ func (r retries) Less(i, j int) bool { return r[i].due.Before(r[j].due) }
 func (r retries) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
 
 // Push appends x, a *task.
-func (r *retries) Push(x any) { *r = append(*r, x.(*task)) }
+func (r *retries) Push(x any) {
+	*r = append(*r, x.(*task)) //nolint:errcheck // heap.Push passes on what it is given, always a *task
+}
 
 // Pop removes the last task.
 func (r *retries) Pop() any {
@@ -125,5 +130,33 @@ func (j *job) drained(u *unit) {
 
 // wantsUnits reports whether units should be leased ahead of need.
 func (j *job) wantsUnits() bool {
-	return j.stop == batch.StopNone && !j.leasing && j.unleased > 0 && len(j.filling) < leaseAhead
+	return j.stop == batch.StopNone && !j.leasing && j.unleased > 0 && (len(j.filling) < leaseAhead || len(j.hungry) > 0)
+}
+
+// hungerFor notes that t could take lines of this job, had units of its models been leased. The plan is sorted by
+// model, so without this an upstream would wait until all units of the models before its own are done.
+func (j *job) hungerFor(t *target) {
+	if len(j.batch.Models) < 2 || j.leasing || j.unleased == 0 {
+		return
+	}
+	j.hungry = j.hungry[:0]
+	for i, model := range j.batch.Models {
+		if !j.barren[i] && t.upstream.Serves(model) {
+			j.hungry = append(j.hungry, i)
+		}
+	}
+}
+
+// noneLeft notes that a lease of the given models, or of any, found nothing.
+func (j *job) noneLeft(models []int) {
+	if len(models) == 0 {
+		j.unleased = 0 // another node has the rest
+		return
+	}
+	if j.barren == nil {
+		j.barren = make(map[int]bool)
+	}
+	for _, i := range models {
+		j.barren[i] = true
+	}
 }

@@ -22,7 +22,7 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 		for j, n := d.needy(); j != nil && ctx.Err() == nil; j, n = d.needy() {
 			if err := d.leaseUnits(ctx, j, n); err != nil && ctx.Err() == nil {
 				d.o.Logger.Error("lease units; trying again", "batch", j.batch.ID, "error", err)
-				pause(ctx, leaseRetry)
+				pause(ctx)
 				wake(d.lease)
 				break
 			}
@@ -30,9 +30,9 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 	}
 }
 
-// pause waits for a while or until ctx ends.
-func pause(ctx context.Context, length time.Duration) {
-	t := time.NewTimer(length)
+// pause waits until the next try or until ctx ends.
+func pause(ctx context.Context) {
+	t := time.NewTimer(leaseRetry)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -69,7 +69,11 @@ func (d *Dispatcher) needy() (*job, int) {
 // leaseUnits leases up to n units of j and opens them.
 func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	defer d.endLease(j)
-	units, err := d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, n)
+	d.mu.Lock()
+	models := j.hungry
+	j.hungry = nil
+	d.mu.Unlock()
+	units, err := d.takeUnits(ctx, j, models, n)
 	if err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	d.mu.Lock()
 	j.unleased -= len(units)
 	if len(units) == 0 {
-		j.unleased = 0 // another node has the rest
+		j.noneLeft(models)
 	}
 	d.mu.Unlock()
 	for _, u := range units {
@@ -86,6 +90,14 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 		}
 	}
 	return nil
+}
+
+// takeUnits leases units of some models, or of any if models is empty.
+func (d *Dispatcher) takeUnits(ctx context.Context, j *job, models []int, n int) ([]batch.Unit, error) {
+	if len(models) > 0 {
+		return d.o.Store.LeaseUnitsOf(ctx, j.batch.ID, d.o.Node, models, n)
+	}
+	return d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, n)
 }
 
 func (d *Dispatcher) endLease(j *job) {
@@ -106,9 +118,9 @@ func (d *Dispatcher) open(ctx context.Context, j *job, leased batch.Unit) error 
 			return err
 		}
 		if !told {
-			d.o.Logger.Error("open unit; trying again every second", "unit", leased.UnitID.String(), "error", err)
+			d.o.Logger.Error("open unit; trying again every second", "unit", leased.String(), "error", err)
 		}
-		pause(ctx, leaseRetry)
+		pause(ctx)
 	}
 }
 

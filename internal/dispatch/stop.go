@@ -49,7 +49,7 @@ func (d *Dispatcher) settle(j *job) {
 		ctx := d.runContext()
 		if err != nil && ctx.Err() == nil {
 			d.o.Logger.Error("settle units of a stopped batch; trying again", "batch", j.batch.ID, "error", err)
-			pause(ctx, leaseRetry)
+			pause(ctx)
 		}
 		if ctx.Err() != nil {
 			return
@@ -57,24 +57,25 @@ func (d *Dispatcher) settle(j *job) {
 	}
 }
 
-// settleSome leases and seals some units; false when there are none left.
+// settleSome leases and seals some units; false when there are none left. The job's own context is not for this: it
+// ends with the grace of the calls in flight, which a large batch outlasts.
 func (d *Dispatcher) settleSome(j *job) (bool, error) {
-	units, err := d.o.Store.LeaseUnits(j.ctx, j.batch.ID, d.o.Node, settleAtOnce)
+	ctx := d.runContext()
+	units, err := d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, settleAtOnce)
 	if err != nil || len(units) == 0 {
 		return false, err
 	}
 	for {
-		result, err := j.job.Settle(j.ctx, units, j.stop)
+		result, err := j.job.Settle(ctx, units, j.stop)
 		if err == nil {
 			d.finished(j, result)
 			return true, nil
 		}
-		ctx := d.runContext()
 		if errors.Is(err, store.ErrLeaseLost) || ctx.Err() != nil {
 			return false, err
 		}
 		d.o.Logger.Error("settle units of a stopped batch; trying again", "batch", j.batch.ID, "error", err)
-		pause(ctx, leaseRetry)
+		pause(ctx)
 	}
 }
 
@@ -130,7 +131,7 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop) {
 			return
 		}
 		d.o.Logger.Error("seal unit; trying again", "unit", u.ID().String(), "error", err)
-		if pause(d.runContext(), leaseRetry); d.runContext().Err() != nil {
+		if pause(d.runContext()); d.runContext().Err() != nil {
 			return
 		}
 	}

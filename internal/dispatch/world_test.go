@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -110,7 +110,7 @@ func (w *world) options(upstreams ...*upstreamFunc) dispatch.Options {
 		Store: w, Node: "node", Ready: func(id string) { w.ready <- id },
 		Fatal: func(err error) { w.t.Errorf("fatal: %v", err) }, Final: func(error) bool { return false },
 		Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: w.reg,
+		Logger: slog.New(slog.DiscardHandler), Registerer: w.reg,
 	}
 	for _, u := range upstreams {
 		u.world = w
@@ -145,7 +145,11 @@ func (w *world) add(id string, units ...fakeUnitSpec) batch.Batch {
 	w.mu.Lock()
 	first := uint32(1)
 	for i, spec := range units {
+		if !slices.Contains(b.Models, spec.model) {
+			b.Models = append(b.Models, spec.model)
+		}
 		u := batch.Unit{UnitID: batch.UnitID{Batch: id, Ordinal: i}, Lease: batch.NewLeaseID()}
+		u.UnitSpan.Model = slices.Index(b.Models, spec.model)
 		w.pending[id] = append(w.pending[id], u)
 		w.units[u.UnitID] = &fakeUnit{world: w, id: u.UnitID, model: spec.model, first: first, lines: spec.lines, left: spec.lines}
 		first += uint32(spec.lines)
@@ -200,6 +204,22 @@ func (w *world) LeaseUnits(_ context.Context, id, _ string, n int) ([]batch.Unit
 	return got, nil
 }
 
+// LeaseUnitsOf hands out pending units of some models.
+func (w *world) LeaseUnitsOf(_ context.Context, id, _ string, models []int, n int) ([]batch.Unit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var got, rest []batch.Unit
+	for _, u := range w.pending[id] {
+		if slices.Contains(models, u.UnitSpan.Model) && len(got) < n {
+			got = append(got, u)
+		} else {
+			rest = append(rest, u)
+		}
+	}
+	w.pending[id] = rest
+	return got, nil
+}
+
 func (w *world) seal(id batch.UnitID) store.SealResult {
 	w.left[id.Batch]--
 	return store.SealResult{Ready: w.left[id.Batch] == 0}
@@ -236,8 +256,6 @@ type fakeUnit struct {
 	taken  int
 	left   int
 	sealed bool
-	// again are lines that a seal finds missing once.
-	again []uint32
 	// refuse makes Record and Seal fail so many times.
 	refuse int
 }

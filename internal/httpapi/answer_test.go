@@ -16,6 +16,16 @@ func object(t testing.TB, body string) map[string]any {
 	return m
 }
 
+// as returns v as a T, and fails the test if it is something else.
+func as[T any](t testing.TB, v any) T {
+	t.Helper()
+	got, ok := v.(T)
+	if !ok {
+		t.Fatalf("got a %T: %v", v, v)
+	}
+	return got
+}
+
 // field returns a string member of a JSON object, "" if it is null.
 func field(t testing.TB, body, name string) string {
 	t.Helper()

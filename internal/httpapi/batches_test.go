@@ -158,19 +158,25 @@ func (f *fixture) advance(id string, to batch.Status) {
 	}
 	l := lease(store.StageValidate)
 	if to == batch.Failed {
-		must(f.store.FailBatch(ctx, store.Failure{Batch: id, Lease: l, Now: now, Total: 1,
-			Errors: []batch.LineError{{Code: "invalid_json_line", Message: "This line is not parseable as valid JSON.", Line: 3}}}))
+		must(f.store.FailBatch(ctx, store.Failure{
+			Batch: id, Lease: l, Now: now, Total: 1,
+			Errors: []batch.LineError{{Code: "invalid_json_line", Message: "This line is not parseable as valid JSON.", Line: 3}},
+		}))
 		return
 	}
-	must(f.store.StartBatch(ctx, store.Start{Batch: id, Lease: l, Now: now, Total: 2, Models: []string{"m"},
-		Units: []batch.UnitSpan{{First: 0, Count: 2, Bytes: 200}}, Plan: batch.Blob{Key: "plans/" + id}, InLineOrder: true}))
+	must(f.store.StartBatch(ctx, store.Start{
+		Batch: id, Lease: l, Now: now, Total: 2, Models: []string{"m"},
+		Units: []batch.UnitSpan{{First: 0, Count: 2, Bytes: 200}}, Plan: batch.Blob{Key: "plans/" + id}, InLineOrder: true,
+	}))
 	if to == batch.InProgress {
 		return
 	}
 	units, err := f.store.LeaseUnits(ctx, id, "node", 1)
 	must(err)
-	_, err = f.store.SealUnits(ctx, []batch.Seal{{UnitID: units[0].UnitID, Lease: units[0].Lease, Segment: batch.Blob{Key: "segments/" + id},
-		OutputLines: 1, ErrorLines: 1, Failed: 1, Usage: batch.Usage{Input: 10, Output: 5, Total: 15}}}, now)
+	_, err = f.store.SealUnits(ctx, []batch.Seal{{
+		UnitID: units[0].UnitID, Lease: units[0].Lease, Segment: batch.Blob{Key: "segments/" + id},
+		OutputLines: 1, ErrorLines: 1, Failed: 1, Usage: batch.Usage{Input: 10, Output: 5, Total: 15},
+	}}, now)
 	must(err)
 	if to == batch.Finalizing {
 		return
@@ -260,8 +266,8 @@ func TestRunningBatchShowsLiveCountsThatNeverGoBack(t *testing.T) {
 	})
 	counts := func(id string) [3]float64 {
 		t.Helper()
-		c := object(t, f.want(f.do("GET", "/v1/batches/"+id, ""), 200))["request_counts"].(map[string]any)
-		return [3]float64{c["total"].(float64), c["completed"].(float64), c["failed"].(float64)}
+		c := as[map[string]any](t, object(t, f.want(f.do("GET", "/v1/batches/"+id, ""), 200))["request_counts"])
+		return [3]float64{as[float64](t, c["total"]), as[float64](t, c["completed"]), as[float64](t, c["failed"])}
 	}
 	id := f.mustCreate(f.mustUpload(goodLine))
 	live = map[string]batch.Counts{id: {Total: 9, Completed: 9}}

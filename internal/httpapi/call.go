@@ -53,9 +53,17 @@ func (c *call) id(kind string) (string, error) {
 
 // plausible reports whether id could be an id: short, and of letters, digits, "-" and "_".
 func plausible(id string) bool {
-	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-	})
+	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, foreign)
+}
+
+// foreign reports whether no id has the character r.
+func foreign(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+		return false
+	default:
+		return true
+	}
 }
 
 // refuseEncoding refuses compressed request bodies: nobody sends them, and their size says nothing about what they

@@ -34,10 +34,10 @@ func FuzzMultipartUpload(f *testing.F) {
 			return
 		}
 		file := object(t, w.Body.String())
-		if strings.ContainsAny(file["filename"].(string), "\x00\r\n/") {
+		if strings.ContainsAny(as[string](t, file["filename"]), "\x00\r\n/") {
 			t.Fatalf("unsafe name %q", file["filename"])
 		}
-		content := fix.want(fix.do("GET", "/v1/files/"+file["id"].(string)+"/content", ""), 200)
+		content := fix.want(fix.do("GET", "/v1/files/"+as[string](t, file["id"])+"/content", ""), 200)
 		if float64(len(content)) != file["bytes"] || !strings.Contains(body, content) {
 			t.Fatalf("content %q of %q", content, body)
 		}

@@ -41,8 +41,8 @@ func TestI28SameKeyAndBodyGiveTheSameBatchAsItIsNow(t *testing.T) {
 	f.want(f.do("DELETE", "/v1/files/"+file, ""), 200)
 	f.advance(id, batch.Finalizing)
 	again := f.want(f.createUnder("k-1", body), 200)
-	if now := f.want(f.do("GET", "/v1/batches/"+id, ""), 200); again != now || field(t, again, "status") != "finalizing" {
-		t.Errorf("the third answer %s\nis not the batch as it is %s", again, now)
+	if current := f.want(f.do("GET", "/v1/batches/"+id, ""), 200); again != current || field(t, again, "status") != "finalizing" {
+		t.Errorf("the third answer %s\nis not the batch as it is %s", again, current)
 	}
 	f.wantBatches(1)
 	if !slices.Equal(created, []string{id}) {
@@ -68,11 +68,11 @@ func TestI28SameKeyWithAnotherBodyIsAConflict(t *testing.T) {
 	body := createBody(f.mustUpload(goodLine))
 	f.want(f.createUnder("k", body), 200)
 	for name, other := range map[string]string{
-		"another window":     strings.Replace(body, "24h", "48h", 1),
-		"another file":       createBody(f.mustUpload(goodLine)),
-		"no such file":       createBody("file-none"),
-		"a member more":      strings.Replace(body, "{", `{"future_parameter":1,`, 1),
-		"a member to ignore": strings.Replace(body, "{", `{"metadata":null,`, 1),
+		"another window": strings.Replace(body, "24h", "48h", 1),
+		"another file":   createBody(f.mustUpload(goodLine)),
+		"no such file":   createBody("file-none"),
+		"a member more":  strings.Replace(body, "{", `{"future_parameter":1,`, 1),
+		"a null more":    strings.Replace(body, "{", `{"metadata":null,`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := f.createUnder("k", other)

@@ -26,7 +26,7 @@ func (s *server) mountOperations() {
 	if s.Metrics != nil {
 		s.mux.HandleFunc("/metrics", s.operation("/metrics", s.Metrics.ServeHTTP))
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(&s.Mounts[0], w.(*reply), r) })
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(&s.Mounts[0], replyOf(w), r) })
 }
 
 // operation answers GET and HEAD with serve, for anybody, and other methods as any route does.
@@ -38,10 +38,10 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 	rt := route{path: path, open: true, methods: map[string]func(*call) error{http.MethodGet: get}}
 	// The server's own paths are under no prefix, and word their errors like the first mount.
 	m := &Mount{Dialect: s.Mounts[0].Dialect}
-	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, w.(*reply), r) }
+	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, replyOf(w), r) }
 }
 
 func writeHealth(w http.ResponseWriter, status int, h health) {
 	body, _ := json.Marshal(h) // strings always encode
-	w.(*reply).json(status, body)
+	replyOf(w).json(status, body)
 }

@@ -29,6 +29,11 @@ func newReply(w http.ResponseWriter, now func() time.Time) *reply {
 	return rep
 }
 
+// replyOf returns the reply that ServeHTTP has made of a response.
+func replyOf(w http.ResponseWriter) *reply {
+	return w.(*reply) //nolint:errcheck // ServeHTTP gives handlers nothing else
+}
+
 func newRequestID() string {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first

@@ -34,10 +34,10 @@ func routes() []route {
 func (s *server) mount(m *Mount) {
 	for _, rt := range routes() {
 		s.mux.HandleFunc(m.Prefix+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			s.serveRoute(m, rt, w.(*reply), r)
+			s.serveRoute(m, rt, replyOf(w), r)
 		})
 	}
-	unknown := func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(m, w.(*reply), r) }
+	unknown := func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(m, replyOf(w), r) }
 	// The prefix alone is registered so that the mux does not redirect it to the prefix with a slash.
 	s.mux.HandleFunc(m.Prefix, unknown)
 	s.mux.HandleFunc(m.Prefix+"/", unknown)

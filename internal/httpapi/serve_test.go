@@ -47,8 +47,11 @@ func TestI18OddPathsAndIDsAreNotFound(t *testing.T) {
 	}
 	for _, o := range odd {
 		for _, rt := range []struct{ method, path string }{
-			{"GET", "/v1/files/%s"}, {"DELETE", "/v1/files/%s"}, {"GET", "/v1/files/%s/content"},
-			{"GET", "/v1/batches/%s"}, {"POST", "/v1/batches/%s/cancel"},
+			{"GET", "/v1/files/%s"},
+			{"DELETE", "/v1/files/%s"},
+			{"GET", "/v1/files/%s/content"},
+			{"GET", "/v1/batches/%s"},
+			{"POST", "/v1/batches/%s/cancel"},
 		} {
 			got := faultOf(t, f.do(rt.method, strings.Replace(rt.path, "%s", o, 1), ""))
 			if got.Status != 404 || len(got.Message) > 300 {
@@ -75,8 +78,12 @@ func TestForeignIDsAnswerExactlyLikeAbsentOnes(t *testing.T) {
 	file := f.mustUpload(goodLine)
 	b := f.mustCreate(file)
 	for _, rt := range []struct{ method, path, id string }{
-		{"GET", "/v1/files/", file}, {"DELETE", "/v1/files/", file}, {"GET", "/v1/files/%/content", file},
-		{"HEAD", "/v1/files/%/content", file}, {"GET", "/v1/batches/", b}, {"POST", "/v1/batches/%/cancel", b},
+		{"GET", "/v1/files/", file},
+		{"DELETE", "/v1/files/", file},
+		{"GET", "/v1/files/%/content", file},
+		{"HEAD", "/v1/files/%/content", file},
+		{"GET", "/v1/batches/", b},
+		{"POST", "/v1/batches/%/cancel", b},
 	} {
 		path := func(id string) string {
 			if strings.Contains(rt.path, "%") {
@@ -107,8 +114,15 @@ func TestRefusedCredentialsAreUnauthenticatedOnEveryRoute(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
 	for _, rt := range []struct{ method, path string }{
-		{"POST", "/v1/files"}, {"GET", "/v1/files"}, {"GET", "/v1/files/x"}, {"DELETE", "/v1/files/x"}, {"GET", "/v1/files/x/content"},
-		{"POST", "/v1/batches"}, {"GET", "/v1/batches"}, {"GET", "/v1/batches/x"}, {"POST", "/v1/batches/x/cancel"},
+		{"POST", "/v1/files"},
+		{"GET", "/v1/files"},
+		{"GET", "/v1/files/x"},
+		{"DELETE", "/v1/files/x"},
+		{"GET", "/v1/files/x/content"},
+		{"POST", "/v1/batches"},
+		{"GET", "/v1/batches"},
+		{"GET", "/v1/batches/x"},
+		{"POST", "/v1/batches/x/cancel"},
 	} {
 		if got := faultOf(t, f.do(rt.method, rt.path, "", "Authorization", "Bearer wrong")); got.Status != 401 || got.Code != "invalid_api_key" {
 			t.Errorf("%s %s: fault %+v", rt.method, rt.path, got)

@@ -34,7 +34,7 @@ func TestUploadTakesPartsInAnyOrder(t *testing.T) {
 			if got["expires_at"] != float64(now.Unix()+7200) || got["bytes"] != float64(len(goodLine)) {
 				t.Errorf("file %v", got)
 			}
-			w := f.do("GET", "/v1/files/"+got["id"].(string)+"/content", "")
+			w := f.do("GET", "/v1/files/"+as[string](t, got["id"])+"/content", "")
 			if body := f.want(w, 200); body != goodLine {
 				t.Errorf("content %q", body)
 			}

@@ -21,7 +21,7 @@ func readFile(t testing.TB, fsys vfs.FS, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func writeFile(t testing.TB, fsys vfs.FS, name string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := f.Truncate(0); err != nil {
 		t.Fatal(err)
 	}

@@ -194,7 +194,7 @@ func (j *Journal) Lines(fn func(line uint32, kind batch.Kind, u batch.Usage) err
 	if err != nil {
 		return fmt.Errorf("scan journal %s: %w", j.path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	seen := make(map[uint32]struct{})
 	s := newScanner(f, j.salt, j.start, size)
 	for {

@@ -115,7 +115,7 @@ func contentsOf(t testing.TB, j *journal.Journal) map[uint32]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer built.Close()
+	defer func() { _ = built.Close() }()
 	data, entries := readBuilt(t, built)
 	for _, e := range entries {
 		all[e.Line] = describe(e.Kind, usage[e.Line], data[e.Offset:e.Offset+e.Length])
@@ -202,7 +202,7 @@ func TestLinesComeInTheOrderOfRecording(t *testing.T) {
 	}
 	stop := errors.New("stop")
 	err = j.Lines(func(uint32, batch.Kind, batch.Usage) error { return stop })
-	if err != stop {
+	if err != stop { //nolint:errorlint // as it is, not wrapped
 		t.Errorf("Lines returned %v, want the callback's error as it is", err)
 	}
 }

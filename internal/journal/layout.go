@@ -78,7 +78,7 @@ func filled(fill Filler, line uint32) (piece, error) {
 	if err != nil {
 		return piece{}, err
 	}
-	defer r.Text.Close()
+	defer func() { _ = r.Text.Close() }() // only read from
 	if r.Line != line || !validKind(r.Kind) || r.Text.Len() > oneWrite {
 		return piece{}, errFilled
 	}

@@ -111,7 +111,7 @@ func (w *witness) check(t *testing.T, name string, fsys *memfs.FS, must map[uint
 		}
 		return
 	}
-	defer j.Close()
+	defer func() { _ = j.Close() }()
 	got := contentsOf(t, j)
 	for line, text := range must {
 		if got[line] != text {

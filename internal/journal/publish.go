@@ -40,7 +40,7 @@ func duplicate(fsys vfs.FS, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer func() { _ = src.Close() }() // only read from
 	size, err := src.Size()
 	if err != nil {
 		return err

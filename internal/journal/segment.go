@@ -100,7 +100,7 @@ func (j *Journal) build(prefix string, lines []uint32, fill Filler) (*Built, err
 	}
 	s := newScanner(f, j.salt, j.start, size)
 	if size <= j.inMemory {
-		defer f.Close()
+		defer func() { _ = f.Close() }() // only read from
 		return buildLoaded(prefix, lines, fill, s)
 	}
 	built, err := buildStreamed(prefix, lines, fill, s)

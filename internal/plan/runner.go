@@ -30,7 +30,7 @@ type RunnerOptions struct {
 	MixedModels bool
 	Limits      func(dialectName string) batch.Limits
 	// KnownModel returns the check that Input.KnownModel describes, as it stands now.
-	KnownModel func() func(model string) bool
+	KnownModel func(ctx context.Context) func(model string) bool
 	Temp       Temp
 	// Started is called after a batch was started, Closed after it reached a terminal state here.
 	Started func(batchID string)
@@ -99,7 +99,7 @@ func (r *Runner) validate(ctx context.Context, b batch.Batch, lease batch.LeaseI
 	}
 	return Validate(ctx, Input{
 		Blobs: r.o.Blobs, Dialect: d, Content: content, Rules: dialect.LineRules{Endpoint: b.Endpoint},
-		MixedModels: r.o.MixedModels, Limits: r.o.Limits(b.Dialect), KnownModel: r.o.KnownModel(),
+		MixedModels: r.o.MixedModels, Limits: r.o.Limits(b.Dialect), KnownModel: r.o.KnownModel(ctx),
 		PlanKey: blob.BatchKey("plans", b.ID, lease.String()), Temp: r.o.Temp, Logger: r.o.Logger,
 	})
 }

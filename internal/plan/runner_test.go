@@ -65,7 +65,7 @@ func (d *desk) run(t *testing.T, file string, b batch.Batch) error {
 		Store: d, Blobs: blobs, Temp: temp,
 		Dialect:    func(string) (dialect.Dialect, error) { return openai.New(openai.Options{}), nil },
 		Limits:     func(string) batch.Limits { return batch.DefaultLimits() },
-		KnownModel: func() func(string) bool { return nil },
+		KnownModel: func(context.Context) func(string) bool { return nil },
 		Started:    func(id string) { d.told = append(d.told, "started "+id) },
 		Closed:     func(id string) { d.told = append(d.told, "closed "+id) },
 		Now:        func() time.Time { return now },

@@ -75,15 +75,6 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.body) }
 
-// statusOf returns the HTTP status that an error of the API carries; 0 if no answer came.
-func statusOf(err error) int {
-	var r *refusal
-	if errors.As(err, &r) {
-		return r.status
-	}
-	return 0
-}
-
 var errDown = errors.New("no process is running")
 
 // do makes one call of the running process and returns the whole answer.
@@ -164,15 +155,8 @@ func (n *node) upload(name string, write func(io.Writer) error) (file, error) {
 		}
 		_ = writer.CloseWithError(errors.Join(err, form.Close())) // always nil
 	}()
-	defer reader.Close()
+	defer func() { _ = reader.Close() }() // always nil
 	return decoded[file](n.do(http.MethodPost, "/v1/files", form.FormDataContentType(), reader))
-}
-
-func (n *node) uploadText(text string) (file, error) {
-	return n.upload("input.jsonl", func(w io.Writer) error {
-		_, err := io.WriteString(w, text)
-		return err
-	})
 }
 
 func (n *node) post(path string, body any) ([]byte, error) {
@@ -192,10 +176,6 @@ func (n *node) create(fileID, window string) (job, error) {
 
 func (n *node) batch(id string) (job, error) {
 	return decoded[job](n.do(http.MethodGet, "/v1/batches/"+id, "", nil))
-}
-
-func (n *node) cancel(id string) (job, error) {
-	return decoded[job](n.do(http.MethodPost, "/v1/batches/"+id+"/cancel", "", nil))
 }
 
 func (n *node) file(id string) (file, error) {
@@ -224,16 +204,5 @@ func (n *node) batches() ([]job, error) {
 			return all, nil
 		}
 		after = "&after=" + p.LastID
-	}
-}
-
-// persist repeats a call until the server answers it, as a client does whose server is restarted. What the server
-// refuses is not tried again.
-func persist[T any](n *node, call func() (T, error)) (T, error) {
-	for deadline := time.Now().Add(endWithin); ; pause(10 * time.Millisecond) {
-		v, err := call()
-		if err == nil || statusOf(err) != 0 || time.Now().After(deadline) {
-			return v, err
-		}
 	}
 }

@@ -239,13 +239,3 @@ func (n *node) repeats(concurrency int) (int, error) {
 	}
 	return total, f.err()
 }
-
-// neutral removes from result files what differs between two batches of the same input: the results' own ids.
-func neutral(content []byte) []byte {
-	var out bytes.Buffer
-	for line := range bytes.Lines(content) {
-		_, rest, _ := bytes.Cut(line, []byte(`"custom_id"`))
-		out.Write(rest)
-	}
-	return out.Bytes()
-}

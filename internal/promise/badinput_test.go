@@ -5,6 +5,7 @@ package promise
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,20 +47,30 @@ func TestBadInput(t *testing.T) {
 		"I06": {{a + "\n" + strings.Replace(b, "b", "\x00", 1), "2 invalid_json_line"}, {line(`"\u0000"`, ask), "completed"}},
 		"I07": {
 			{a + "\n" + line(`"b"`, with(`"user":"`+strings.Repeat("x", 5<<20)+`"`)) + "\n" + line(`"c"`, ask), "2 line_too_long"},
-			{a + strings.Repeat("\n{}", 5000), "2 missing_required_parameter"}, {a + "\n" + strings.Repeat("1\n", 5000), "2 invalid_json_line"},
+			{a + strings.Repeat("\n{}", 5000), "2 missing_required_parameter"},
+			{a + "\n" + strings.Repeat("1\n", 5000), "2 invalid_json_line"},
 		},
 		"I08": {{a + "\n" + many(20_000) + a, "20002 duplicate_custom_id"}},
 		"I09": {
-			{a + "\n" + strings.Replace(b, `"custom_id":"b",`, "", 1), "2 missing_required_parameter"}, {line(`""`, ask), "1 invalid_request"}, {line(`17`, ask), "1 invalid_request"},
-			{line(`"`+strings.Repeat("x", 10<<10)+`"`, ask), "1 invalid_request"}, {line(`"../../x"`, ask), "completed"}, {line(`"a\r\nX: y"`, ask), "completed"}, {line(`"🦊"`, ask), "completed"},
+			{a + "\n" + strings.Replace(b, `"custom_id":"b",`, "", 1), "2 missing_required_parameter"},
+			{line(`""`, ask), "1 invalid_request"},
+			{line(`17`, ask), "1 invalid_request"},
+			{line(`"`+strings.Repeat("x", 10<<10)+`"`, ask), "1 invalid_request"},
+			{line(`"../../x"`, ask), "completed"},
+			{line(`"a\r\nX: y"`, ask), "completed"},
+			{line(`"🦊"`, ask), "completed"},
 		},
 		"I10": {
-			{a + "\n" + strings.Replace(b, "/chat/completions", "/embeddings", 1), "2 invalid_url"}, {a + "\n" + strings.Replace(b, "POST", "GET", 1), "2 invalid_request"},
-			{a + "\n" + line(`"b"`, with(`"stream":true`)), "2 streaming_unsupported"}, {line(`"a"`, strings.Replace(ask, `"m"`, `"m3"`, 1)), "completed"},
+			{a + "\n" + strings.Replace(b, "/chat/completions", "/embeddings", 1), "2 invalid_url"},
+			{a + "\n" + strings.Replace(b, "POST", "GET", 1), "2 invalid_request"},
+			{a + "\n" + line(`"b"`, with(`"stream":true`)), "2 streaming_unsupported"},
+			{line(`"a"`, strings.Replace(ask, `"m"`, `"m3"`, 1)), "completed"},
 		},
 		"I11": {
-			{a + "\n" + line(`"b"`, with(`"model":"m"`)), "2 invalid_json_line"}, {a + "\n" + line(`"b"`, with(`"x":NaN`)), "2 invalid_json_line"},
-			{line(`"a"`, with(`"x":1e999`)), "completed"}, {line(`"a"`, with(`"x":123456789012345678901234567890`)), "completed"},
+			{a + "\n" + line(`"b"`, with(`"model":"m"`)), "2 invalid_json_line"},
+			{a + "\n" + line(`"b"`, with(`"x":NaN`)), "2 invalid_json_line"},
+			{line(`"a"`, with(`"x":1e999`)), "completed"},
+			{line(`"a"`, with(`"x":123456789012345678901234567890`)), "completed"},
 			{a + "\n" + line(`"b"`, with(`"x":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000))), "2 invalid_json_line"},
 		},
 	}
@@ -124,9 +135,9 @@ func TestBodies(t *testing.T) {
 	bodies := []string{
 		ask,
 		`{ "messages" : [ {"role":"user", "content":"x"} ] , "model":"m" }`,
-		`{"z":1,"a":2,"model":"m","big":123456789012345678901234567890,"exp":1E+2,"neg":-0.0,"tiny":1e-400}`,
-		`{"model":"m","escapes":"\u00e9\/\ud83e\udd8a\u0000","plain":"é🦊/","nested":{"b":[1, 2,	3],"a":{}}}`,
-		"{\"model\":\"m\",\"separator\":\"x\u2028y\",\"html\":\"<&>\"}",
+		`{"z":1,"a":2,"messages":[],"model":"m","big":123456789012345678901234567890,"exp":1E+2,"neg":-0.0,"tiny":1e-400}`,
+		`{"model":"m","messages" :[],"escapes":"\u00e9\/\ud83e\udd8a\u0000","plain":"é🦊/","nested":{"b":[1, 2,	3],"a":{}}}`,
+		"{\"model\":\"m\",\"messages\":[],\"separator\":\"x\u2028y\",\"html\":\"<&>\"}",
 	}
 	var mu sync.Mutex
 	var got []string
@@ -154,4 +165,17 @@ func TestBodies(t *testing.T) {
 			t.Errorf("sent\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(bodies, "\n"))
 		}
 	})
+}
+
+func (n *node) uploadText(text string) (file, error) {
+	return n.upload("input.jsonl", func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+func (in input) text() string {
+	var b strings.Builder
+	_ = in.write(&b) // a builder takes everything
+	return b.String()
 }

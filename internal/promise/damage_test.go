@@ -47,33 +47,12 @@ func TestD12(t *testing.T) {
 	})
 	t.Run("an upload, while its batch runs", func(t *testing.T) {
 		t.Parallel()
-		a := n12(t, wide, "blobs/objects/files", 0.95)
+		a := halfDamaged(t, wide, "blobs/objects/files", 0.95)
 		if a.codes["input_unreadable"] == 0 || a.codes["input_unreadable"] == wide.lines {
 			t.Errorf("got %v, want input_unreadable for the lines of one block", a.codes)
 		}
 	})
-	t.Run("F07 a journal", func(t *testing.T) {
-		t.Parallel()
-		in := input{lines: 900}
-		n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 8)
-		n.start()
-		s := n.watch(n.run(in, "24h"))
-		s.awaitResults(t, 200)
-		n.kill()
-		n.flip("journals", 0.5)
-		n.start()
-		s.await(t, endWithin)
-		_ = s.finish() // a count may go back by what the damage took
-		if _, err := n.audit(s.id, in); err != nil {
-			t.Error(err)
-		}
-		if again := n.engine.count() - in.lines; again < 1 || again > 8+2 {
-			t.Errorf("%d lines were called again, want those in flight and the damaged one", again)
-		}
-		if !strings.Contains(n.proc.text(), "damaged") || len(n.files("journals/*")) == 0 {
-			t.Errorf("the damage was not told, or no copy was kept: %v", n.files("journals/*"))
-		}
-	})
+	t.Run("F07 a journal", damagedJournal)
 	for name, share := range map[string]float64{"F08 a segment, at its start": 0.001, "F08 a segment, further on": 0.9} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,34 +73,12 @@ func TestD12(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a plan", func(t *testing.T) {
-		t.Parallel()
-		in := input{lines: 3000}
-		n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 8, "BATCHD_CANCEL_GRACE=1s")
-		n.start()
-		s := n.watch(n.run(in, "24h"))
-		s.awaitResults(t, 100)
-		n.kill()
-		n.flip("blobs/objects/plans", 0.9)
-		n.start()
-		before := n.engine.count()
-		pause(2 * time.Second)
-		for _, c := range n.engine.log()[before:] {
-			if in.number(c.line) == 0 {
-				t.Errorf("sent %q, which the input does not hold", c.line)
-			}
-		}
-		if j := s.last(); j.Status == "completed" {
-			t.Errorf("a batch with a damaged plan is %s", j.Status)
-		}
-		if err := s.finish(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Run("a manifest", damagedManifest)
+	t.Run("a plan", damagedPlan)
 }
 
-// n12 runs a batch half-way, stops the server, changes a byte of a stored file, and lets the batch end.
-func n12(t *testing.T, in input, folder string, share float64) audited {
+// halfDamaged runs a batch half-way, stops the server, changes a byte of a stored file, and lets the batch end.
+func halfDamaged(t *testing.T, in input, folder string, share float64) audited {
 	t.Helper()
 	n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 32)
 	n.start()
@@ -254,4 +211,71 @@ func TestDataFolder(t *testing.T) {
 			t.Errorf("the first process: %v", err)
 		}
 	})
+}
+
+// damagedJournal loses one outcome of a journal, which is run again.
+func damagedJournal(t *testing.T) {
+	t.Parallel()
+	in := input{lines: 900}
+	n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 8)
+	n.start()
+	s := n.watch(n.run(in, "24h"))
+	s.awaitResults(t, 200)
+	n.kill()
+	n.flip("journals", 0.5)
+	n.start()
+	s.await(t, endWithin)
+	_ = s.finish() // a count may go back by what the damage took
+	if _, err := n.audit(s.id, in); err != nil {
+		t.Error(err)
+	}
+	if again := n.engine.count() - in.lines; again < 1 || again > 8+2 {
+		t.Errorf("%d lines were called again, want those in flight and the damaged one", again)
+	}
+	if !strings.Contains(n.proc.text(), "damaged") || len(n.files("journals/*")) == 0 {
+		t.Errorf("the damage was not told, or no copy was kept: %v", n.files("journals/*"))
+	}
+}
+
+// damagedManifest damages the list of extents of an output file.
+func damagedManifest(t *testing.T) {
+	t.Parallel()
+	// A unit has one model, so this output file has a thousand extents, too many for the file's row.
+	in := input{lines: 1000, model: func(n int) string { return fmt.Sprintf("model-%04d", n) }}
+	n := newNode(t, newEngine(t, steady(0)), 32, "BATCHD_ALLOW_MIXED_MODELS=true")
+	n.start()
+	a, err := n.finished(n.run(in, "24h"), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	n.flip("blobs/objects/manifests", 0.5)
+	n.start()
+	n.refusesContent(*a.job.OutputFileID, a.output)
+}
+
+// damagedPlan damages the plan of a batch that runs: nothing is sent that the input does not hold.
+func damagedPlan(t *testing.T) {
+	t.Parallel()
+	in := input{lines: 3000}
+	n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 8, "BATCHD_CANCEL_GRACE=1s")
+	n.start()
+	s := n.watch(n.run(in, "24h"))
+	s.awaitResults(t, 100)
+	n.kill()
+	n.flip("blobs/objects/plans", 0.9)
+	n.start()
+	before := n.engine.count()
+	pause(2 * time.Second)
+	for _, c := range n.engine.log()[before:] {
+		if in.number(c.line) == 0 {
+			t.Errorf("sent %q, which the input does not hold", c.line)
+		}
+	}
+	if j := s.last(); j.Status == "completed" {
+		t.Errorf("a batch with a damaged plan is %s", j.Status)
+	}
+	if err := s.finish(); err != nil {
+		t.Error(err)
+	}
 }

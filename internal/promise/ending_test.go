@@ -4,6 +4,7 @@ package promise
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -32,40 +33,50 @@ func TestD2(t *testing.T) {
 		partial bool // some lines have answers and some the code
 	}{
 		"completed": {script: steady(0), in: in, status: "completed", code: "answer"},
-		"cancelled in progress": {script: slow, in: in, status: "cancelled", code: "batch_cancelled", partial: true,
+		"cancelled in progress": {
+			script: slow, in: in, status: "cancelled", code: "batch_cancelled", partial: true,
 			steps: func(t *testing.T, n *node, s *sampler) {
 				s.awaitResults(t, 20)
 				mustCancel(t, n, s.id)
-			}},
-		"cancelled and killed": {script: slow, in: in, status: "cancelled", code: "batch_cancelled", partial: true,
+			},
+		},
+		"cancelled and killed": {
+			script: slow, in: in, status: "cancelled", code: "batch_cancelled", partial: true,
 			steps: func(t *testing.T, n *node, s *sampler) {
 				s.awaitResults(t, 20)
 				mustCancel(t, n, s.id)
 				n.kill()
 				n.start()
-			}},
+			},
+		},
 		"expired": {script: slow, in: in, window: short, status: "expired", code: "batch_expired", partial: true},
-		"expired while down": {script: slow, in: in, window: short, status: "expired", code: "batch_expired", partial: true,
+		"expired while down": {
+			script: slow, in: in, window: short, status: "expired", code: "batch_expired", partial: true,
 			steps: func(t *testing.T, n *node, s *sampler) {
 				s.awaitResults(t, 20)
 				n.kill()
 				pause(2 * time.Second)
 				n.start()
-			}},
-		"cancelled with every upstream down": {in: in, status: "cancelled", code: "batch_cancelled",
+			},
+		},
+		"cancelled with every upstream down": {
+			in: in, status: "cancelled", code: "batch_cancelled",
 			steps: func(t *testing.T, n *node, s *sampler) {
 				until(t, endWithin, "in progress", func() bool { return s.last().Status == "in_progress" })
 				mustCancel(t, n, s.id)
-			}},
+			},
+		},
 		"expired with every upstream down": {in: in, window: short, status: "expired", code: "batch_expired"},
-		"U14 expired with an upstream that always refuses": {in: input{lines: 40}, window: short, status: "expired", code: "batch_expired",
-			script: func(string, int) reply { return reply{status: 429} }},
+		"U14 expired with an upstream that always refuses": {
+			in: input{lines: 40}, window: short, status: "expired", code: "batch_expired",
+			script: func(string, int) reply { return reply{status: 429} },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newEngine(t, c.script)
 			if c.script == nil {
-				e.server.Listener.Close()
+				_ = e.server.Listener.Close() // closing twice is no fault here
 			}
 			n := newNode(t, e, 16, shortWindows, shortGrace)
 			n.start()
@@ -89,26 +100,7 @@ func TestD2(t *testing.T) {
 			}
 		})
 	}
-	t.Run("cancelled while validating", func(t *testing.T) {
-		t.Parallel()
-		n := newNode(t, newEngine(t, steady(time.Second)), 16, shortGrace)
-		n.start()
-		large := input{lines: 60_000}
-		ids := []string{n.run(large, "24h"), n.run(large, "24h"), n.run(large, "24h")}
-		slices.Reverse(ids) // the last one cannot have been validated yet
-		for _, id := range ids {
-			mustCancel(t, n, id)
-		}
-		for i, id := range ids {
-			a, err := n.finished(id, large)
-			if err != nil {
-				t.Error(err)
-			}
-			if a.job.Status != "cancelled" || i == 0 && a.job.RequestCounts.Total != 0 {
-				t.Errorf("got %s with %+v", a.job.Status, a.job.RequestCounts)
-			}
-		}
-	})
+	t.Run("cancelled while validating", cancelledWhileValidating)
 	t.Run("cancelled while finalizing", func(t *testing.T) {
 		t.Parallel()
 		n := newNode(t, newEngine(t, steady(0)), 64)
@@ -130,26 +122,7 @@ func TestD2(t *testing.T) {
 			}
 		}
 	})
-	t.Run("failed while validating", func(t *testing.T) {
-		t.Parallel()
-		n := newNode(t, newEngine(t, steady(0)), 16)
-		n.start()
-		uploaded, err := n.uploadText(input{lines: 2}.text() + "not json\n")
-		if err != nil {
-			t.Fatal(err)
-		}
-		created, err := n.create(uploaded.ID, "24h")
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := n.finished(created.ID, in)
-		if err != nil {
-			t.Error(err)
-		}
-		if a.job.Status != "failed" || a.job.Errors == nil || len(a.job.Errors.Data) != 1 || n.engine.count() != 0 {
-			t.Errorf("got %+v after %d calls", a.job, n.engine.count())
-		}
-	})
+	t.Run("failed while validating", failedWhileValidating)
 }
 
 func orDay(window string) string {
@@ -253,4 +226,59 @@ func way(s *sampler) string {
 		}
 	}
 	return fmt.Sprintf("%s: %s", s.id, strings.Join(statuses, ", "))
+}
+
+func (n *node) cancel(id string) (job, error) {
+	return decoded[job](n.do(http.MethodPost, "/v1/batches/"+id+"/cancel", "", nil))
+}
+
+// count returns how many calls there have been.
+func (e *engine) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.calls)
+}
+
+// cancelledWhileValidating cancels batches of which at least one has not been validated yet.
+func cancelledWhileValidating(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newEngine(t, steady(time.Second)), 16, shortGrace)
+	n.start()
+	large := input{lines: 60_000}
+	ids := []string{n.run(large, "24h"), n.run(large, "24h"), n.run(large, "24h")}
+	slices.Reverse(ids) // the last one cannot have been validated yet
+	for _, id := range ids {
+		mustCancel(t, n, id)
+	}
+	for i, id := range ids {
+		a, err := n.finished(id, large)
+		if err != nil {
+			t.Error(err)
+		}
+		if a.job.Status != "cancelled" || i == 0 && a.job.RequestCounts.Total != 0 {
+			t.Errorf("got %s with %+v", a.job.Status, a.job.RequestCounts)
+		}
+	}
+}
+
+// failedWhileValidating has one bad line in a file.
+func failedWhileValidating(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newEngine(t, steady(0)), 16)
+	n.start()
+	uploaded, err := n.uploadText(input{lines: 2}.text() + "not json\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := n.create(uploaded.ID, "24h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := n.finished(created.ID, input{lines: 3})
+	if err != nil {
+		t.Error(err)
+	}
+	if a.job.Status != "failed" || a.job.Errors == nil || len(a.job.Errors.Data) != 1 || n.engine.count() != 0 {
+		t.Errorf("got %+v after %d calls", a.job, n.engine.count())
+	}
 }

@@ -191,13 +191,3 @@ func (e *engine) log() []call {
 	}
 	return all
 }
-
-// count returns how many calls there have been.
-func (e *engine) count() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.calls)
-}
-
-// keyOf reports whether an idempotency key is that of a line of the batch.
-func keyOf(batchID, key string) bool { return strings.HasPrefix(key, batchID+"-") }

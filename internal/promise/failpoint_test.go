@@ -3,8 +3,11 @@
 package promise
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,8 +153,7 @@ func (s stage) finish() {
 		s.t.Fatal(err)
 	}
 	for _, j := range all {
-		s.watch(j.ID).await(s.t, endWithin)
-		if _, err := s.audit(j.ID, s.in); err != nil {
+		if _, err := s.finished(j.ID, s.in); err != nil {
 			s.t.Error(err)
 		}
 	}
@@ -159,4 +161,17 @@ func (s stage) finish() {
 		s.t.Error(err)
 	}
 	s.stop()
+}
+
+// killedItself reports whether the last process ended by SIGKILL.
+func (n *node) killedItself() bool {
+	n.mu.Lock()
+	p := n.proc
+	n.mu.Unlock()
+	var exit *exec.ExitError
+	if !errors.As(p.end(), &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }

@@ -54,9 +54,3 @@ func (in input) write(w io.Writer) error {
 	}
 	return out.Flush()
 }
-
-func (in input) text() string {
-	var b strings.Builder
-	_ = in.write(&b) // a builder takes everything
-	return b.String()
-}

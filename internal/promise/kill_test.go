@@ -4,7 +4,10 @@ package promise
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -174,4 +177,50 @@ func TestD7(t *testing.T) {
 			t.Errorf("%d calls were repeated though the process never ended", sum.repeats)
 		}
 	})
+}
+
+// persist repeats a call until the server answers it, as a client does whose server is restarted. What the server
+// refuses is not tried again.
+func persist[T any](n *node, call func() (T, error)) (T, error) {
+	for deadline := time.Now().Add(endWithin); ; pause(10 * time.Millisecond) {
+		v, err := call()
+		if err == nil || statusOf(err) != 0 || time.Now().After(deadline) {
+			return v, err
+		}
+	}
+}
+
+// shownAndKept checks that no result that was ever shown was lost: after a process had shown n results of the batch,
+// at most the other lines are called by later processes.
+func (s *sampler) shownAndKept(total int) error {
+	shown := map[int]int{}
+	for _, x := range s.samples {
+		shown[x.life] = max(shown[x.life], x.job.RequestCounts.Completed+x.job.RequestCounts.Failed)
+	}
+	calls := s.node.engine.log()
+	f := &findings{of: "batch " + s.id}
+	for _, life := range slices.Sorted(maps.Keys(shown)) {
+		later := map[string]bool{}
+		for _, c := range calls {
+			if c.life > life && keyOf(s.id, c.key) {
+				later[c.key] = true
+			}
+		}
+		if len(later) > total-shown[life] {
+			f.addf("D7: process %d showed %d results of %d, later ones called %d lines", life, shown[life], total, len(later))
+		}
+	}
+	return f.err()
+}
+
+// keyOf reports whether an idempotency key is that of a line of the batch.
+func keyOf(batchID, key string) bool { return strings.HasPrefix(key, batchID+"-") }
+
+// statusOf returns the HTTP status that an error of the API carries; 0 if no answer came.
+func statusOf(err error) int {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.status
+	}
+	return 0
 }

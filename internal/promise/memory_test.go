@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -76,11 +77,7 @@ func peakOf(t *testing.T, lines int, status string, line func(n int) string) int
 		if id == nil {
 			continue
 		}
-		answer, err := n.open(t.Context(), "GET", "/v1/files/"+*id+"/content", "", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += countLines(t, answer.Body)
+		total += n.countLines(t, *id)
 	}
 	if status == "completed" && total != lines {
 		t.Errorf("the files hold %d lines, want %d", total, lines)
@@ -90,11 +87,16 @@ func peakOf(t *testing.T, lines int, status string, line func(n int) string) int
 	return peak
 }
 
-func countLines(t *testing.T, r io.ReadCloser) int {
+// countLines downloads a file without holding it.
+func (n *node) countLines(t *testing.T, id string) int {
 	t.Helper()
-	defer r.Close()
+	answer, err := n.open(t.Context(), http.MethodGet, "/v1/files/"+id+"/content", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
 	lines := 0
-	scanner := bufio.NewScanner(r)
+	scanner := bufio.NewScanner(answer.Body)
 	for scanner.Scan() {
 		lines++
 	}

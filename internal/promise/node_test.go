@@ -234,7 +234,7 @@ func (n *node) lives() int {
 func (n *node) kill() {
 	n.t.Helper()
 	n.signal(syscall.SIGKILL)
-	n.await(endWithin)
+	_ = n.await(endWithin) // that it was killed is no news
 }
 
 // stop ends the process with SIGTERM; it must exit with code 0.
@@ -283,19 +283,6 @@ func (n *node) await(within time.Duration) error {
 		n.t.Fatalf("the process was still there after %s", within)
 	}
 	return p.end()
-}
-
-// killedItself reports whether the last process ended by SIGKILL.
-func (n *node) killedItself() bool {
-	n.mu.Lock()
-	p := n.proc
-	n.mu.Unlock()
-	var exit *exec.ExitError
-	if !errors.As(p.end(), &exit) {
-		return false
-	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
 // files returns the files of the data folder whose names match a pattern such as "journals/*".

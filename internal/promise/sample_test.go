@@ -2,10 +2,8 @@ package promise
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -86,24 +84,6 @@ func (s *sampler) ended(within time.Duration) error {
 	return nil
 }
 
-// await is ended for the test's own goroutine.
-func (s *sampler) await(t testing.TB, within time.Duration) job {
-	t.Helper()
-	if err := s.ended(within); err != nil {
-		t.Fatal(err)
-	}
-	return s.last()
-}
-
-// awaitResults waits until the batch shows at least n results.
-func (s *sampler) awaitResults(t testing.TB, n int) {
-	t.Helper()
-	until(t, endWithin, fmt.Sprintf("batch %s shows %d results", s.id, n), func() bool {
-		c := s.last().RequestCounts
-		return c.Completed+c.Failed >= n
-	})
-}
-
 // finish stops the sampling and returns what the samples violate of D5 and D6.
 func (s *sampler) finish() error {
 	close(s.done)
@@ -134,25 +114,14 @@ func checkStep(was, is job, f *findings) {
 	}
 }
 
-// shownAndKept checks that no result that was ever shown was lost: after a process had shown n results of the batch,
-// at most the other lines are called by later processes.
-func (s *sampler) shownAndKept(total int) error {
-	shown := map[int]int{}
-	for _, x := range s.samples {
-		shown[x.life] = max(shown[x.life], x.job.RequestCounts.Completed+x.job.RequestCounts.Failed)
+// finished waits until a batch has ended, checks D5 and D6 on the way, and audits it.
+func (n *node) finished(id string, in input) (audited, error) {
+	s := n.watch(id)
+	if err := s.ended(endWithin); err != nil {
+		return audited{}, err
 	}
-	calls := s.node.engine.log()
-	f := &findings{of: "batch " + s.id}
-	for _, life := range slices.Sorted(maps.Keys(shown)) {
-		later := map[string]bool{}
-		for _, c := range calls {
-			if c.life > life && keyOf(s.id, c.key) {
-				later[c.key] = true
-			}
-		}
-		if len(later) > total-shown[life] {
-			f.addf("D7: process %d showed %d results of %d, later ones called %d lines", life, shown[life], total, len(later))
-		}
+	if err := s.finish(); err != nil {
+		return audited{}, err
 	}
-	return f.err()
+	return n.audit(id, in)
 }

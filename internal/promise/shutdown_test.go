@@ -85,91 +85,9 @@ func TestD11(t *testing.T) {
 			t.Errorf("got %v, want exit code 0", err)
 		}
 	})
-	t.Run("F17 in an upload", func(t *testing.T) {
-		t.Parallel()
-		n := newNode(t, newEngine(t, steady(0)), 1)
-		n.start()
-		in := input{lines: 1000}
-		text := in.text()
-		uploaded, err := n.upload("input.jsonl", func(w io.Writer) error {
-			_, err := io.WriteString(w, text[:len(text)/2])
-			pause(50 * time.Millisecond)
-			n.signal(syscall.SIGTERM)
-			pause(50 * time.Millisecond)
-			_, second := io.WriteString(w, text[len(text)/2:])
-			return errors.Join(err, second)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := n.await(shutdownGrace); err != nil {
-			t.Errorf("got %v, want exit code 0", err)
-		}
-		n.start()
-		if got, err := n.content(uploaded.ID); err != nil || !bytes.Equal(got, []byte(text)) {
-			t.Errorf("got %d bytes of %d, %v", len(got), len(text), err)
-		}
-	})
-	t.Run("F17 with calls that outlast the grace", func(t *testing.T) {
-		t.Parallel()
-		in := input{lines: 40}
-		e := newEngine(t, func(line string, try int) reply {
-			if try == 1 && in.number(line) <= 10 {
-				return reply{after: time.Hour}
-			}
-			return reply{}
-		})
-		n := newNode(t, e, 20, "BATCHD_SHUTDOWN_GRACE=5s")
-		n.start()
-		s := n.watch(n.run(in, "24h"))
-		s.awaitResults(t, 30)
-		began := time.Now()
-		n.stop()
-		if took := time.Since(began); took > 7*time.Second {
-			t.Errorf("it took %s to end, want 5 s", took)
-		}
-		n.start()
-		s.await(t, endWithin)
-		if err := s.finish(); err != nil {
-			t.Error(err)
-		}
-		if _, err := n.audit(s.id, in); err != nil {
-			t.Error(err)
-		}
-		if calls := e.count(); calls != in.lines+10 {
-			t.Errorf("%d calls, want one for each line and one more for each that was cut off", calls)
-		}
-	})
-	t.Run("F17 twice", func(t *testing.T) {
-		t.Parallel()
-		in := input{lines: 10}
-		e := newEngine(t, func(_ string, try int) reply {
-			if try == 1 {
-				return reply{after: time.Hour}
-			}
-			return reply{}
-		})
-		n := newNode(t, e, 10)
-		n.start()
-		s := n.watch(n.run(in, "24h"))
-		until(t, endWithin, "calls are in flight", func() bool { return e.inFlight() == 10 })
-		n.signal(syscall.SIGTERM)
-		pause(500 * time.Millisecond)
-		began := time.Now()
-		n.signal(syscall.SIGTERM)
-		_ = n.await(endWithin) // at once; with which code is not promised
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("it took %s to end after the second SIGTERM", took)
-		}
-		n.start()
-		s.await(t, endWithin)
-		if err := s.finish(); err != nil {
-			t.Error(err)
-		}
-		if _, err := n.audit(s.id, in); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Run("F17 in an upload", terminatedInUpload)
+	t.Run("F17 with calls that outlast the grace", outlastsTheGrace)
+	t.Run("F17 twice", terminatedTwice)
 }
 
 // settled checks everything about a batch that has ended.
@@ -183,5 +101,96 @@ func (n *node) settled(s *sampler, in input, concurrency int) {
 	}
 	if _, err := n.repeats(concurrency); err != nil {
 		n.t.Error(err)
+	}
+}
+
+// terminatedTwice does not wait for the grace.
+func terminatedTwice(t *testing.T) {
+	t.Parallel()
+	in := input{lines: 10}
+	e := newEngine(t, func(_ string, try int) reply {
+		if try == 1 {
+			return reply{after: time.Hour}
+		}
+		return reply{}
+	})
+	n := newNode(t, e, 10)
+	n.start()
+	s := n.watch(n.run(in, "24h"))
+	until(t, endWithin, "calls are in flight", func() bool { return e.inFlight() == 10 })
+	n.signal(syscall.SIGTERM)
+	pause(500 * time.Millisecond)
+	began := time.Now()
+	n.signal(syscall.SIGTERM)
+	_ = n.await(endWithin) // at once; with which code is not promised
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s to end after the second SIGTERM", took)
+	}
+	n.start()
+	s.await(t, endWithin)
+	if err := s.finish(); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.audit(s.id, in); err != nil {
+		t.Error(err)
+	}
+}
+
+// outlastsTheGrace cuts off calls that do not end.
+func outlastsTheGrace(t *testing.T) {
+	t.Parallel()
+	in := input{lines: 40}
+	e := newEngine(t, func(line string, try int) reply {
+		if try == 1 && in.number(line) <= 10 {
+			return reply{after: time.Hour}
+		}
+		return reply{}
+	})
+	n := newNode(t, e, 20, "BATCHD_SHUTDOWN_GRACE=5s")
+	n.start()
+	s := n.watch(n.run(in, "24h"))
+	s.awaitResults(t, 30)
+	began := time.Now()
+	n.stop()
+	if took := time.Since(began); took > 7*time.Second {
+		t.Errorf("it took %s to end, want 5 s", took)
+	}
+	n.start()
+	s.await(t, endWithin)
+	if err := s.finish(); err != nil {
+		t.Error(err)
+	}
+	if _, err := n.audit(s.id, in); err != nil {
+		t.Error(err)
+	}
+	if calls := e.count(); calls != in.lines+10 {
+		t.Errorf("%d calls, want one for each line and one more for each that was cut off", calls)
+	}
+}
+
+// terminatedInUpload lets an upload under way finish, and keeps it.
+func terminatedInUpload(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newEngine(t, steady(0)), 1)
+	n.start()
+	in := input{lines: 1000}
+	text := in.text()
+	uploaded, err := n.upload("input.jsonl", func(w io.Writer) error {
+		_, err := io.WriteString(w, text[:len(text)/2])
+		pause(50 * time.Millisecond)
+		n.signal(syscall.SIGTERM)
+		pause(50 * time.Millisecond)
+		_, second := io.WriteString(w, text[len(text)/2:])
+		return errors.Join(err, second)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.await(shutdownGrace); err != nil {
+		t.Errorf("got %v, want exit code 0", err)
+	}
+	n.start()
+	if got, err := n.content(uploaded.ID); err != nil || !bytes.Equal(got, []byte(text)) {
+		t.Errorf("got %d bytes of %d, %v", len(got), len(text), err)
 	}
 }

@@ -122,7 +122,7 @@ func (s *seats) leaveLocked(tokens int) {
 
 func (s *seats) admitLocked() {
 	for s.queue.Len() > 0 && s.freeLocked() {
-		w := s.queue.Remove(s.queue.Front()).(*waiter)
+		w := s.queue.Remove(s.queue.Front()).(*waiter) //nolint:errcheck // nothing else is queued
 		w.preempted = s.seatLocked(w.tokens)
 		close(w.seated)
 	}

@@ -13,7 +13,7 @@ func BenchmarkChatOverLoopback(b *testing.B) {
 	srv := httptest.NewServer(newEngine(b, sim.Options{}))
 	defer srv.Close()
 	client := srv.Client()
-	client.Transport.(*http.Transport).MaxIdleConnsPerHost = 64
+	as[*http.Transport](b, client.Transport).MaxIdleConnsPerHost = 64
 	benchmarkChat(b, client, srv.URL+"/v1/chat/completions")
 }
 

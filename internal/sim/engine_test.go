@@ -57,15 +57,25 @@ func parse(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
 	return v
 }
 
+// as returns v as a T, and fails the test if it is something else.
+func as[T any](t testing.TB, v any) T {
+	t.Helper()
+	got, ok := v.(T)
+	if !ok {
+		t.Fatalf("got a %T: %v", v, v)
+	}
+	return got
+}
+
 // at walks an answer by member names and indexes.
 func at(t *testing.T, v any, path ...any) any {
 	t.Helper()
 	for _, step := range path {
 		switch step := step.(type) {
 		case string:
-			v = v.(map[string]any)[step]
+			v = as[map[string]any](t, v)[step]
 		case int:
-			v = v.([]any)[step]
+			v = as[[]any](t, v)[step]
 		}
 	}
 	return v
@@ -158,7 +168,7 @@ func TestUsageAddsUpAndRespectsLimits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			v := parse(t, post(e, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"héllo ✓"}]`+c.extra+`}`))
-			prompt, out := at(t, v, "usage", "prompt_tokens").(float64), at(t, v, "usage", "completion_tokens").(float64)
+			prompt, out := as[float64](t, at(t, v, "usage", "prompt_tokens")), as[float64](t, at(t, v, "usage", "completion_tokens"))
 			if total := at(t, v, "usage", "total_tokens"); total != prompt+out {
 				t.Errorf("total %v of %v and %v", total, prompt, out)
 			}
@@ -187,7 +197,7 @@ func TestChatAnswersTheLastUserMessage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			v := parse(t, post(e, "/v1/chat/completions", `{"model":"m","messages":`+c.messages+`}`))
-			got := at(t, v, "choices", 0, "message", "content").(string)
+			got := as[string](t, at(t, v, "choices", 0, "message", "content"))
 			if c.name == "shortened" {
 				if len(got) > 300 || !strings.HasSuffix(got, "…") || strings.Contains(got, "secret") {
 					t.Errorf("content = %q, want the prompt shortened", got)
@@ -206,12 +216,12 @@ func TestEmbeddingsAreUnitVectorsOfTheText(t *testing.T) {
 	e := newEngine(t, sim.Options{Seed: 3})
 	embed := func(t *testing.T, body string) []any {
 		t.Helper()
-		return at(t, parse(t, post(e, "/v1/embeddings", body)), "data").([]any)
+		return as[[]any](t, at(t, parse(t, post(e, "/v1/embeddings", body)), "data"))
 	}
 	floats := func(v any) []float64 {
 		var out []float64
-		for _, x := range v.(map[string]any)["embedding"].([]any) {
-			out = append(out, x.(float64))
+		for _, x := range as[[]any](t, at(t, v, "embedding")) {
+			out = append(out, as[float64](t, x))
 		}
 		return out
 	}
@@ -237,8 +247,8 @@ func TestEmbeddingsAreUnitVectorsOfTheText(t *testing.T) {
 	if d := cmp.Diff(fox, floats(embed(t, `{"model":"other","input":"the red fox"}`)[0])); d != "" {
 		t.Errorf("the same text in another request (-first +second):\n%s", d)
 	}
-	raw := embed(t, `{"model":"m","input":"the red fox","encoding_format":"base64"}`)[0].(map[string]any)["embedding"].(string)
-	if b, err := base64.StdEncoding.DecodeString(raw); err != nil || len(b) != 4*64 {
+	raw := embed(t, `{"model":"m","input":"the red fox","encoding_format":"base64"}`)[0]
+	if b, err := base64.StdEncoding.DecodeString(as[string](t, at(t, raw, "embedding"))); err != nil || len(b) != 4*64 {
 		t.Errorf("base64 of %d bytes, %v; want 256", len(b), err)
 	}
 	if n := len(embed(t, `{"model":"m","input":[[1,2],[3]]}`)); n != 2 {

@@ -69,7 +69,7 @@ func (p *prefixCache) lookup(key uint64, tokens int) int {
 	}
 	p.known[key] = p.order.PushFront(key)
 	if p.order.Len() > p.cap {
-		oldest := p.order.Remove(p.order.Back()).(uint64)
+		oldest := p.order.Remove(p.order.Back()).(uint64) //nolint:errcheck // order holds keys alone
 		delete(p.known, oldest)
 	}
 	return 0

@@ -59,5 +59,8 @@ func (n *Network) opError(op string, err error) error {
 
 type memoryAddr struct{}
 
+// Network implements net.Addr.
 func (memoryAddr) Network() string { return "memory" }
-func (memoryAddr) String() string  { return "memory" }
+
+// String implements net.Addr.
+func (memoryAddr) String() string { return "memory" }

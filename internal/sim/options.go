@@ -68,10 +68,18 @@ func (o *Options) check() error {
 		name     string
 		negative bool
 	}{
-		{"Seats", o.Seats < 0}, {"RPM", o.RPM < 0}, {"TPM", o.TPM < 0},
-		{"Base", o.Base < 0}, {"PerPromptToken", o.PerPromptToken < 0}, {"PerOutputToken", o.PerOutputToken < 0},
-		{"Jitter", o.Jitter < 0}, {"OutputTokens", o.OutputTokens < 0}, {"OutputSpread", o.OutputSpread < 0},
-		{"KVTokens", o.KVTokens < 0}, {"PrefixCache", o.PrefixCache < 0}, {"MaxBodyBytes", o.MaxBodyBytes < 0},
+		{"Seats", o.Seats < 0},
+		{"RPM", o.RPM < 0},
+		{"TPM", o.TPM < 0},
+		{"Base", o.Base < 0},
+		{"PerPromptToken", o.PerPromptToken < 0},
+		{"PerOutputToken", o.PerOutputToken < 0},
+		{"Jitter", o.Jitter < 0},
+		{"OutputTokens", o.OutputTokens < 0},
+		{"OutputSpread", o.OutputSpread < 0},
+		{"KVTokens", o.KVTokens < 0},
+		{"PrefixCache", o.PrefixCache < 0},
+		{"MaxBodyBytes", o.MaxBodyBytes < 0},
 	} {
 		if f.negative {
 			return fmt.Errorf("sim option %s is below zero", f.name)

@@ -48,9 +48,9 @@ func TestStructuredOutputFitsItsSchema(t *testing.T) {
 				v := parse(t, post(e, path, body))
 				var content string
 				if path == "/v1/responses" {
-					content = at(t, v, "output", 0, "content", 0, "text").(string)
+					content = as[string](t, at(t, v, "output", 0, "content", 0, "text"))
 				} else {
-					content = at(t, v, "choices", 0, "message", "content").(string)
+					content = as[string](t, at(t, v, "choices", 0, "message", "content"))
 				}
 				var got any
 				if err := json.Unmarshal([]byte(content), &got); err != nil {
@@ -73,7 +73,7 @@ func TestStructuredOutputFitsItsSchema(t *testing.T) {
 		"array": `{"$ref":"#/$defs/n","$defs":{"n":{"type":"array","minItems":1000000,"items":{"$ref":"#/$defs/n"}}}}`,
 	} {
 		v := parse(t, post(e, "/v1/responses", `{"model":"m","input":"x","text":{"format":{"type":"json_schema","schema":`+loop+`}}}`))
-		content := at(t, v, "output", 0, "content", 0, "text").(string)
+		content := as[string](t, at(t, v, "output", 0, "content", 0, "text"))
 		if len(content) > 128<<10 || !json.Valid([]byte(content)) {
 			t.Errorf("%s without end: %d bytes, valid %v", name, len(content), json.Valid([]byte(content)))
 		}

@@ -80,8 +80,13 @@ func (a Action) endings() []string {
 
 func (a Action) contents() []string {
 	return chosen([]named{
-		{"body", a.Body != nil}, {"json", a.JSON != nil}, {"garbage", a.Garbage != ""}, {"error", a.Error != ""},
-		{"size", a.Size != 0}, {"nest", a.Nest != 0}, {"bomb", a.Bomb != 0},
+		{"body", a.Body != nil},
+		{"json", a.JSON != nil},
+		{"garbage", a.Garbage != ""},
+		{"error", a.Error != ""},
+		{"size", a.Size != 0},
+		{"nest", a.Nest != 0},
+		{"bomb", a.Bomb != 0},
 	})
 }
 
@@ -126,8 +131,12 @@ func (a Action) fault() (field, what string) {
 // badValue looks at each field by itself.
 func (a Action) badValue() (field, what string) {
 	wrong := chosen([]named{
-		{"delay", a.Delay < 0}, {"crash", a.Crash < 0}, {"stall", a.Stall < 0}, {"nest", a.Nest < 0 || a.Nest > 1<<24},
-		{"size", a.Size < 0 || a.Size > 0 && a.Size < minSize}, {"bomb", a.Bomb < 0},
+		{"delay", a.Delay < 0},
+		{"crash", a.Crash < 0},
+		{"stall", a.Stall < 0},
+		{"nest", a.Nest < 0 || a.Nest > 1<<24},
+		{"size", a.Size < 0 || a.Size > 0 && a.Size < minSize},
+		{"bomb", a.Bomb < 0},
 		{"header_flood", a.HeaderFlood < 0 || a.HeaderFlood > 1<<20},
 		{"status", a.Status != 0 && (a.Status < 200 || a.Status > 999)},
 		{"json", a.JSON != nil && !a.JSON.IsValid()},

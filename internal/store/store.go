@@ -158,6 +158,8 @@ type Work interface {
 	// LeaseUnits takes up to n pending units of a batch in order of their ordinals, giving each its own new lease id. None
 	// left is an empty slice. Units of a stopped batch are leased like any other. No such batch is ErrNotFound.
 	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
+	// LeaseUnitsOf is LeaseUnits for units of the given models only, by their ordinals in the batch's table.
+	LeaseUnitsOf(ctx context.Context, batchID, node string, models []int, n int) ([]batch.Unit, error)
 	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost.
 	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h Holder) (batch.Unit, error)
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays

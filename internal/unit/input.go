@@ -2,6 +2,7 @@ package unit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -35,7 +36,7 @@ func (in *Input) line(ctx context.Context, e plan.Entry) ([]byte, error) {
 		part := raw[done:min(len(raw), done+int(x.Start+x.Length-at))]
 		n, err := in.blobs.ReadAt(ctx, x.Blob, part, x.Offset+at-x.Start)
 		if n < len(part) {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = blob.ErrCorrupt
 			}
 			return nil, fmt.Errorf("read line %d: %w", e.Line, err)

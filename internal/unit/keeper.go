@@ -120,7 +120,7 @@ func (k *Keeper) Sync() error {
 			if err == nil || errors.Is(err, journal.ErrDiskFailed) {
 				return err
 			}
-			k.o.Logger.Error("sync journal", "unit", u.UnitID.String(), "error", err)
+			k.o.Logger.Error("sync journal", "unit", u.String(), "error", err)
 			return nil
 		})
 	}

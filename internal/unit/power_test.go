@@ -21,7 +21,7 @@ func TestF04PowerLossAtEveryOperationLosesAndDoublesNothing(t *testing.T) {
 	for lines := 1; lines <= 3; lines++ {
 		for after := 0; ; after++ {
 			w := newWorld(t, lines, lines)
-			fsys := w.disk.(*memfs.FS)
+			fsys := w.disk
 			before := fsys.Ops()
 			fsys.CutPowerAfter(before + after)
 			shown, finished := w.untilPowerCut()

@@ -40,7 +40,7 @@ func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, err
 	if err != nil {
 		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
 	}
-	defer built.Close()
+	defer func() { _ = built.Close() }() // only read from
 	seal, err := u.keeper.put(ctx, u.Unit, built)
 	if err != nil {
 		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
@@ -50,8 +50,7 @@ func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, err
 		return store.SealResult{}, err
 	}
 	if err == nil {
-		_, appended, _ := u.snapshot()
-		u.show(appended)
+		u.showRest()
 	}
 	return result, errors.Join(err, u.drop())
 }
@@ -141,7 +140,7 @@ func (k *Keeper) settled(ctx context.Context, in *Input, unit batch.Unit, stop b
 	if err != nil {
 		return batch.Seal{}, err
 	}
-	defer built.Close()
+	defer func() { _ = built.Close() }() // only read from
 	return k.put(ctx, unit, built)
 }
 

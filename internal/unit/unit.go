@@ -216,6 +216,15 @@ func (u *Unit) show(c batch.Counts) {
 	u.keeper.o.Progress.Add(u.Batch, c)
 }
 
+// showRest shows the counts that no sync has shown, once a seal has made them durable. It waits for a sync that is
+// under way, which would otherwise show the same counts again.
+func (u *Unit) showRest() {
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	_, appended, _ := u.snapshot()
+	u.show(appended)
+}
+
 // reopen makes lines that the journal turned out not to hold pending again.
 func (u *Unit) reopen(lines []uint32, entries []plan.Entry) {
 	missing := make(map[uint32]bool, len(lines))

@@ -54,13 +54,13 @@ func TestD7RecordedLinesAreNotTakenAgainAfterKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 10, 10)
 	w.run(w.open(0), 4)
-	w.boot(w.disk.(*memfs.FS).Kill())
+	w.boot(w.disk.Kill())
 	u := w.recoverUnit(4)
 	if got := u.Left(); got != 6 {
 		t.Errorf("%d lines left after the restart, want 6", got)
 	}
 	w.run(u, 3)
-	w.boot(w.disk.(*memfs.FS).Kill())
+	w.boot(w.disk.Kill())
 	u = w.recoverUnit(7)
 	w.run(u, -1)
 	w.seal(u)
@@ -134,7 +134,7 @@ func TestJournalsThatNoRowAnswersToAreRemoved(t *testing.T) {
 	w := newWorld(t, 4, 4)
 	w.run(w.open(0), 2)
 	w.ledger.leases[0] = batch.NewLeaseID() // somebody else holds the unit
-	w.boot(w.disk.(*memfs.FS).Kill())
+	w.boot(w.disk.Kill())
 	found, err := w.keeper.Recover(t.Context(), "node")
 	if err != nil || len(found) != 0 {
 		t.Fatalf("recover: %d journals, %v; want none", len(found), err)
@@ -170,7 +170,7 @@ func TestF07DamagedRecordIsRunAgainAndAllOthersAreKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 10, 10)
 	w.run(w.open(0), 8)
-	image := w.disk.(*memfs.FS).Kill()
+	image := w.disk.Kill()
 	flip(t, image, "journals", `"n": 4}`)
 	w.boot(image)
 	u := w.recoverUnit(7)
@@ -190,7 +190,7 @@ func TestF07DamageFoundWhileSealingIsRunAgain(t *testing.T) {
 	w := newWorld(t, 10, 10)
 	u := w.open(0)
 	w.run(u, -1)
-	flip(t, w.disk.(*memfs.FS), "journals", `"n": 7}`)
+	flip(t, w.disk, "journals", `"n": 7}`)
 	_, err := u.Seal(t.Context(), batch.StopNone)
 	var missing *unit.MissingError
 	if !errors.As(err, &missing) || missing.Lines != 1 {
@@ -216,7 +216,7 @@ func flip(t *testing.T, fsys *memfs.FS, dir, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, _ := f.Size()
 	raw := make([]byte, size)
 	if _, err := f.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -305,7 +305,7 @@ func TestF09F10AFailedSyncLosesNothingAndABrokenDiskIsFatal(t *testing.T) {
 	u := w.open(0)
 	w.run(u, 5)
 	failures := 1
-	w.disk.(*memfs.FS).OnOp(func(op memfs.Op) error {
+	w.disk.OnOp(func(op memfs.Op) error {
 		if op.Kind == "sync" && failures > 0 {
 			failures--
 			return eio
@@ -315,10 +315,10 @@ func TestF09F10AFailedSyncLosesNothingAndABrokenDiskIsFatal(t *testing.T) {
 	if err := w.keeper.Sync(); err != nil {
 		t.Fatalf("one failed sync: %v, want the journal rescued", err)
 	}
-	w.boot(w.disk.(*memfs.FS).CrashKeepingNothing())
+	w.boot(w.disk.CrashKeepingNothing())
 	u = w.recoverUnit(5)
 	w.run(u, 2)
-	w.disk.(*memfs.FS).OnOp(func(op memfs.Op) error {
+	w.disk.OnOp(func(op memfs.Op) error {
 		if op.Kind == "sync" {
 			return eio
 		}
@@ -327,7 +327,7 @@ func TestF09F10AFailedSyncLosesNothingAndABrokenDiskIsFatal(t *testing.T) {
 	if err := w.keeper.Sync(); !errors.Is(err, journal.ErrDiskFailed) {
 		t.Fatalf("every sync fails: %v, want ErrDiskFailed", err)
 	}
-	w.boot(w.disk.(*memfs.FS).CrashKeepingNothing())
+	w.boot(w.disk.CrashKeepingNothing())
 	u = w.recoverUnit(5)
 	w.run(u, -1)
 	w.seal(u)

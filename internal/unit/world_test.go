@@ -20,7 +20,6 @@ import (
 	"batchd/internal/plan"
 	"batchd/internal/store"
 	"batchd/internal/unit"
-	"batchd/internal/vfs"
 	"batchd/internal/vfs/memfs"
 )
 
@@ -80,7 +79,7 @@ func (l *ledger) lease(ordinal int) batch.Unit {
 // world is a planned batch on a disk that can fail, with a keeper over it.
 type world struct {
 	t        *testing.T
-	disk     vfs.FS
+	disk     *memfs.FS
 	sound    blob.Store
 	blobs    blob.Store
 	ledger   *ledger

@@ -184,17 +184,21 @@ type osFile struct {
 	onSync func()
 }
 
+// ReadAt implements File.
 func (o *osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
 
 func (o *osFile) Write(p []byte) (int, error) { return o.f.Write(p) }
 
+// Sync implements File.
 func (o *osFile) Sync() error {
 	defer o.onSync()
 	return syncContents(o.f)
 }
 
+// Truncate implements File.
 func (o *osFile) Truncate(size int64) error { return o.f.Truncate(size) }
 
+// Size implements File.
 func (o *osFile) Size() (int64, error) {
 	info, err := o.f.Stat()
 	if err != nil {
@@ -203,4 +207,5 @@ func (o *osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
+// Close implements File.
 func (o *osFile) Close() error { return o.f.Close() }

@@ -171,7 +171,7 @@ func (j *journey) delete(t *testing.T) {
 		t.Fatalf("delete %s: %v, %v", last, deleted, err)
 	}
 	_, err = j.client.Files.Get(t.Context(), last)
-	wantError(t, err, http.StatusNotFound, "")
+	wantError(t, err, http.StatusNotFound, "id")
 	if slices.Contains(j.fileIDs(t, openai.FileListParams{Limit: openai.Int(2)}), last) {
 		t.Errorf("deleted file %s is still listed", last)
 	}
@@ -187,7 +187,7 @@ func (j *journey) errors(t *testing.T) {
 	})
 	wantError(t, err, http.StatusBadRequest, "endpoint")
 	_, err = j.client.Batches.Get(t.Context(), "batch_absent")
-	wantError(t, err, http.StatusNotFound, "")
+	wantError(t, err, http.StatusNotFound, "id")
 	_, err = j.client.Batches.Cancel(t.Context(), j.batches[0], option.WithMaxRetries(0))
 	wantError(t, err, http.StatusConflict, "")
 }

@@ -57,16 +57,20 @@ func testStoreRanges(t *testing.T, b blob.Backend) {
 		for _, from := range edges {
 			for _, to := range edges {
 				if from <= to && to <= length {
-					wantRange(t, s, ref, want, from, to)
+					wantRange(t, s, ref, want, span{from, to})
 				}
 			}
 		}
 	}
 }
 
+// span is the bytes from an offset on, up to another.
+type span struct{ from, to int }
+
 // wantRange reads a range in each way there is.
-func wantRange(t *testing.T, s blob.Store, ref batch.Blob, want []byte, from, to int) {
+func wantRange(t *testing.T, s blob.Store, ref batch.Blob, want []byte, part span) {
 	t.Helper()
+	from, to := part.from, part.to
 	p := make([]byte, to-from)
 	n, err := s.ReadAt(t.Context(), ref, p, int64(from))
 	if n != len(p) || err != nil || !bytes.Equal(p, want[from:to]) {
@@ -104,7 +108,7 @@ func testStoreEmpty(t *testing.T, b blob.Backend) {
 	if ref.Size != 0 || len(ref.Sums) != 0 {
 		t.Errorf("reference = %+v, want no bytes and no checksums", ref)
 	}
-	wantRange(t, s, ref, nil, 0, 0)
+	wantRange(t, s, ref, nil, span{0, 0})
 }
 
 // damage describes what wantCorrupt found: how much a stream handed out before it failed, and the blocks reported.
@@ -113,12 +117,19 @@ type damage struct {
 	Blocks   []int64
 }
 
+// harm is sound bytes, bad ones in their place, and the first block in which they differ.
+type harm struct {
+	sound, bad []byte
+	block      int
+}
+
 // wantCorrupt stores sound bytes, puts bad ones in their place, and reports an error unless both ways of reading from
 // offset from on notice that block is damaged, without handing out any byte of it.
-func wantCorrupt(t *testing.T, b blob.Backend, sound, bad []byte, from, block int) {
+func wantCorrupt(t *testing.T, b blob.Backend, h harm, from int) {
 	t.Helper()
+	sound, block := h.sound, h.block
 	ref := putStore(t, blob.NewStore(b, blob.Options{}), "a", sound)
-	put(t, b, "a", bad)
+	put(t, b, "a", h.bad)
 	var reported []int64
 	s := blob.NewStore(b, blob.Options{OnCorrupt: func(key string, block int64) {
 		if key != "a" {
@@ -152,8 +163,8 @@ func testStoreFlipped(t *testing.T, b blob.Backend) {
 		for _, at := range []int{first, last} {
 			bad := bytes.Clone(sound)
 			bad[at] ^= 0x10
-			wantCorrupt(t, b, sound, bad, 0, block)
-			wantCorrupt(t, b, sound, bad, min(at+1, last), block)
+			wantCorrupt(t, b, harm{sound, bad, block}, 0)
+			wantCorrupt(t, b, harm{sound, bad, block}, min(at+1, last))
 		}
 	}
 }
@@ -161,24 +172,24 @@ func testStoreFlipped(t *testing.T, b blob.Backend) {
 func testStoreTruncated(t *testing.T, b blob.Backend) {
 	sound := Random(3, size)
 	for length, block := range map[int]int{0: 0, 1: 0, batch.BlobBlock: 1, 2 * batch.BlobBlock: 2, size - 1: 2} {
-		wantCorrupt(t, b, sound, sound[:length], 0, block)
+		wantCorrupt(t, b, harm{sound, sound[:length], block}, 0)
 	}
 	whole := sound[:2*batch.BlobBlock]
-	wantCorrupt(t, b, whole, whole[:len(whole)-1], 0, 1)
+	wantCorrupt(t, b, harm{whole, whole[:len(whole)-1], 1}, 0)
 }
 
 func testStoreExtended(t *testing.T, b blob.Backend) {
 	for _, length := range []int{1, size, 2 * batch.BlobBlock} {
 		sound := Random(4, length)
-		wantCorrupt(t, b, sound, append(bytes.Clone(sound), 0), 0, (length-1)/batch.BlobBlock)
+		wantCorrupt(t, b, harm{sound, append(bytes.Clone(sound), 0), (length - 1) / batch.BlobBlock}, 0)
 	}
 }
 
 func testStoreForeign(t *testing.T, b blob.Backend) {
 	s := blob.NewStore(b, blob.Options{})
 	one, two := putStore(t, s, "one", Random(5, 100)), putStore(t, s, "two", Random(6, 100))
-	wantRange(t, s, one, Random(5, 100), 0, 100)
-	wantRange(t, s, two, Random(6, 100), 0, 100)
+	wantRange(t, s, one, Random(5, 100), span{0, 100})
+	wantRange(t, s, two, Random(6, 100), span{0, 100})
 	one.Sums = two.Sums // a cached block of the same place must not answer for it
 	if _, err := s.ReadAt(t.Context(), one, make([]byte, 10), 0); !errors.Is(err, blob.ErrCorrupt) {
 		t.Errorf("read = %v, want ErrCorrupt", err)
@@ -235,15 +246,15 @@ func testStoreAbsent(t *testing.T, b blob.Backend) {
 func testStoreDeleted(t *testing.T, b blob.Backend) {
 	s := blob.NewStore(b, blob.Options{})
 	gone, kept := putStore(t, s, "gone", Random(9, 100)), putStore(t, s, "kept", Random(10, 100))
-	wantRange(t, s, gone, Random(9, 100), 0, 100)
-	wantRange(t, s, kept, Random(10, 100), 0, 100)
+	wantRange(t, s, gone, Random(9, 100), span{0, 100})
+	wantRange(t, s, kept, Random(10, 100), span{0, 100})
 	if err := s.Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.ReadAt(t.Context(), gone, make([]byte, 1), 0); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("read of a deleted object = %v, want ErrNotExist although it was cached", err)
 	}
-	wantRange(t, s, kept, Random(10, 100), 0, 100)
+	wantRange(t, s, kept, Random(10, 100), span{0, 100})
 	var keys []string
 	err := s.List(t.Context(), "", func(i blob.Info) error {
 		keys = append(keys, i.Key)
@@ -270,7 +281,7 @@ func testStorePutFails(t *testing.T, b blob.Backend) {
 func testStoreCancelled(t *testing.T, b blob.Backend) {
 	s := blob.NewStore(b, blob.Options{})
 	ref := putStore(t, s, "a", Random(12, size))
-	wantRange(t, s, ref, Random(12, size), 0, 10)
+	wantRange(t, s, ref, Random(12, size), span{0, 10})
 	ctx, cancel := context.WithCancel(t.Context())
 	r := s.Open(ctx, ref, 0, size)
 	defer r.Close()
@@ -318,7 +329,7 @@ func testStoreConcurrent(t *testing.T, b blob.Backend) {
 			}
 		})
 	}
-	all.Go(func() { wantRange(t, s, ref, want, 1, size-1) })
+	all.Go(func() { wantRange(t, s, ref, want, span{1, size - 1}) })
 	all.Wait()
 }
 

@@ -39,7 +39,9 @@ type Backend struct {
 	objects string
 	tmp     string
 	folders *folders
-	buffers sync.Pool
+	// buffers keeps *[]byte of bufferBytes between Puts.
+	buffers     sync.Pool
+	bufferBytes int
 	// Temporary files are called run-1, run-2 and so on; run is random.
 	run   string
 	count atomic.Int64
@@ -55,15 +57,12 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 		opts.BufferBytes = defaultBuffer
 	}
 	b := &Backend{
-		fsys:    fsys,
-		objects: path.Join(dir, "objects"),
-		tmp:     path.Join(dir, "tmp"),
-		folders: newFolders(fsys),
-		run:     rand.Text(),
-	}
-	b.buffers.New = func() any {
-		buf := make([]byte, opts.BufferBytes)
-		return &buf
+		fsys:        fsys,
+		objects:     path.Join(dir, "objects"),
+		tmp:         path.Join(dir, "tmp"),
+		folders:     newFolders(fsys),
+		bufferBytes: opts.BufferBytes,
+		run:         rand.Text(),
 	}
 	if err := b.folders.ensure(b.objects); err != nil {
 		return nil, fmt.Errorf("make blob folder: %w", err)
@@ -106,7 +105,7 @@ func (b *Backend) ReadAt(ctx context.Context, key string, p []byte, off int64) (
 	if err != nil {
 		return 0, fmt.Errorf("read blob %s: %w", key, absent(err))
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	n, err := f.ReadAt(p, off)
 	if err != nil && n < len(p) {
 		return n, fmt.Errorf("read blob %s at %d: %w", key, off, err)

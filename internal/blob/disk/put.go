@@ -50,11 +50,12 @@ func (b *Backend) write(ctx context.Context, name string, r io.Reader) (size int
 }
 
 func (b *Backend) copy(ctx context.Context, f vfs.File, r io.Reader) (size int64, err error) {
-	buf := b.buffers.Get().(*[]byte)
+	buf := b.buffer()
 	defer b.buffers.Put(buf)
 	for {
 		n, readErr := fill(ctx, r, *buf)
-		if readErr != nil && readErr != io.EOF {
+		ended := readErr == io.EOF //nolint:errorlint // the end itself; an error that wraps it is a failure
+		if readErr != nil && !ended {
 			return size, readErr
 		}
 		if n > 0 {
@@ -63,10 +64,19 @@ func (b *Backend) copy(ctx context.Context, f vfs.File, r io.Reader) (size int64
 			}
 			size += int64(n)
 		}
-		if readErr == io.EOF {
+		if ended {
 			return size, nil
 		}
 	}
+}
+
+// buffer returns a buffer that nobody uses.
+func (b *Backend) buffer() *[]byte {
+	if buf, ok := b.buffers.Get().(*[]byte); ok {
+		return buf
+	}
+	buf := make([]byte, b.bufferBytes)
+	return &buf
 }
 
 // fill reads until p is full or r fails. It is not io.ReadFull, whose io.ErrUnexpectedEOF for a short last piece

@@ -30,9 +30,10 @@ func put(t *testing.T, b *disk.Backend, key, contents string) {
 func syncs(fsys *memfs.FS, do func()) []string {
 	var got []string
 	fsys.OnOp(func(op memfs.Op) error {
-		if op.Kind == "syncdir" {
+		switch op.Kind {
+		case "syncdir":
 			got = append(got, op.Name)
-		} else if op.Kind == "sync" {
+		case "sync":
 			got = append(got, "file")
 		}
 		return nil

@@ -99,7 +99,7 @@ func (p *parser) envelope() (envelope, error) {
 	if err != nil {
 		return e, err
 	}
-	if _, err := p.decoder.ReadToken(); err != io.EOF {
+	if _, err := p.decoder.ReadToken(); !errors.Is(err, io.EOF) {
 		return e, errTrailing
 	}
 	return e, nil

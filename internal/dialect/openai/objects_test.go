@@ -32,8 +32,10 @@ const finishedJSON = `{"id":"batch_6a1f0c2e9b7d4e51a0c3f88d21b4e907","object":"b
 func TestObjectsHaveTheKeysInOrderWithExplicitNulls(t *testing.T) {
 	t.Parallel()
 	d := openai.New(openai.Options{})
-	fresh := batch.Batch{ID: "batch_1", Endpoint: chat, InputFileID: "file-1", Window: "1h", Status: batch.Validating,
-		CreatedAt: at(0), ExpiresAt: at(3600), Metadata: []byte(`{"z":"<&>","a":"é"}`)}
+	fresh := batch.Batch{
+		ID: "batch_1", Endpoint: chat, InputFileID: "file-1", Window: "1h", Status: batch.Validating,
+		CreatedAt: at(0), ExpiresAt: at(3600), Metadata: []byte(`{"z":"<&>","a":"é"}`),
+	}
 	failed := fresh
 	failed.Status, failed.FailedAt, failed.Metadata = batch.Failed, at(1), nil
 	failed.Errors = []batch.LineError{{Code: "c", Message: "m", Param: "p", Line: 2}, {Code: "empty_file", Message: "m\u2028"}}

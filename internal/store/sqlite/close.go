@@ -44,9 +44,9 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 // closable refuses a batch that still has something to run, and files for one that never ran.
 func closable(b batch.Batch, c store.Close) error {
 	unstarted := b.Units == 0
-	stopped := b.Stop != batch.StopNone
+	over := b.Ready || unstarted && b.Stop != batch.StopNone
 	switch {
-	case !b.Ready && !(unstarted && stopped), !b.Status.CanMoveTo(b.Stop.Closed()):
+	case !over, !b.Status.CanMoveTo(b.Stop.Closed()):
 		return fmt.Errorf("%s, stop %s, %d of %d units sealed: %w", b.Status, b.Stop, b.SealedUnits, b.Units, store.ErrConflict)
 	case unstarted && (c.Output != nil || c.Error != nil):
 		return fmt.Errorf("result files of a batch that never started: %w", store.ErrConflict)

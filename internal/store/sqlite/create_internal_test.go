@@ -44,7 +44,7 @@ func TestUpgradeEndsAtTheCurrentSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.close()
+	defer func() { _ = w.close() }()
 	if version, err := pragma(t.Context(), w.conn, "user_version"); err != nil || version != schemaVersion {
 		t.Errorf("got version %d, error %v", version, err)
 	}

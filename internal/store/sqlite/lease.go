@@ -78,8 +78,27 @@ func unitDest(u *batch.Unit) []any {
 const leaseUnitsQuery = `
 	SELECT ` + unitColumns + ` FROM units u INDEXED BY units_pending WHERE u.batch = ? AND u.state = 0 ORDER BY u.ordinal LIMIT ?`
 
+// leaseUnitsOfQuery is leaseUnitsQuery for some models, given as a JSON array of their ordinals.
+const leaseUnitsOfQuery = `
+	SELECT ` + unitColumns + ` FROM units u INDEXED BY units_pending
+	WHERE u.batch = ? AND u.state = 0 AND u.model IN (SELECT value FROM json_each(?)) ORDER BY u.ordinal LIMIT ?`
+
 // LeaseUnits implements store.Work.
 func (s *Store) LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error) {
+	return s.leaseUnits(ctx, batchID, node, leaseUnitsQuery, max(n, 0))
+}
+
+// LeaseUnitsOf implements store.Work.
+func (s *Store) LeaseUnitsOf(ctx context.Context, batchID, node string, models []int, n int) ([]batch.Unit, error) {
+	list, err := json.Marshal(models)
+	if err != nil {
+		return nil, fmt.Errorf("lease units of %s: %w", batchID, err)
+	}
+	return s.leaseUnits(ctx, batchID, node, leaseUnitsOfQuery, string(list), max(n, 0))
+}
+
+// leaseUnits leases the units of a batch that the query finds; args are its arguments after the batch.
+func (s *Store) leaseUnits(ctx context.Context, batchID, node, query string, args ...any) ([]batch.Unit, error) {
 	var units []batch.Unit
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		seq, err := batchSeq(ctx, t, batchID)
@@ -90,7 +109,7 @@ func (s *Store) LeaseUnits(ctx context.Context, batchID, node string, n int) ([]
 			u := batch.Unit{UnitID: batch.UnitID{Batch: batchID}, Lease: batch.NewLeaseID()}
 			err := rows.Scan(unitDest(&u)...)
 			return u, err
-		}, leaseUnitsQuery, seq, max(n, 0))
+		}, query, append([]any{seq}, args...)...)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func holdLock(dir string) {
 	if err != nil {
 		os.Exit(1)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	_, _ = os.Stdout.WriteString("locked\n")
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	os.Exit(0)
@@ -40,7 +40,7 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 	holder.Env = append(os.Environ(), "BATCHD_TEST_LOCK_DIR="+dir)
 	stdin, err := holder.StdinPipe()
 	must(t, err)
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }()
 	stdout, err := holder.StdoutPipe()
 	must(t, err)
 	must(t, holder.Start())
@@ -89,7 +89,7 @@ func TestALockWithoutANoteIsStillALock(t *testing.T) {
 	dir := t.TempDir()
 	lock, err := sqlite.LockDir(dir)
 	must(t, err)
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	for _, note := range []string{"", "pid x\nstarted yesterday\n", "pid 7\nhost elsewhere\n"} {
 		must(t, os.WriteFile(filepath.Join(dir, "lock"), []byte(note), 0o600))
 		_, err := sqlite.LockDir(dir)

@@ -122,7 +122,7 @@ func TestOpenMakesAStoreOnlyWhenItMay(t *testing.T) {
 	must(t, s.Close())
 	s, err = sqlite.Open(t.Context(), path, sqlite.Options{Tenant: "other"})
 	must(t, err)
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if got, _ := s.DefaultTenant(t.Context()); got != "11111111-2222-4333-8444-555555555555" {
 		t.Errorf("default tenant is %q", got)
 	}
@@ -166,7 +166,7 @@ func TestAKilledStoreLosesNothing(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()
 	s := openWith(t, place, sqlite.Options{})
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	fill(t, s, 50)
 	// What kill -9 leaves is what is on disk while the store is open.
 	crashed := t.TempDir()
@@ -176,7 +176,7 @@ func TestAKilledStoreLosesNothing(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(crashed, "batchd.db"+suffix), content, 0o600))
 	}
 	again := openWith(t, crashed, sqlite.Options{})
-	defer again.Close()
+	defer func() { _ = again.Close() }()
 	got, err := again.LeaseUnits(t.Context(), "b1", "n", 100)
 	must(t, err)
 	if len(got) != 50 {

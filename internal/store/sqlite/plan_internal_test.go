@@ -15,7 +15,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	cases := []struct {
 		name, query string
 		args        int
@@ -29,6 +29,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"batches that are due", `SELECT b.seq FROM batches b WHERE ` + leaseBatchCondition, 2, "batches_due"},
 		{"batches that run", runningQuery, 0, "batches_due"},
 		{"units to lease", leaseUnitsQuery, 2, "units_pending"},
+		{"units of some models to lease", leaseUnitsOfQuery, 3, "units_pending"},
 		{"units to reclaim", reclaimQuery, 1, "units_leased"},
 		{"leases", liveLeasesQuery, 0, "units_leased"},
 		{"leases of batches", liveLeasesQuery, 0, "batches_leased"},

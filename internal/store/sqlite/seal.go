@@ -28,8 +28,7 @@ func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time
 		if err != nil {
 			return err
 		}
-		var counts batch.Counts
-		var usage batch.Usage
+		var sum sealed
 		for _, seal := range seals {
 			if seal.Batch != id {
 				return errMixedSeals
@@ -37,9 +36,9 @@ func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time
 			if err := sealUnit(ctx, t, seq, seal); err != nil {
 				return err
 			}
-			counts, usage = counts.Add(seal.Counts()), usage.Add(seal.Usage)
+			sum.add(seal)
 		}
-		if err := addSealed(ctx, t, seq, len(seals), counts, usage); err != nil {
+		if err := addSealed(ctx, t, seq, sum); err != nil {
 			return err
 		}
 		result, err = settle(ctx, t, seq, now)
@@ -65,13 +64,26 @@ func sealUnit(ctx context.Context, t *tx, seq int64, seal batch.Seal) error {
 	return err
 }
 
-func addSealed(ctx context.Context, t *tx, seq int64, n int, c batch.Counts, u batch.Usage) error {
+// sealed is what some seals add to their batch.
+type sealed struct {
+	units  int
+	counts batch.Counts
+	usage  batch.Usage
+}
+
+func (s *sealed) add(seal batch.Seal) {
+	s.units++
+	s.counts, s.usage = s.counts.Add(seal.Counts()), s.usage.Add(seal.Usage)
+}
+
+func addSealed(ctx context.Context, t *tx, seq int64, sum sealed) error {
+	c, u := sum.counts, sum.usage
 	_, err := t.change(ctx, `
 		UPDATE batches SET sealed_units = sealed_units + ?, completed = completed + ?, failed = failed + ?,
 			usage_input = usage_input + ?, usage_cached = usage_cached + ?, usage_output = usage_output + ?,
 			usage_reasoning = usage_reasoning + ?, usage_total = usage_total + ?
 		WHERE seq = ?`,
-		n, c.Completed, c.Failed, u.Input, u.Cached, u.Output, u.Reasoning, u.Total, seq)
+		sum.units, c.Completed, c.Failed, u.Input, u.Cached, u.Output, u.Reasoning, u.Total, seq)
 	return err
 }
 

@@ -81,7 +81,7 @@ func TestTheLogStaysShort(t *testing.T) {
 	place := t.TempDir()
 	fsyncs := 0
 	s := openWith(t, place, sqlite.Options{OnFsync: func(n int) { fsyncs += n }})
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	fill(t, s, 2000)
 	fsyncs = 0
 	for range 2000 {

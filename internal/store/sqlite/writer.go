@@ -184,7 +184,7 @@ func (t *tx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	stmt, err := t.prepare(ctx, query)
+	stmt, err := t.prepare(ctx, query) //nolint:sqlclosecheck // the writer keeps it until its own close
 	if err != nil {
 		return 0, err
 	}
@@ -204,7 +204,7 @@ func (t *tx) change(ctx context.Context, query string, args ...any) (int64, erro
 
 // query runs a query inside the transaction.
 func (t *tx) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := t.prepare(ctx, query)
+	stmt, err := t.prepare(ctx, query) //nolint:sqlclosecheck // the writer keeps it until its own close
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,25 @@ func unitTests() []test {
 				x.same(len(units), c.want)
 			}
 		}},
+		{"of some models are leased in order and leave the others alone", func(x *fixture) {
+			x.start("b1", 6) // models 0 and 1 in turn
+			for _, c := range []struct {
+				models []int
+				ask    int
+				want   []int
+			}{
+				{[]int{1}, 2, []int{1, 3}}, {[]int{7}, 9, nil}, {nil, 9, nil}, {[]int{0, 1}, 2, []int{0, 2}}, {[]int{1}, 9, []int{5}}, {[]int{1}, 9, nil},
+			} {
+				units, err := x.store.LeaseUnitsOf(x.ctx, "b1", node, c.models, c.ask)
+				x.ok(err)
+				var got []int
+				for _, u := range units {
+					got = append(got, u.Ordinal)
+				}
+				x.same(got, c.want)
+			}
+			x.take("b1", 1)
+		}},
 		{"of a batch that has none, or is none", func(x *fixture) {
 			x.create("b1")
 			units, err := x.store.LeaseUnits(x.ctx, "b1", node, 3)

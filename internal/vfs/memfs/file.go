@@ -25,6 +25,7 @@ func (m *FS) handle(name string, n *node, writable bool) vfs.File {
 	return &file{m: m, name: name, node: n, writable: writable}
 }
 
+// ReadAt implements vfs.File.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if err := f.m.begin(Op{Kind: "read", Name: f.name, Len: len(p)}, false); err != nil {
 		return 0, err
@@ -66,6 +67,7 @@ func (f *file) Write(p []byte) (int, error) {
 	return n, failed
 }
 
+// Sync implements vfs.File.
 func (f *file) Sync() error {
 	failed := f.m.begin(Op{Kind: "sync", Name: f.name}, true)
 	if errors.Is(failed, ErrPowerCut) {
@@ -84,6 +86,7 @@ func (f *file) Sync() error {
 	return nil
 }
 
+// Truncate implements vfs.File.
 func (f *file) Truncate(size int64) error {
 	if err := f.m.begin(Op{Kind: "truncate", Name: f.name, Len: int(size)}, true); err != nil {
 		return err
@@ -101,6 +104,7 @@ func (f *file) Truncate(size int64) error {
 	return nil
 }
 
+// Size implements vfs.File.
 func (f *file) Size() (int64, error) {
 	if err := f.m.begin(Op{Kind: "stat", Name: f.name}, false); err != nil {
 		return 0, err

@@ -44,7 +44,7 @@ func contents(t *testing.T, m *memfs.FS, name string) string {
 	if err != nil {
 		return "<absent>"
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	must(t, err)
 	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))

@@ -209,12 +209,22 @@ func describe(name string, n *node) info {
 	return info{name: name, size: int64(len(n.content.cached)), folder: n.folder, changed: n.changed}
 }
 
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) ModTime() time.Time { return i.changed }
-func (i info) IsDir() bool        { return i.folder }
-func (i info) Sys() any           { return nil }
+// Name implements fs.FileInfo.
+func (i info) Name() string { return i.name }
 
+// Size implements fs.FileInfo.
+func (i info) Size() int64 { return i.size }
+
+// ModTime implements fs.FileInfo.
+func (i info) ModTime() time.Time { return i.changed }
+
+// IsDir implements fs.FileInfo.
+func (i info) IsDir() bool { return i.folder }
+
+// Sys implements fs.FileInfo.
+func (i info) Sys() any { return nil }
+
+// Mode implements fs.FileInfo.
 func (i info) Mode() fs.FileMode {
 	if i.folder {
 		return fs.ModeDir | 0o700

@@ -114,7 +114,7 @@ func testAppend(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if _, err := f.ReadAt(make([]byte, 2), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func testReadAt(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, test := range []struct {
 		off  int64
 		len  int
@@ -168,7 +168,7 @@ func testTruncate(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	truncate := func(size int64, want string) {
 		t.Helper()
 		if err := f.Truncate(size); err != nil {
@@ -198,7 +198,7 @@ func testRename(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer old.Close()
+	defer func() { _ = old.Close() }()
 	if err := fsys.Rename("a", "d/b"); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func testRemove(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := fsys.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func testReadOnly(t *testing.T, fsys vfs.FS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if n, err := f.Write([]byte("y")); n != 0 || err == nil {
 		t.Errorf("write = %d, %v, want an error", n, err)
 	}
@@ -341,7 +341,7 @@ func testConcurrentAppends(t *testing.T, fsys vfs.FS) {
 				t.Error(err)
 				return
 			}
-			defer f.Close()
+			defer func() { _ = f.Close() }()
 			for range each {
 				if _, err := f.Write([]byte("0123456789")); err != nil {
 					t.Error(err)
@@ -376,7 +376,7 @@ func read(t *testing.T, fsys vfs.FS, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil {
 		t.Fatal(err)

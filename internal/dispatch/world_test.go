@@ -149,7 +149,7 @@ func (w *world) add(id string, units ...fakeUnitSpec) batch.Batch {
 			b.Models = append(b.Models, spec.model)
 		}
 		u := batch.Unit{UnitID: batch.UnitID{Batch: id, Ordinal: i}, Lease: batch.NewLeaseID()}
-		u.UnitSpan.Model = slices.Index(b.Models, spec.model)
+		u.Model = slices.Index(b.Models, spec.model)
 		w.pending[id] = append(w.pending[id], u)
 		w.units[u.UnitID] = &fakeUnit{world: w, id: u.UnitID, model: spec.model, first: first, lines: spec.lines, left: spec.lines}
 		first += uint32(spec.lines)
@@ -210,7 +210,7 @@ func (w *world) LeaseUnitsOf(_ context.Context, id, _ string, models []int, n in
 	defer w.mu.Unlock()
 	var got, rest []batch.Unit
 	for _, u := range w.pending[id] {
-		if slices.Contains(models, u.UnitSpan.Model) && len(got) < n {
+		if slices.Contains(models, u.Model) && len(got) < n {
 			got = append(got, u)
 		} else {
 			rest = append(rest, u)

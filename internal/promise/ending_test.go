@@ -239,10 +239,11 @@ func (e *engine) count() int {
 	return len(e.calls)
 }
 
-// cancelledWhileValidating cancels batches of which at least one has not been validated yet.
+// cancelledWhileValidating cancels batches of which at least one has not been validated yet, and others have so many
+// lines that settling them outlasts the grace of their calls.
 func cancelledWhileValidating(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newEngine(t, steady(time.Second)), 16, shortGrace)
+	n := newNode(t, newEngine(t, steady(time.Second)), 16, "BATCHD_CANCEL_GRACE=1ms")
 	n.start()
 	large := input{lines: 60_000}
 	ids := []string{n.run(large, "24h"), n.run(large, "24h"), n.run(large, "24h")}

@@ -38,7 +38,7 @@ func upload(url, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	read, write := io.Pipe()
 	form := multipart.NewWriter(write)
 	go func() { // ends when the request has read everything or given up
@@ -68,17 +68,17 @@ func create(url, file string) (batchView, error) {
 }
 
 // wait polls a batch until it is done, at the given pace.
-func wait(url, id string, pace time.Duration) (batchView, error) {
+func wait(url, id string, pace time.Duration) error {
 	for {
 		var v batchView
 		if err := call(http.MethodGet, url+"/v1/batches/"+id, "", nil, &v); err != nil {
-			return v, err
+			return err
 		}
 		switch v.Status {
 		case "completed":
-			return v, nil
+			return nil
 		case "failed", "expired", "cancelled":
-			return v, fmt.Errorf("batch %s: %s", id, v.Status)
+			return fmt.Errorf("batch %s: %s", id, v.Status)
 		}
 		time.Sleep(pace)
 	}

@@ -30,7 +30,7 @@ func loop(args []string) error {
 	if err != nil {
 		return err
 	}
-	defer input.Close()
+	defer func() { _ = input.Close() }() // only read from
 	output, err := os.Create(*out)
 	if err != nil {
 		return err

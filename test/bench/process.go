@@ -152,6 +152,9 @@ func (b *bench) runLoop(ctx context.Context, in, url string, concurrency int) (c
 	if err := cmd.Run(); err != nil {
 		return cost{}, fmt.Errorf("run loop: %w", err)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return cost{}, errors.New("this system does not tell what a process used")
+	}
 	return cost{wall: time.Since(began), cpu: time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}, nil
 }

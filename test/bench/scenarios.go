@@ -66,7 +66,7 @@ type batchCost struct {
 // runBatch takes a file through a fresh batchd. CPU counts from before the upload, the clock from the create answer.
 func (b *bench) runBatch(in, upstream string, concurrency int) (batchCost, error) {
 	dir := filepath.Join(b.dir, "data")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
 	p, err := b.server(dir, upstream, "--concurrency", strconv.Itoa(concurrency))
 	if err != nil {
 		return batchCost{}, err
@@ -90,7 +90,7 @@ func measure(p *process, in string) (c batchCost, err error) {
 		return c, err
 	}
 	began := time.Now()
-	if _, err := wait(p.url, created.ID, 20*time.Millisecond); err != nil {
+	if err := wait(p.url, created.ID, 20*time.Millisecond); err != nil {
 		return c, err
 	}
 	c.wall = time.Since(began)
@@ -170,7 +170,7 @@ func (b *bench) small() error {
 
 func (b *bench) smallOnce(upstream string) (one, many time.Duration, err error) {
 	dir := filepath.Join(b.dir, "data")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
 	p, err := b.server(dir, upstream)
 	if err != nil {
 		return 0, 0, err
@@ -189,7 +189,7 @@ func (b *bench) smallOnce(upstream string) (one, many time.Duration, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := wait(p.url, created.ID, 2*time.Millisecond); err != nil {
+	if err := wait(p.url, created.ID, 2*time.Millisecond); err != nil {
 		return 0, 0, err
 	}
 	one = time.Since(began)
@@ -209,7 +209,7 @@ func (b *bench) smallOnce(upstream string) (one, many time.Duration, err error) 
 		ids = append(ids, v.ID)
 	}
 	for _, id := range ids {
-		if _, err := wait(p.url, id, 2*time.Millisecond); err != nil {
+		if err := wait(p.url, id, 2*time.Millisecond); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -228,7 +228,7 @@ func (b *bench) restart() error {
 	}
 	defer upstream.stop(os.Kill)
 	dir := filepath.Join(b.dir, "restart")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
 	p, err := b.server(dir, upstream.url, "--concurrency", "128")
 	if err != nil {
 		return err

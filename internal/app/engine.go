@@ -46,6 +46,7 @@ type Engine struct {
 	progress   *unit.Progress
 	keeper     *unit.Keeper
 	dispatcher *dispatch.Dispatcher
+	planner    *plan.Runner
 	validating *stage.Loop
 	finalizing *stage.Loop
 	sweeper    *sweep.Sweeper
@@ -107,7 +108,7 @@ func (e *Engine) build() {
 		MayLease: func() bool { return e.space.check() == nil }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
 	})
-	validate := plan.NewRunner(plan.RunnerOptions{
+	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
 		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.known,
 		Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder}, Started: e.started, Closed: e.closed,
@@ -118,7 +119,7 @@ func (e *Engine) build() {
 		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
 	})
 	e.validating = stage.New(stage.Options{
-		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: validate.Run, Logger: e.log,
+		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: e.planner.Run, Logger: e.log,
 	})
 	e.finalizing = stage.New(stage.Options{
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,

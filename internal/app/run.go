@@ -117,6 +117,7 @@ func (e *Engine) dispatchBatch(ctx context.Context, batchID string, adopted []*u
 		return fmt.Errorf("read manifest of input file: %w", err)
 	}
 	in := unit.NewInput(b, content, e.folder.blobs)
+	in.Replan = func(ctx context.Context) error { return e.planner.Replan(ctx, b) }
 	var open []dispatch.Unit
 	for _, a := range adopted {
 		u, err := e.keeper.Resume(ctx, in, a)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"batchd/internal/batch"
@@ -51,7 +52,7 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 	if b.Stop != batch.StopNone {
 		return r.closeStopped(ctx, b, lease)
 	}
-	result, err := r.validate(ctx, b, lease)
+	result, err := r.validate(ctx, b, blob.BatchKey("plans", b.ID, lease.String()), r.o.KnownModel(ctx))
 	if fault := faultOf(err, b); fault != nil {
 		r.o.Logger.Error("input file is unusable", "batch", b.ID, "error", err)
 		result, err = Result{Errors: []batch.LineError{*fault}, ErrorsTotal: 1}, nil
@@ -84,7 +85,22 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 	return nil
 }
 
-func (r *Runner) validate(ctx context.Context, b batch.Batch, lease batch.LeaseID) (Result, error) {
+// Replan puts the plan of a started batch again, after the stored one was found damaged. Planning is a pure function
+// of the input file, so the bytes are the same; if they are not, the error says so and the plan is of no use.
+func (r *Runner) Replan(ctx context.Context, b batch.Batch) error {
+	r.o.Logger.Error("stored plan is damaged; making it anew from the input file", "batch", b.ID, "key", b.Plan.Key)
+	result, err := r.validate(ctx, b, b.Plan.Key, nil)
+	if err != nil {
+		return fmt.Errorf("plan batch %s again: %w", b.ID, err)
+	}
+	if !slices.Equal(result.Plan.Sums, b.Plan.Sums) {
+		return fmt.Errorf("plan batch %s again: %w: the input file gives another plan than before", b.ID, blob.ErrCorrupt)
+	}
+	return nil
+}
+
+// validate runs the pass over a batch's input file; known is the check of models, nil for none.
+func (r *Runner) validate(ctx context.Context, b batch.Batch, planKey string, known func(string) bool) (Result, error) {
 	d, err := r.o.Dialect(b.Dialect)
 	if err != nil {
 		return Result{}, err
@@ -99,8 +115,8 @@ func (r *Runner) validate(ctx context.Context, b batch.Batch, lease batch.LeaseI
 	}
 	return Validate(ctx, Input{
 		Blobs: r.o.Blobs, Dialect: d, Content: content, Rules: dialect.LineRules{Endpoint: b.Endpoint},
-		MixedModels: r.o.MixedModels, Limits: r.o.Limits(b.Dialect), KnownModel: r.o.KnownModel(ctx),
-		PlanKey: blob.BatchKey("plans", b.ID, lease.String()), Temp: r.o.Temp, Logger: r.o.Logger,
+		MixedModels: r.o.MixedModels, Limits: r.o.Limits(b.Dialect), KnownModel: known,
+		PlanKey: planKey, Temp: r.o.Temp, Logger: r.o.Logger,
 	})
 }
 

@@ -15,7 +15,10 @@ import (
 type Input struct {
 	Batch   batch.Batch
 	Content batch.Manifest
-	blobs   blob.Store
+	// Replan makes the plan anew from the input file, the same bytes under the same key. It is called when the stored
+	// plan turns out to be damaged; nil means that nothing can be done about that.
+	Replan func(ctx context.Context) error
+	blobs  blob.Store
 }
 
 // NewInput returns the input of a batch whose file has the given content.
@@ -46,9 +49,16 @@ func (in *Input) line(ctx context.Context, e plan.Entry) ([]byte, error) {
 	return raw, nil
 }
 
-// entries reads a unit's run of plan entries.
+// entries reads a unit's run of plan entries. A damaged plan is made anew once: it says nothing that the input file
+// does not say, and without it the batch would be stuck.
 func (in *Input) entries(ctx context.Context, u batch.UnitSpan) ([]plan.Entry, error) {
 	entries, err := plan.ReadEntries(ctx, in.blobs, in.Batch.Plan, u.First, u.Count)
+	if err != nil && Unreadable(err) && in.Replan != nil {
+		if err := in.Replan(ctx); err != nil {
+			return nil, fmt.Errorf("make damaged plan anew: %w", err)
+		}
+		entries, err = plan.ReadEntries(ctx, in.blobs, in.Batch.Plan, u.First, u.Count)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read plan: %w", err)
 	}

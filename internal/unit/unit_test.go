@@ -1,6 +1,7 @@
 package unit_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -296,6 +297,31 @@ func TestD12DamagedInputIsNoticedBeforeALineIsSent(t *testing.T) {
 	if n := strings.Count(failed, `"custom_id":null`); n != 4 {
 		t.Errorf("%d of 4 lines without a readable custom_id: %s", n, failed)
 	}
+}
+
+func TestD12DamagedPlanIsMadeAnewAndTheBatchGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6, 6)
+	sound := w.ledger.batch.Plan
+	damaged := sound
+	damaged.Key = "plans/damaged"
+	if _, err := w.sound.Put(t.Context(), damaged.Key, strings.NewReader("not the plan")); err != nil {
+		t.Fatal(err)
+	}
+	b := w.ledger.batch
+	b.Plan = damaged
+	w.input = unit.NewInput(b, w.input.Content, w.sound)
+	if _, err := w.keeper.Open(t.Context(), w.input, w.ledger.lease(0)); !unit.Unreadable(err) {
+		t.Fatalf("open with a damaged plan and nobody to make it anew: %v", err)
+	}
+	w.input.Replan = func(ctx context.Context) error {
+		_, err := w.sound.Put(ctx, damaged.Key, w.sound.Open(ctx, sound, 0, sound.Size))
+		return err
+	}
+	u := w.open(0)
+	w.run(u, -1)
+	w.seal(u)
+	w.check(0, 1, 6)
 }
 
 func TestF09F10AFailedSyncLosesNothingAndABrokenDiskIsFatal(t *testing.T) {

@@ -35,7 +35,7 @@ func (d *Dispatcher) send(a assignment) {
 func (d *Dispatcher) take(t *target) (assignment, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.takeLocked(t)
+	return d.takeLocked(t, d.o.Now())
 }
 
 // call reads the line, sends it, and lands what came back.

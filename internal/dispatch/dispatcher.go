@@ -248,12 +248,14 @@ func (d *Dispatcher) pump(ctx context.Context) {
 }
 
 // fill starts as many calls as permits and lines allow, upstreams with the most free permits first, and returns when
-// to look again even if nothing happens; zero for never.
+// to look again even if nothing happens; zero for never. Looking and asking when to look again go by one and the same
+// time: what fell due between two would be found by neither.
 func (d *Dispatcher) fill() time.Time {
 	for {
-		assigned := d.assign()
+		now := d.o.Now()
+		assigned := d.assign(now)
 		if len(assigned) == 0 {
-			return d.nextTime()
+			return d.nextTime(now)
 		}
 		for _, a := range assigned {
 			d.work.Go(func() { d.send(a) })
@@ -270,7 +272,7 @@ type assignment struct {
 }
 
 // assign takes one line for each target that has a permit and may be called, the freest first.
-func (d *Dispatcher) assign() []assignment {
+func (d *Dispatcher) assign(now time.Time) []assignment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	order := make([]*target, len(d.targets))
@@ -278,7 +280,7 @@ func (d *Dispatcher) assign() []assignment {
 	sort.SliceStable(order, func(i, j int) bool { return order[i].free() > order[j].free() })
 	var assigned []assignment
 	for _, t := range order {
-		if a, ok := d.takeLocked(t); ok {
+		if a, ok := d.takeLocked(t, now); ok {
 			assigned = append(assigned, a)
 		}
 	}
@@ -288,11 +290,10 @@ func (d *Dispatcher) assign() []assignment {
 func (t *target) free() int { return t.limiter.Limit() - t.limiter.InUse() }
 
 // takeLocked takes a permit of t, then a line for it.
-func (d *Dispatcher) takeLocked(t *target) (assignment, bool) {
+func (d *Dispatcher) takeLocked(t *target, now time.Time) (assignment, bool) {
 	if d.stopped || d.ctx == nil || d.ctx.Err() != nil || len(d.ring) == 0 {
 		return assignment{}, false
 	}
-	now := d.o.Now()
 	if d.bytes >= d.o.MaxBytes {
 		d.starved = true
 		return assignment{}, false
@@ -339,11 +340,10 @@ func (d *Dispatcher) turnLocked(t *target, now time.Time) *task {
 	return nil
 }
 
-// nextTime returns the earliest time at which a retry is due or a breaker lets a probe go.
-func (d *Dispatcher) nextTime() time.Time {
+// nextTime returns the earliest time after now at which a retry is due or a breaker lets a probe go.
+func (d *Dispatcher) nextTime(now time.Time) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.o.Now()
 	var next time.Time
 	earlier := func(t time.Time) {
 		if t.After(now) && (next.IsZero() || t.Before(next)) {

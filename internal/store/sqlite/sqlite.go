@@ -1,8 +1,9 @@
 // Package sqlite keeps the metadata of a single node in one SQLite file. It promises what package store does: each
-// verb is one transaction, on disk when it returns. Writes queue for one connection; reads run beside them on a pool
-// and never write. A store file appears whole or not at all, and one that is damaged, foreign or newer is refused,
-// never made anew. The package also owns the lock on the data folder, which here stands for every lease. It must not
-// know what a batch is worth: no scheduling, no wire shapes, no blob is opened here.
+// verb is one atomic step, on disk when it returns; steps that wait at the same time share a transaction and its
+// fsync. Writes go through one connection; reads run beside them on a pool and never write. A store file appears
+// whole or not at all, and one that is damaged, foreign or newer is refused, never made anew. The package also owns
+// the lock on the data folder, which here stands for every lease. It must not know what a batch is worth: no
+// scheduling, no wire shapes, no blob is opened here.
 package sqlite
 
 import (

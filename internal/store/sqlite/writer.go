@@ -22,7 +22,9 @@ type writer struct {
 	onCommit func()
 	onFsync  func(int)
 
-	// turn holds a token while a writer is at work; it guards all that follows.
+	// queue holds the steps that wait for a transaction.
+	queue queue
+	// turn holds a token while somebody commits steps; it guards all that follows.
 	turn  chan struct{}
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
@@ -48,61 +50,6 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 		path: path, db: db, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync,
 		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
-}
-
-// write runs fn in a transaction of its own. The context ends the wait for the turn; a step that has begun is
-// finished, because cutting it off would leave the caller not knowing whether it was done.
-func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s.writer.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.closing:
-		return errClosed
-	}
-	defer func() { <-s.writer.turn }()
-	select {
-	case <-s.closing:
-		return errClosed
-	default:
-	}
-	if err := s.writer.transact(context.WithoutCancel(ctx), fn); err != nil {
-		return err
-	}
-	if err := s.writer.checkpointIfLong(context.WithoutCancel(ctx)); err != nil {
-		// The step itself is durable, and the next one tries again.
-		s.log.ErrorContext(ctx, "fold write-ahead log", "path", s.path, "error", err)
-	}
-	return nil
-}
-
-// transact commits what fn did, or nothing of it. A transaction that changed no row is rolled back, so that asking
-// in vain costs no fsync.
-func (w *writer) transact(ctx context.Context, fn func(context.Context, *tx) error) error {
-	t := &tx{w: w}
-	if _, err := t.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	committed := false
-	defer func() {
-		if !committed {
-			// SQLite may have rolled back by itself, and then this fails.
-			_, _ = t.exec(ctx, `ROLLBACK`)
-		}
-	}()
-	if err := fn(ctx, t); err != nil || !t.changed {
-		return err
-	}
-	if _, err := t.exec(ctx, `COMMIT`); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	committed = true
-	w.onCommit()
-	w.onFsync(1)
-	return nil
 }
 
 // checkpointIfLong folds the log into the file once it has grown by longLog. Where a reader keeps it from being

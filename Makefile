@@ -78,7 +78,7 @@ bench: build ## Measure against a bare HTTP loop, about half an hour; the figure
 	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof
-proof: ## Kill the server 300 times, about an hour; the figures go to docs/reliability.md
+proof: ## Kill the server 600 times and stop it 200 times, about five minutes; the figures go to docs/reliability.md
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
 
 .PHONY: check

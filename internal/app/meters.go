@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -30,10 +31,27 @@ func newMeters() *meters {
 	}
 }
 
-// corrupt returns what to do about a block that does not match its checksum.
+// damageMost bounds how many damaged blocks are told apart.
+const damageMost = 1000
+
+// corrupt returns what to do about a block that does not match its checksum: count every try to read it, but tell
+// the operator once. A block of an input holds a thousand lines, and each of them asks for it.
 func (m *meters) corrupt(logger *slog.Logger) func(key string, block int64) {
+	type place struct {
+		key   string
+		block int64
+	}
+	var mu sync.Mutex
+	told := make(map[place]bool)
 	return func(key string, block int64) {
 		m.corrupts.Inc()
+		mu.Lock()
+		defer mu.Unlock()
+		at := place{key, block}
+		if told[at] || len(told) == damageMost {
+			return
+		}
+		told[at] = true
 		logger.Error("stored object is damaged; its bytes are not used", "key", key, "block", block)
 	}
 }

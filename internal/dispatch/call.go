@@ -30,6 +30,7 @@ func (d *Dispatcher) send(a assignment) {
 		d.call(a)
 		a, ok = d.take(a.target)
 	}
+	wake(d.kick) // nobody else may be left to look after the retries that fall due later
 }
 
 func (d *Dispatcher) take(t *target) (assignment, bool) {
@@ -57,7 +58,7 @@ func (d *Dispatcher) call(a assignment) {
 // landUnread settles a line that could not be read: for good with an error line, or for now with another try.
 func (d *Dispatcher) landUnread(a assignment, err error) {
 	if errors.Is(err, ErrUnreadable) {
-		d.o.Logger.Error("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
+		d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
 		d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: unreadableMessage})
 		d.land(a, Answer{Verdict: Abandoned}, nil)
 		return

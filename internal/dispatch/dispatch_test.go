@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -402,4 +403,62 @@ func TestManyBatchesAtOnceAllGetReady(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestStoppedBatchIsSettledHoweverLongThatTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *dispatch.Options) { o.CancelGrace = time.Second },
+			&upstreamFunc{name: "a", limit: 4, answer: after(time.Hour)})
+		w.settling = 10 * time.Second
+		var units []fakeUnitSpec
+		for range 200 {
+			units = append(units, fakeUnitSpec{"m", 5})
+		}
+		w.add("b", units...)
+		time.Sleep(time.Second)
+		w.d.Stop("b", batch.StopCancel)
+		w.wait("b")
+		if got := len(w.result("b")); got != 1000 {
+			t.Errorf("%d of 1,000 lines have an outcome", got)
+		}
+	})
+}
+
+// TestNoLineIsForgottenHoweverTriesFail drives many small batches through upstreams that fail at random. Were a
+// wake-up lost, a batch would hang, and fake time would tell at once.
+func TestNoLineIsForgottenHoweverTriesFail(t *testing.T) {
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			var mu sync.Mutex
+			roll := func(n int) int { mu.Lock(); defer mu.Unlock(); return rng.IntN(n) }
+			flaky := func(context.Context, dispatch.Call) dispatch.Answer {
+				time.Sleep(time.Duration(roll(400)) * time.Millisecond)
+				switch roll(8) {
+				case 0:
+					return noRoom(time.Duration(roll(3)) * time.Second)
+				case 1:
+					return lost()
+				case 2:
+					return dispatch.Answer{Verdict: dispatch.Broken, Cause: "status_500", Signal: limit.Signal{Verdict: limit.Broken}, Outcome: batch.Outcome{Status: 500}}
+				default:
+					return served()
+				}
+			}
+			w := newWorld(t, nil,
+				&upstreamFunc{name: "a", limit: 1 + roll(4), models: []string{"m", "n"}, answer: flaky},
+				&upstreamFunc{name: "b", limit: 1 + roll(4), models: []string{"n"}, answer: flaky})
+			const batches = 6
+			start := time.Now()
+			for i := range batches {
+				w.add(fmt.Sprint("b", i), fakeUnitSpec{"m", 1 + roll(9)}, fakeUnitSpec{"n", 1 + roll(9)})
+			}
+			for range batches {
+				<-w.ready
+			}
+			if took := time.Since(start); took > time.Hour {
+				t.Errorf("seed %d: %s for a hundred lines", seed, took)
+			}
+		})
+	}
 }

@@ -354,8 +354,9 @@ func (d *Dispatcher) nextTime(now time.Time) time.Time {
 		earlier(t.retryAt)
 	}
 	for _, j := range d.ring {
-		if len(j.retries) > 0 {
-			earlier(j.retries[0].due)
+		// The head may be due and yet wait for a permit or another upstream; what is behind it must not wait with it.
+		for _, r := range j.retries[:min(len(j.retries), retryLookahead)] {
+			earlier(r.due)
 		}
 	}
 	return next

@@ -27,6 +27,9 @@ type world struct {
 	reg   *prometheus.Registry
 	ready chan string
 
+	// settling is how long it takes to settle some units.
+	settling time.Duration
+
 	// mu guards following fields.
 	mu      sync.Mutex
 	pending map[string][]batch.Unit
@@ -234,7 +237,13 @@ func (j fakeJob) Open(_ context.Context, u batch.Unit) (dispatch.Unit, error) {
 	return j.w.units[u.UnitID], nil
 }
 
-func (j fakeJob) Settle(_ context.Context, units []batch.Unit, stop batch.Stop) (store.SealResult, error) {
+func (j fakeJob) Settle(ctx context.Context, units []batch.Unit, stop batch.Stop) (store.SealResult, error) {
+	if j.w.settling > 0 {
+		time.Sleep(j.w.settling)
+	}
+	if err := ctx.Err(); err != nil {
+		return store.SealResult{}, err
+	}
 	j.w.mu.Lock()
 	defer j.w.mu.Unlock()
 	var r store.SealResult

@@ -10,6 +10,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/failpoint"
 	"batchd/internal/store"
 )
 
@@ -74,6 +75,7 @@ func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) 
 	if stored.ID != b.ID {
 		return c.live(ctx, stored)
 	}
+	failpoint.Hit(failpoint.BatchCreated)
 	c.Created(b.ID)
 	return b, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/failpoint"
 	"batchd/internal/store"
 )
 
@@ -43,6 +44,7 @@ func (c *call) uploadFile() error {
 		form.discard()
 		return c.refuseUpload(err)
 	}
+	failpoint.Hit(failpoint.UploadStored)
 	file, err := form.file()
 	if err != nil {
 		form.discard()
@@ -102,6 +104,7 @@ func (c *call) keepFile(file batch.File, f *form) error {
 		}
 		return fmt.Errorf("create file %s: %w", file.ID, err)
 	}
+	failpoint.Hit(failpoint.FileCreated)
 	if file.Content == nil {
 		f.discard()
 	}

@@ -147,7 +147,7 @@ func requestID(h http.Header) string {
 // result makes the Result, and closes a body that no outcome shows.
 func (e *exchange) result(took time.Duration) Result {
 	v := e.verdict
-	res := Result{Disposition: v.disposition, Cause: v.cause, RetryAfter: e.retryAfter}
+	res := Result{Disposition: v.disposition, Cause: v.cause, RetryAfter: e.retryAfter, Lost: v.lost()}
 	res.Outcome = batch.Outcome{Status: v.status, RequestID: e.requestID, Code: v.code, Message: v.message}
 	if v.code == "" {
 		res.Outcome.Body = e.content.body
@@ -157,6 +157,11 @@ func (e *exchange) result(took time.Duration) Result {
 	}
 	res.Signal = limit.Signal{Verdict: v.signal(), OutputTokens: res.Outcome.Usage.Output, Seconds: took.Seconds()}
 	return res
+}
+
+// lost reports whether the connection broke after the request had been sent, which is how a server that crashes looks.
+func (v verdict) lost() bool {
+	return v.disposition == Ambiguous && (v.cause == "reset" || v.cause == "truncated")
 }
 
 // signal is what a verdict says about capacity. A local disk that is full says nothing.

@@ -82,9 +82,9 @@ func TestWakeStartsWorkAtOnceAndAtMostSoManyRunTogether(t *testing.T) {
 		q.add("a", "b", "c", "d")
 		l.Wake()
 		l.Wake()
-		for done < 4 {
+		finished := func() bool { mu.Lock(); defer mu.Unlock(); return done == 4 }
+		for !finished() {
 			time.Sleep(100 * time.Millisecond)
-			synctest.Wait()
 		}
 		if took := time.Since(start); most != 2 || took > 2500*time.Millisecond {
 			t.Errorf("four steps of 1 s: %d together, %s; want 2 and about 2 s", most, took)

@@ -259,8 +259,9 @@ func TestU16ALineThatCrashesItsServerIsNamedAndInnocentLinesAreKept(t *testing.T
 				t.Errorf("innocent line %d: %+v, want its answer", n, o)
 			}
 		}
-		if n := w.callsOf()["b-500"]; n != 5 {
-			t.Errorf("the crashing line was called %d times, want 5", n)
+		// Five tries count against it; one that breaks beside another suspect is put down to that one.
+		if n := w.callsOf()["b-500"]; n < 5 || n > 7 {
+			t.Errorf("the crashing line was called %d times, want 5 that count and at most two beside other suspects", n)
 		}
 	})
 }
@@ -461,4 +462,20 @@ func TestNoLineIsForgottenHoweverTriesFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSealWithAnUnknownResultDoesNotKeepTheBatchOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 4, answer: after(time.Second)})
+		w.add("b", fakeUnitSpec{"m", 4}, fakeUnitSpec{"m", 4})
+		w.mu.Lock()
+		for _, u := range w.units {
+			u.unknown = true
+		}
+		w.mu.Unlock()
+		w.wait("b")
+		if got := len(w.result("b")); got != 8 {
+			t.Errorf("%d of 8 lines have an outcome", got)
+		}
+	})
 }

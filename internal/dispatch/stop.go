@@ -165,12 +165,15 @@ func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 	for _, u := range units {
 		delete(j.open, u.ID())
 	}
-	if result.Ready {
+	// A seal whose commit was durable but reported an error looks like a lost lease when it is tried again, so the
+	// store's word may have been missed: a job with nothing left here is over all the same.
+	over := result.Ready || len(j.open) == 0 && j.unleased == 0 && !j.leasing
+	if over {
 		d.removeLocked(j)
 	}
 	d.mu.Unlock()
 	wake(d.lease) // there may be room for more open units
-	if result.Ready {
+	if over {
 		d.o.Ready(j.batch.ID)
 	}
 }

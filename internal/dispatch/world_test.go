@@ -265,6 +265,8 @@ type fakeUnit struct {
 	taken  int
 	left   int
 	sealed bool
+	// unknown makes the first Seal commit and yet fail.
+	unknown bool
 	// refuse makes Record and Seal fail so many times.
 	refuse int
 }
@@ -321,6 +323,16 @@ func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop) (store.SealResult, e
 	if u.refuse > 0 {
 		u.refuse--
 		return store.SealResult{}, errDisk
+	}
+	if u.unknown {
+		// The commit is durable, but its answer is lost; trying again finds the unit sealed.
+		if !u.sealed {
+			u.sealed = true
+			u.fill(stop)
+			u.world.seal(u.id)
+			return store.SealResult{}, errDisk
+		}
+		return store.SealResult{}, store.ErrLeaseLost
 	}
 	if u.sealed {
 		u.world.t.Errorf("unit %s sealed twice", u.id)

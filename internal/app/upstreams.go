@@ -108,6 +108,7 @@ func (u *upstreams) close() {
 		_ = s.Close() // in-memory connections: nothing to flush
 	}
 	u.served.Wait()
+	u.set.Close()
 }
 
 // modelsEvery is how often the upstreams are asked which models they serve, and how long an answer is good for.

@@ -18,6 +18,21 @@ const (
 // Tried reports whether a line with this code counts as failed, which a line that was never run does not.
 func (c Code) Tried() bool { return c != CodeExpired && c != CodeCancelled }
 
+// Message returns the words that stand beside a code which is decided on this side of the wire, "" for the others:
+// their calls say what happened.
+func (c Code) Message() string {
+	switch c {
+	case CodeExpired:
+		return "This request could not be executed before the completion window expired."
+	case CodeCancelled:
+		return "This request was not executed because the batch was cancelled."
+	case CodeInputUnreadable:
+		return "The input line could not be read back from storage: its bytes have changed since the upload. Upload the file again."
+	default:
+		return ""
+	}
+}
+
 // Kind says which file a recorded outcome goes to, and whether it counts as failed.
 type Kind uint8
 

@@ -59,15 +59,13 @@ func (d *Dispatcher) call(a assignment) {
 func (d *Dispatcher) landUnread(a assignment, err error) {
 	if errors.Is(err, ErrUnreadable) {
 		d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
-		d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: unreadableMessage})
+		d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
 		d.land(a, Answer{Verdict: Abandoned}, nil)
 		return
 	}
 	d.o.Logger.Warn("read input line", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
 	d.land(a, Answer{Verdict: Abandoned}, d.putOff(a.task))
 }
-
-const unreadableMessage = "The input line could not be read back from storage: its bytes have changed since the upload. Upload the file again."
 
 // judge decides what an answer means for its line.
 func (d *Dispatcher) judge(a assignment, customID []byte, answer *Answer) {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,10 +114,10 @@ type target struct {
 
 // New returns a dispatcher with no jobs.
 func New(o Options) *Dispatcher {
-	o.MaxFilling = orDefault(o.MaxFilling, 64)
-	o.MaxOpen = orDefault(o.MaxOpen, 2000)
-	o.MaxBytes = orDefault(o.MaxBytes, 256*batch.MiB)
-	o.CancelGrace = orDefault(o.CancelGrace, time.Minute)
+	o.MaxFilling = cmp.Or(o.MaxFilling, 64)
+	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
+	o.CancelGrace = cmp.Or(o.CancelGrace, time.Minute)
 	d := &Dispatcher{
 		o: o, metrics: newMetrics(o.Registerer),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),
@@ -129,14 +130,6 @@ func New(o Options) *Dispatcher {
 		})
 	}
 	return d
-}
-
-func orDefault[T comparable](v, standard T) T {
-	var zero T
-	if v == zero {
-		return standard
-	}
-	return v
 }
 
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
@@ -164,7 +157,7 @@ func (d *Dispatcher) Add(b batch.Batch, j Job, adopted []Unit) {
 	if b.Stop != batch.StopNone {
 		d.Stop(b.ID, b.Stop)
 	}
-	d.wakeAll()
+	d.Wake()
 }
 
 // opened enters an open unit in the job's lists.
@@ -220,9 +213,7 @@ func wake(ch chan struct{}) {
 }
 
 // Wake makes the dispatcher look again, after something outside of it has changed.
-func (d *Dispatcher) Wake() { d.wakeAll() }
-
-func (d *Dispatcher) wakeAll() {
+func (d *Dispatcher) Wake() {
 	wake(d.kick)
 	wake(d.lease)
 }

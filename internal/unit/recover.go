@@ -113,17 +113,15 @@ func (k *Keeper) setAside(name string) error {
 // report says loudly what is damaged in a journal and keeps a copy of it. A torn tail is what a crash leaves behind
 // and needs no copy.
 func (k *Keeper) report(name string, replay journal.Replay) error {
-	corrupt := false
 	for _, d := range replay.Damage {
 		if d.Torn {
 			k.o.Logger.Info("cut torn tail off journal", "journal", name, "offset", d.Offset, "bytes", d.Length)
 			continue
 		}
-		corrupt = true
 		k.o.Logger.Error("journal is damaged; whole frames are kept and the lines in this range are run again",
 			"journal", name, "offset", d.Offset, "bytes", d.Length, "reason", d.Reason)
 	}
-	if !corrupt {
+	if !replay.Damaged() {
 		return nil
 	}
 	kept, err := journal.Preserve(k.o.Disk, name)

@@ -80,7 +80,7 @@ func (u *Unit) unrun(ctx context.Context, e plan.Entry, code batch.Code) (journa
 	if err != nil && !Unreadable(err) {
 		return journal.Record{}, err
 	}
-	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &batch.Outcome{Code: code, Message: Message(code)}))
+	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &batch.Outcome{Code: code, Message: code.Message()}))
 	return journal.Record{Line: e.Line, Kind: batch.KindUnrun, Text: batch.MemoryBody(before)}, nil
 }
 

@@ -1,12 +1,12 @@
 package openai
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"batchd/internal/batch"
 	"batchd/internal/dialect"
 )
 
@@ -55,18 +55,9 @@ func requestID(r dialect.Result) string {
 	return "req_" + strings.TrimPrefix(r.ID, "batch_req_")
 }
 
-// message returns the result's own message, or the words for a request that was never run.
+// message returns the result's own message, or the words that belong to its code.
 func message(r dialect.Result) string {
-	switch {
-	case r.Message != "":
-		return r.Message
-	case r.Code == batch.CodeExpired:
-		return "This request could not be executed before the completion window expired."
-	case r.Code == batch.CodeCancelled:
-		return "This request was not executed because the batch was cancelled."
-	default:
-		return "This request could not be executed: " + string(r.Code) + "."
-	}
+	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
 }
 
 // appendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters.

@@ -51,8 +51,10 @@ type Engine struct {
 	finalizing *stage.Loop
 	sweeper    *sweep.Sweeper
 
-	// adopted are the units found at start, until Run hands them to the dispatcher.
-	adopted map[string][]*unit.Adopted
+	// resuming are the batches found running at start, oldest first, and adopted their units, until Run hands them to
+	// the dispatcher.
+	resuming []string
+	adopted  map[string][]*unit.Adopted
 	// starting counts the goroutines that bring batches to the dispatcher.
 	starting sync.WaitGroup
 	// fatal ends Run with the error that it carries.
@@ -157,6 +159,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	for _, b := range running {
 		e.progress.Load(b.ID, b.Counts.Add(counts[b.ID]))
+		e.resuming = append(e.resuming, b.ID)
 	}
 	if len(running) > 0 {
 		e.log.Info("resuming batches", "batches", len(running), "journals", len(found))

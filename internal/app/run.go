@@ -26,9 +26,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	e.run = ctx
 	e.mu.Unlock()
-	if err := e.resume(ctx); err != nil {
-		return err
-	}
+	e.resume()
 	syncing, stopSyncing := context.WithCancel(context.WithoutCancel(ctx))
 	var loops, syncer sync.WaitGroup
 	syncer.Go(func() {
@@ -67,16 +65,11 @@ func (e *Engine) drained(ctx context.Context) <-chan struct{} {
 func diskFailed(err error) bool { return errors.Is(err, journal.ErrDiskFailed) }
 
 // resume brings the batches that were running to the dispatcher.
-func (e *Engine) resume(ctx context.Context) error {
-	running, err := e.folder.store.RunningBatches(ctx)
-	if err != nil {
-		return fmt.Errorf("resume batches: %w", err)
+func (e *Engine) resume() {
+	for _, id := range e.resuming {
+		e.bring(id, e.adopted[id])
 	}
-	for _, b := range running {
-		e.bring(b.ID, e.adopted[b.ID])
-	}
-	e.adopted = nil
-	return nil
+	e.resuming, e.adopted = nil, nil
 }
 
 // started is told of each batch that validation has just started.

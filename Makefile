@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-FUZZTIME ?= 10s
+FUZZTIME ?= 40000x
 # What `make demo` runs.
 EXAMPLE ?= examples/reviews.jsonl
 # The packages that share memory between goroutines, and so are run under the race detector. Left out are the promise
@@ -52,7 +52,7 @@ failpoint: ## Stop the process at every step of the durable core and check what 
 	go test -tags failpoint -json -count=1 -timeout 20m ./internal/promise/... ./internal/app/... | $(judge) failpoint
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME (10s) each
+fuzz: ## Fuzz every target for FUZZTIME (40,000 inputs, or a time such as 10m) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 .PHONY: lint

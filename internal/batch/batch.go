@@ -26,6 +26,10 @@ type Batch struct {
 	// OutputTTL is how long result files live after their creation; zero means until they are deleted.
 	OutputTTL time.Duration
 	Remark    string
+	// CallbackURL is told of the batch's end, beside the tenant's webhooks; "" for none.
+	CallbackURL string
+	// ContinuedFrom is the batch whose unfinished lines these are; "" for a batch of its own.
+	ContinuedFrom string
 
 	Status Status
 	Stop   Stop

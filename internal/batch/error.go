@@ -1,6 +1,9 @@
 package batch
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Class groups user faults by what the user can do about them. Each dialect's API maps a class to one HTTP status.
 type Class int
@@ -25,6 +28,12 @@ const (
 	RangeNotSatisfiable
 	// MethodNotAllowed: the route exists, the method does not.
 	MethodNotAllowed
+	// RateLimited: a limit of the tenant is reached; RetryAfter says when to come back, Limit what it is.
+	RateLimited
+	// Gone: the object was there, and its life has ended.
+	Gone
+	// TooSlow: the request's body arrives more slowly than the server waits for.
+	TooSlow
 )
 
 // Error is a fault that the user made or may be told about: everything in it is safe to show. Any other error
@@ -37,6 +46,10 @@ type Error struct {
 	Message string
 	// Param names the parameter at fault; "" for none.
 	Param string
+	// RetryAfter is how long to wait before the same call can pass; zero where nothing is known or waiting is no use.
+	RetryAfter time.Duration
+	// Limit is the tenant's limit that was reached; 0 for none.
+	Limit int64
 }
 
 // Error returns the message.

@@ -4,6 +4,8 @@
 package dialect
 
 import (
+	"time"
+
 	"batchd/internal/batch"
 )
 
@@ -11,6 +13,13 @@ import (
 type Dialect interface {
 	// Name is the word by which configuration and stored objects refer to the dialect.
 	Name() string
+	// Extensions reports whether the dialect takes and shows what batchd adds to the vendor's API: list filters,
+	// retry, callbacks. A strict one does not.
+	Extensions() bool
+	// Announces reports whether the vendor documents a webhook for the event.
+	Announces(event batch.Event) bool
+	// Description returns the OpenAPI 3.1 document of the dialect, as JSON, with paths that begin below the prefix.
+	Description() []byte
 	IDs
 	Requests
 	Objects
@@ -35,6 +44,57 @@ type Requests interface {
 	// parsed or that has none.
 	UploadTooLarge(limit int64) error
 	BadFirstLine(filename string) error
+	// ParseStatus returns the states that a client means by a status word in a list filter.
+	ParseStatus(word string) ([]batch.Status, error)
+	// ParseRetryBatch reads the body of a retry call, which may be empty.
+	ParseRetryBatch(body []byte, rules CreateRules) (RetryBatch, error)
+}
+
+// RetryBatch is a parsed retry call.
+type RetryBatch struct {
+	// Window is that of the new batch; "" stands for that of the batch which is continued.
+	Window string
+}
+
+// Unrouted is a dialect whose vendor answers paths that it does not have otherwise than by its error object.
+type Unrouted interface {
+	// UnknownPath returns that answer's body and content type; no body means that the error object is right after all.
+	UnknownPath() (body []byte, contentType string)
+}
+
+// Editor is a dialect whose batches can be edited after their creation.
+type Editor interface {
+	ParseEditBatch(body []byte) (EditBatch, error)
+}
+
+// EditBatch is a parsed edit; nil leaves a field as it is.
+type EditBatch struct{ Remark *string }
+
+// Uploader is a dialect that takes files in parts.
+type Uploader interface {
+	NewUploadID() string
+	NewPartID() string
+	// ParseCreateUpload reads the body of a create call; a file may have at most limit bytes.
+	ParseCreateUpload(body []byte, limit int64) (CreateUpload, error)
+	ParseCompleteUpload(body []byte) (CompleteUpload, error)
+	// Upload renders an upload at now; file is what a completed one became, nil for any other.
+	Upload(u batch.Upload, file *batch.File, now time.Time) []byte
+	UploadPart(p batch.Part) []byte
+}
+
+// CreateUpload is a parsed call that announces a file in parts.
+type CreateUpload struct {
+	Upload
+	Bytes    int64
+	MIMEType string
+}
+
+// CompleteUpload is a parsed call that makes a file of parts.
+type CompleteUpload struct {
+	// PartIDs are the parts in the order of the file. Parts that are not named are dropped.
+	PartIDs []string
+	// MD5 is the digest that the file must have, in lower-case hexadecimal; "" for any.
+	MD5 string
 }
 
 // CreateRules are the server's settings that a create call is checked against.
@@ -55,6 +115,10 @@ type CreateBatch struct {
 	Metadata []byte
 	// OutputTTLSeconds is 0 when result files do not expire.
 	OutputTTLSeconds int64
+	// Remark is a note shown with the batch; "" where the dialect has none.
+	Remark string
+	// CallbackURL is to be told of the batch's end; "" for none. Whether it may be called is not checked here.
+	CallbackURL string
 }
 
 // Upload is a checked upload.
@@ -79,8 +143,11 @@ type Objects interface {
 	Error(e *batch.Error, status int) []byte
 	// Status returns the HTTP status of an error where the vendor's differs from the server's table, else 0.
 	Status(e *batch.Error) int
-	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch" or "file".
+	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch", "file" or
+	// "upload".
 	NotFound(kind, id string) *batch.Error
+	// FileExpired returns the vendor's error for a file whose life has ended.
+	FileExpired(id string) *batch.Error
 	// CannotCancel returns the vendor's error for cancelling a batch that is in a state that forbids it.
 	CannotCancel(b batch.Batch) *batch.Error
 }
@@ -142,6 +209,10 @@ type Faults interface {
 	TooManyLines(limit int64) batch.LineError
 	EmptyFile() batch.LineError
 	TooManyModels(limit int) batch.LineError
+	// TokenLimit is about a batch that would take its tenant over a limit of enqueued tokens; model is "" for several.
+	TokenLimit(model string, limit int64) batch.LineError
+	// InputMissing is about an input file that cannot be found.
+	InputMissing(fileID string) batch.LineError
 	// MoreErrors is the entry after the last one listed: how many there are in all.
 	MoreErrors(total int64) batch.LineError
 }

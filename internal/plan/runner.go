@@ -60,15 +60,12 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 	if err != nil {
 		return fmt.Errorf("validate batch %s: %w", b.ID, err)
 	}
-	if result.ErrorsTotal > 0 {
+	if result.ErrorsTotal == 0 {
+		result, err = r.start(ctx, b, lease, result)
+	}
+	if err == nil && result.ErrorsTotal > 0 {
 		err = r.o.Store.FailBatch(ctx, store.Failure{
 			Batch: b.ID, Lease: lease, Now: r.o.Now(), Errors: result.Errors, Total: result.ErrorsTotal,
-		})
-	} else {
-		failpoint.Hit(failpoint.PlanStored)
-		err = r.o.Store.StartBatch(ctx, store.Start{
-			Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total,
-			Plan: result.Plan, Models: result.Models, InLineOrder: result.InLineOrder,
 		})
 	}
 	switch {
@@ -83,6 +80,37 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 		r.o.Started(b.ID)
 	}
 	return nil
+}
+
+// bytesPerToken is how many bytes of a request stand for a token in the estimate that quotas of tokens work with: about
+// what English text has, and JSON around it.
+const bytesPerToken = 4
+
+// start starts a batch whose lines are all good. A batch that its tenant has no room for gets the error that says so.
+func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, result Result) (Result, error) {
+	failpoint.Hit(failpoint.PlanStored)
+	err := r.o.Store.StartBatch(ctx, store.Start{
+		Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total, Tokens: tokens(result.Units),
+		Plan: result.Plan, Models: result.Models, InLineOrder: result.InLineOrder,
+	})
+	var over *store.QuotaError
+	if !errors.As(err, &over) {
+		return result, err
+	}
+	d, err := r.o.Dialect(b.Dialect)
+	if err != nil {
+		return result, err
+	}
+	return Result{Errors: []batch.LineError{d.TokenLimit(result.Model, over.Limit)}, ErrorsTotal: 1}, nil
+}
+
+// tokens estimates the tokens in all requests.
+func tokens(units []batch.UnitSpan) int64 {
+	var bytes int64
+	for _, u := range units {
+		bytes += u.Bytes
+	}
+	return bytes / bytesPerToken
 }
 
 // Replan puts the plan of a started batch again, after the stored one was found damaged. Planning is a pure function

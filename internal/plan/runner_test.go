@@ -110,6 +110,22 @@ func TestRunnerFailsABatchWithBadLines(t *testing.T) {
 	d.wantTold(t, "closed batch_1")
 }
 
+func TestRunnerFailsABatchThatItsTenantHasNoRoomFor(t *testing.T) {
+	t.Parallel()
+	d := &desk{startErr: &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: 7000}}
+	file := requests(1500, oneModel)
+	if err := d.run(t, file, batch.Batch{Stop: batch.StopNone}); err != nil {
+		t.Fatal(err)
+	}
+	if f := d.failed; f == nil || f.Total != 1 || f.Errors[0].Code != "token_limit_exceeded" || !strings.Contains(f.Errors[0].Message, "7000") {
+		t.Errorf("failed with %+v", f)
+	}
+	if got, most := d.started.Tokens, int64(len(file)/4); got > most || got < most*9/10 {
+		t.Errorf("%d tokens for %d bytes, want about a quarter", got, len(file))
+	}
+	d.wantTold(t, "closed batch_1")
+}
+
 func TestRunnerFailsABatchWhoseInputIsGoneOrDamaged(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

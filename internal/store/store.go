@@ -7,6 +7,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"batchd/internal/batch"
@@ -25,6 +26,12 @@ var (
 	ErrConflict = errors.New("state forbids it")
 	// ErrBadCursor means that a list's After names no object of this tenant.
 	ErrBadCursor = errors.New("no such cursor")
+	// ErrExpired means that the tenant's object was there until its life ended. It is an ErrNotFound too.
+	ErrExpired = fmt.Errorf("expired: %w", ErrNotFound)
+	// ErrTooLong means that an upload would have more bytes than were announced.
+	ErrTooLong = errors.New("more bytes than announced")
+	// ErrTooManyParts means that an upload has batch.MaxParts parts already.
+	ErrTooManyParts = errors.New("too many parts")
 	// ErrKeyReused means that an idempotency key is taken by a call that asked for something else.
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 )
@@ -37,9 +44,12 @@ const KeyLife = 24 * time.Hour
 // of the sentinels and no context error leaves open whether a write was done; reading back by id or lease id tells.
 type Store interface {
 	Files
+	Uploads
 	Batches
 	Work
 	Care
+	Tenants
+	Webhooks
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
 	// Close waits for running verbs and closes the store.
@@ -48,8 +58,11 @@ type Store interface {
 
 // Files are the verbs on files. A file that was deleted, or whose life ended before the given time, is absent.
 type Files interface {
-	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict.
+	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict. A
+	// file that would pass the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
+	// pass as there is room for.
 	CreateFile(ctx context.Context, f batch.File) error
+	// File returns a file, or ErrNotFound: ErrExpired while it is known that there was one whose life ended.
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
 	// ListFiles returns a page in order of creation, newest first unless the query says otherwise.
 	ListFiles(ctx context.Context, tenant string, q FileQuery) (Page[batch.File], error)
@@ -90,7 +103,13 @@ type Batches interface {
 	// BatchOfKey returns the batch that CreateBatchOnce made under the key, as it is now. A key that is not remembered
 	// at now is ErrNotFound, one that another call took ErrKeyReused.
 	BatchOfKey(ctx context.Context, tenant string, key IdempotencyKey, now time.Time) (batch.Batch, error)
+	// CreateFailedBatch stores a batch that is failed from the beginning, with its errors: version 1, no counts, nothing
+	// held. Its input file need not exist. It counts against batches per hour only.
+	CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error)
 	Batch(ctx context.Context, tenant, id string) (batch.Batch, error)
+	// EditBatch changes what may be changed at any time, and returns the batch as it then is. Version and UpdatedAt move,
+	// also if the value is the same.
+	EditBatch(ctx context.Context, tenant, id string, e Edit, now time.Time) (batch.Batch, error)
 	// ListBatches returns a page, newest first.
 	ListBatches(ctx context.Context, tenant string, q BatchQuery) (Page[batch.Batch], error)
 	// CancelBatch sets the stop to cancel and the status to cancelling, and returns the batch as it then is. On a
@@ -111,7 +130,15 @@ type IdempotencyKey struct {
 type BatchQuery struct {
 	After string
 	Limit int
+	// Statuses keeps only batches in one of these states; none keeps all.
+	Statuses []batch.Status
+	// CreatedAfter and CreatedBefore keep only batches created at or after, and before, these times; zero keeps all.
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
 }
+
+// Edit is what to change of a batch; nil leaves a field as it is.
+type Edit struct{ Remark *string }
 
 // Stage is a step of a batch that runs under a lease on the batch.
 type Stage string
@@ -145,7 +172,7 @@ type Work interface {
 	InputFile(ctx context.Context, batchID string) (batch.File, error)
 	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
 	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of
-	// this id is ErrLeaseLost. It may hold tens of thousands of units, and must hold one. Batch.Model is set if there
+	// this id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of thousands of units, and must hold one. Batch.Model is set if there
 	// is one model only.
 	StartBatch(ctx context.Context, s Start) error
 	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
@@ -179,11 +206,13 @@ type Work interface {
 
 // Start is what validation found out.
 type Start struct {
-	Batch       string
-	Lease       batch.LeaseID
-	Now         time.Time
-	Units       []batch.UnitSpan
-	Total       int64
+	Batch string
+	Lease batch.LeaseID
+	Now   time.Time
+	Units []batch.UnitSpan
+	Total int64
+	// Tokens is an estimate of the tokens in all requests.
+	Tokens      int64
 	Plan        batch.Blob
 	Models      []string
 	InLineOrder bool
@@ -233,7 +262,7 @@ type Care interface {
 	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
 	// returns how many. The batches stay.
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
-	// Unreferenced returns those of the keys that nothing refers to: no file, no plan or segment of a batch that is
+	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of a batch that is
 	// not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.

@@ -1,6 +1,7 @@
-// Package sweep is periodic care: windows that have passed, files whose life has ended, idempotency keys that nobody
-// will send again, blobs that nothing refers to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has been
-// found unreferenced twice, a day of this process's own clock apart.
+// Package sweep is periodic care: windows that have passed, files whose life has ended, uploads that nobody will
+// complete, idempotency keys that nobody will send again, deliveries that are long over, blobs that nothing refers to.
+// It decides when to look; the store decides what is due. It promises never to delete a blob before it has been found
+// unreferenced twice, a day of this process's own clock apart.
 package sweep
 
 import (
@@ -23,6 +24,9 @@ const (
 	downloadGrace = time.Hour
 	// blobGrace is how long an unreferenced blob waits between the two looks at it.
 	blobGrace = 24 * time.Hour
+	// deliveriesKept is how long a webhook's delivery can be looked up after it is over, uploadsKept an upload.
+	deliveriesKept = 30 * 24 * time.Hour
+	uploadsKept    = 24 * time.Hour
 	// filesAtOnce and keysAtOnce bound one transaction, blobsAtOnce one question.
 	filesAtOnce = 500
 	keysAtOnce  = 500
@@ -34,7 +38,10 @@ type Store interface {
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	ExpireUploads(ctx context.Context, now time.Time, n int) (int, error)
+	ForgetUploads(ctx context.Context, before time.Time, n int) (int, error)
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
+	ForgetDeliveries(ctx context.Context, before time.Time, n int) (int, error)
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
 }
@@ -97,10 +104,16 @@ func (s *Sweeper) windows(ctx context.Context) error {
 	return err
 }
 
-// files hides files whose life has ended, and forgets hidden ones that no download can still be reading.
+// files hides files whose life has ended, ends uploads whose time is over, and forgets hidden files that no download can still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
 	err := untilFewer(filesAtOnce, func() (int, error) {
 		return s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), filesAtOnce)
+	})
+	if err != nil {
+		return err
+	}
+	err = untilFewer(filesAtOnce, func() (int, error) {
+		return s.o.Store.ExpireUploads(ctx, s.o.Now(), filesAtOnce)
 	})
 	if err != nil {
 		return err
@@ -110,10 +123,23 @@ func (s *Sweeper) files(ctx context.Context) error {
 	})
 }
 
-// keys forgets the idempotency keys that the store no longer honours.
+// keys forgets the idempotency keys that the store no longer honours, and uploads and deliveries that nobody will ask
+// about.
 func (s *Sweeper) keys(ctx context.Context) error {
-	return untilFewer(keysAtOnce, func() (int, error) {
+	err := untilFewer(keysAtOnce, func() (int, error) {
 		return s.o.Store.ForgetIdempotencyKeys(ctx, s.o.Now().Add(-store.KeyLife), keysAtOnce)
+	})
+	if err != nil {
+		return err
+	}
+	err = untilFewer(keysAtOnce, func() (int, error) {
+		return s.o.Store.ForgetUploads(ctx, s.o.Now().Add(-uploadsKept), keysAtOnce)
+	})
+	if err != nil {
+		return err
+	}
+	return untilFewer(keysAtOnce, func() (int, error) {
+		return s.o.Store.ForgetDeliveries(ctx, s.o.Now().Add(-deliveriesKept), keysAtOnce)
 	})
 }
 

@@ -25,6 +25,9 @@ type care struct {
 	expiring   int
 	hidden     []time.Time
 	keys       []time.Time
+	uploads    []time.Time
+	over       []time.Time
+	deliveries []time.Time
 	referenced map[string]bool
 	leases     map[batch.LeaseID]bool
 }
@@ -63,6 +66,28 @@ func (c *care) ForgetIdempotencyKeys(_ context.Context, before time.Time, n int)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return dropOld(&c.keys, before, n), nil
+}
+
+func (c *care) ExpireUploads(_ context.Context, now time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n = dropOld(&c.uploads, now, n)
+	for range n {
+		c.over = append(c.over, now)
+	}
+	return n, nil
+}
+
+func (c *care) ForgetUploads(_ context.Context, before time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return dropOld(&c.over, before, n), nil
+}
+
+func (c *care) ForgetDeliveries(_ context.Context, before time.Time, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return dropOld(&c.deliveries, before, n), nil
 }
 
 // dropOld removes at most n times that lie before the given one, and returns how many there were.
@@ -114,6 +139,39 @@ func TestPassedWindowIsNoticedWithinASecond(t *testing.T) {
 		start(t, &care{windows: map[string]time.Time{"b": due}}, newBlobs(), func(string) { at <- time.Now() })
 		if late := (<-at).Sub(due); late < 0 || late > time.Second {
 			t.Errorf("noticed %s after the window, want at most 1 s", late)
+		}
+	})
+}
+
+func TestUploadsEndWhenTheirTimeIsOverAndStayADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &care{uploads: []time.Time{time.Now().Add(time.Hour)}}
+		start(t, c, newBlobs(), nil)
+		count := func() (int, int) { c.mu.Lock(); defer c.mu.Unlock(); return len(c.uploads), len(c.over) }
+		time.Sleep(2 * time.Hour)
+		if pending, over := count(); pending != 0 || over != 1 {
+			t.Errorf("after two hours %d are pending and %d over, want 0 and 1", pending, over)
+		}
+		time.Sleep(24 * time.Hour)
+		if _, over := count(); over != 0 {
+			t.Error("it is remembered after a day")
+		}
+	})
+}
+
+func TestDeliveriesAreRememberedForAMonth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		c := &care{deliveries: []time.Time{time.Now().Add(-29 * day)}}
+		start(t, c, newBlobs(), nil)
+		count := func() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.deliveries) }
+		time.Sleep(day - time.Hour)
+		if count() != 1 {
+			t.Error("it was forgotten within a month")
+		}
+		time.Sleep(2 * time.Hour)
+		if count() != 0 {
+			t.Error("it is remembered after a month")
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -31,26 +32,94 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 	if c.InputFileID, err = m.text("", "input_file_id"); err != nil {
 		return c, err
 	}
-	if c.Endpoint, err = m.text("", "endpoint"); err != nil {
+	if c.Endpoint, err = d.endpoint(m, rules); err != nil {
 		return c, err
 	}
-	if !slices.Contains(rules.Endpoints, c.Endpoint) {
-		return c, unsupported("endpoint", c.Endpoint, rules.Endpoints)
-	}
-	if c.Window, err = m.text("", "completion_window"); err != nil {
+	if c.Window, err = d.window(m, rules); err != nil {
 		return c, err
 	}
-	if err = checkWindow(c.Window, rules); err != nil {
+	if c.Metadata, err = d.parseMetadata(m["metadata"]); err != nil {
 		return c, err
 	}
-	if c.Metadata, err = parseMetadata(m["metadata"]); err != nil {
+	if err = d.parseAdditions(m, &c); err != nil {
 		return c, err
 	}
-	c.OutputTTLSeconds, err = parseExpiry(m["output_expires_after"])
-	if err == nil && c.OutputTTLSeconds == 0 && d.strict {
-		c.OutputTTLSeconds = thirtyDays
-	}
+	asked, err := m.expiry("output_expires_after")
+	c.OutputTTLSeconds = d.life(asked)
 	return c, err
+}
+
+// endpoint reads the endpoint and checks it against those that batches may be run against.
+func (d *Dialect) endpoint(m members, rules dialect.CreateRules) (string, error) {
+	asked, err := m.text("", "endpoint")
+	if err != nil {
+		return "", err
+	}
+	endpoint := d.withoutPrefix(asked)
+	if !slices.Contains(rules.Endpoints, endpoint) {
+		return "", unsupported("endpoint", asked, rules.Endpoints)
+	}
+	return endpoint, nil
+}
+
+// withoutPrefix returns a path without what the vendor's own servers have before it.
+func (d *Dialect) withoutPrefix(path string) string {
+	return strings.TrimPrefix(path, d.variant.URLPrefix)
+}
+
+// window reads and checks the completion window.
+func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {
+	window := d.variant.DefaultWindow
+	if window == "" || m.has("completion_window") {
+		var err error
+		if window, err = m.text("", "completion_window"); err != nil {
+			return "", err
+		}
+	}
+	// A default is checked as well: what the server's operator allows comes before what the vendor's pages say.
+	return window, checkWindow(window, rules)
+}
+
+// maxRemark and maxCallback bound what batchd adds to a create call, in characters.
+const (
+	maxRemark   = 512
+	maxCallback = 2048
+)
+
+// parseAdditions reads what batchd adds to the vendor's create call. A strict dialect ignores it like any other member
+// that it does not know, except a callback, whose loss would be noticed too late.
+func (d *Dialect) parseAdditions(m members, c *dialect.CreateBatch) (err error) {
+	if d.strict {
+		if m.has("callback_url") {
+			return batch.Invalidf("callback_url", "unknown_parameter", "Unknown parameter: 'callback_url'.")
+		}
+		return nil
+	}
+	if d.variant.Remark && m.has("remark") {
+		if c.Remark, err = m.shortText("remark", maxRemark); err != nil {
+			return err
+		}
+	}
+	if m.has("callback_url") {
+		c.CallbackURL, err = m.shortText("callback_url", maxCallback)
+	}
+	return err
+}
+
+// shortText returns a string of at most limit characters without control characters.
+func (m members) shortText(name string, limit int) (string, error) {
+	s, err := text(name, m[name])
+	if err != nil {
+		return "", err
+	}
+	if n := utf8.RuneCountInString(s); n > limit {
+		return "", batch.Invalidf(name, codeTooLong,
+			"Invalid '%s': string too long. Expected a string with maximum length %d, but got a string with length %d instead.", name, limit, n)
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", batch.Invalidf(name, codeValue, "Invalid '%s': control characters are not allowed.", name)
+	}
+	return s, nil
 }
 
 // parseObject decodes a request body. Names that appear twice and invalid UTF-8 are refused at every depth, since

@@ -20,8 +20,18 @@ type errorObject struct {
 	Code    *string `json:"code"`
 }
 
+// codeNoKey is what an authenticator calls a call without a key. OpenAI has no code for it, only words.
+const (
+	codeNoKey  = "missing_api_key"
+	noKeyWords = "Missing bearer or basic authentication in header. Send your API key as 'Authorization: Bearer YOUR_KEY'."
+)
+
 // Error renders OpenAI's error envelope. The type follows from the status.
 func (d *Dialect) Error(e *batch.Error, status int) []byte {
+	message, code := e.Message, e.Code
+	if e.Class == batch.Unauthenticated && code == codeNoKey {
+		message, code = noKeyWords, ""
+	}
 	kind := "invalid_request_error"
 	switch {
 	case status >= http.StatusInternalServerError:
@@ -29,7 +39,7 @@ func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	case status == http.StatusTooManyRequests:
 		kind = "rate_limit_error"
 	}
-	return encode(errorEnvelope{errorObject{Message: e.Message, Type: kind, Param: present(e.Param), Code: present(e.Code)}})
+	return encode(errorEnvelope{errorObject{Message: message, Type: kind, Param: present(e.Param), Code: present(code)}})
 }
 
 // Status returns 400 for what is too large, which is what OpenAI answers, if the dialect is strict. Otherwise 413
@@ -44,11 +54,17 @@ func (d *Dialect) Status(e *batch.Error) int {
 // NotFound returns the error for an object that is not there, or not this tenant's.
 func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	name := "File"
-	if kind == "batch" {
+	switch kind {
+	case "batch":
 		name = "Batch"
+	case "upload":
+		name = "Upload"
 	}
 	return &batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + clip(id, shownID)}
 }
+
+// FileExpired returns the error for a file whose life has ended: to OpenAI's clients there is no such file any more.
+func (d *Dialect) FileExpired(id string) *batch.Error { return d.NotFound("file", id) }
 
 // CannotCancel returns the error for cancelling a batch that has ended, or whose window has.
 func (d *Dialect) CannotCancel(b batch.Batch) *batch.Error {

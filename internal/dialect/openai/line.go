@@ -49,7 +49,7 @@ func (d *Dialect) ParseLine(raw []byte, rules dialect.LineRules) (dialect.Line, 
 	if rules.MaxDepth > 0 && deeperThan(raw, rules.MaxDepth) {
 		return dialect.Line{}, fault(codeInvalidJSON, "", notJSON+" It is nested too deeply.")
 	}
-	if f := e.check(rules.Endpoint); f != nil {
+	if f := d.check(&e, rules.Endpoint); f != nil {
 		return dialect.Line{}, f
 	}
 	line := dialect.Line{CustomID: decoded(e.customID), BodyStart: e.bodyStart, BodyLength: e.bodyEnd - e.bodyStart}
@@ -150,17 +150,18 @@ func (p *parser) members(value func(name []byte) error) error {
 }
 
 // check returns the first fault of a line that is valid JSON.
-func (e *envelope) check(endpoint string) *dialect.LineFault {
-	if f := e.checkPresence(); f != nil {
+func (d *Dialect) check(e *envelope, endpoint string) *dialect.LineFault {
+	if f := e.checkPresence(d.variant.BareLines); f != nil {
 		return f
 	}
 	if f := checkString("custom_id", e.customID, maxCustomID); f != nil {
 		return f
 	}
-	if e.method.Kind() != jsontext.KindString || string(decoded(e.method)) != "POST" {
+	// What is absent here may be: the check above has let it pass.
+	if !absent(e.method) && (e.method.Kind() != jsontext.KindString || string(decoded(e.method)) != "POST") {
 		return fault(codeInvalidRequest, "method", "The method of a request in a batch must be 'POST'.")
 	}
-	if e.url.Kind() != jsontext.KindString || string(decoded(e.url)) != endpoint {
+	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || d.withoutPrefix(string(decoded(e.url))) != endpoint) {
 		return fault("invalid_url", "url", "The URL provided for this request does not match the batch endpoint.")
 	}
 	if e.body != jsontext.KindBeginObject {
@@ -169,14 +170,14 @@ func (e *envelope) check(endpoint string) *dialect.LineFault {
 	return e.checkBody(endpoint)
 }
 
-func (e *envelope) checkPresence() *dialect.LineFault {
+func (e *envelope) checkPresence(bare bool) *dialect.LineFault {
 	for _, member := range []struct {
 		name   string
 		absent bool
 	}{
 		{"custom_id", len(e.customID) == 0},
-		{"method", absent(e.method)},
-		{"url", absent(e.url)},
+		{"method", absent(e.method) && !bare},
+		{"url", absent(e.url) && !bare},
 		{"body", e.body == jsontext.KindInvalid || e.body == jsontext.KindNull},
 	} {
 		if member.absent {

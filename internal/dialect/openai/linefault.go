@@ -62,6 +62,22 @@ func (d *Dialect) TooManyModels(limit int) batch.LineError {
 	return batch.LineError{Code: "too_many_models", Param: "body.model", Message: fmt.Sprintf("The input file names too many models. A batch may name at most %d.", limit)}
 }
 
+// TokenLimit is about a batch that would take its tenant over a limit of enqueued tokens.
+func (d *Dialect) TokenLimit(model string, limit int64) batch.LineError {
+	reached := "Enqueued token limit reached"
+	if model != "" {
+		reached += " for '" + clip(model, shownCustomID) + "'"
+	}
+	return batch.LineError{Code: "token_limit_exceeded", Message: fmt.Sprintf(
+		"%s. Limit: %d enqueued tokens. Please try again once some in_progress batches have been completed.", reached, limit)}
+}
+
+// InputMissing is about an input file that is gone before it could be read.
+func (d *Dialect) InputMissing(fileID string) batch.LineError {
+	return batch.LineError{Code: codeInvalidRequest, Param: "file_id", Message: fmt.Sprintf(
+		"Cannot find file %s, or you do not have access to it.", clip(fileID, shownID))}
+}
+
 // MoreErrors ends a list of errors that does not hold all of them.
 func (d *Dialect) MoreErrors(total int64) batch.LineError {
 	return batch.LineError{Code: "too_many_errors", Message: fmt.Sprintf("The input file has %d errors. Only the first ones are listed here.", total)}

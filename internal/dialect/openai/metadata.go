@@ -1,9 +1,7 @@
 package openai
 
 import (
-	"bytes"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +19,7 @@ const (
 )
 
 // parseMetadata checks metadata and returns it without insignificant white space, nil for none.
-func parseMetadata(v jsontext.Value) ([]byte, error) {
+func (d *Dialect) parseMetadata(v jsontext.Value) ([]byte, error) {
 	if len(v) == 0 || v.Kind() == jsontext.KindNull {
 		return nil, nil
 	}
@@ -32,6 +30,9 @@ func parseMetadata(v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if limit := d.variant.MetadataBytes; limit > 0 {
+		return compactMetadata(v, limit)
+	}
 	if len(pairs) > maxPairs {
 		return nil, batch.Invalidf("metadata", "object_above_max_properties",
 			"Invalid 'metadata': too many properties. Expected an object with at most %d properties, but got an object with %d properties instead.", maxPairs, len(pairs))
@@ -41,9 +42,18 @@ func parseMetadata(v jsontext.Value) ([]byte, error) {
 			return nil, err
 		}
 	}
+	return compactMetadata(v, len(v))
+}
+
+// compactMetadata returns an object without insignificant white space, if it then has at most limit bytes.
+func compactMetadata(v jsontext.Value, limit int) ([]byte, error) {
 	compact := slices.Clone(v)
 	if err := compact.Compact(); err != nil {
 		return nil, batch.Invalidf("metadata", codeValue, "Invalid 'metadata': the object is malformed.")
+	}
+	if len(compact) > limit {
+		return nil, batch.Invalidf("metadata", codeTooLong,
+			"Invalid 'metadata': too large. Expected at most %d bytes of JSON, but got %d instead.", limit, len(compact))
 	}
 	return compact, nil
 }
@@ -81,49 +91,4 @@ func sortedKeys(m members) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// parseExpiry reads output_expires_after and returns the life in seconds, 0 for none given.
-func parseExpiry(v jsontext.Value) (int64, error) {
-	const param = "output_expires_after"
-	if len(v) == 0 || v.Kind() == jsontext.KindNull {
-		return 0, nil
-	}
-	if v.Kind() != jsontext.KindBeginObject {
-		return 0, wrongType(param, codeType, "an object", v)
-	}
-	m, err := parseObject(v)
-	if err != nil {
-		return 0, err
-	}
-	anchor, err := m.text(param+".", "anchor")
-	if err != nil {
-		return 0, err
-	}
-	if anchor != "created_at" {
-		return 0, unsupported(param+".anchor", anchor, []string{"created_at"})
-	}
-	if !m.has("seconds") {
-		return 0, missing(param + ".seconds")
-	}
-	seconds := m["seconds"]
-	if seconds.Kind() != jsontext.KindNumber || bytes.ContainsAny(seconds, ".eE") {
-		return 0, wrongType(param+".seconds", codeType, "an integer", seconds)
-	}
-	return checkLife(param+".seconds", string(seconds))
-}
-
-// checkLife reads the life of a file, written in decimal digits.
-func checkLife(param, digits string) (int64, error) {
-	// An integer too large for int64 saturates, with an error that the range check below words better.
-	n, err := strconv.ParseInt(digits, 10, 64)
-	switch {
-	case n > thirtyDays:
-		return 0, batch.Invalidf(param, codeAbove, "Invalid '%s': integer above maximum value. Expected a value <= %d, but got %s instead.", param, thirtyDays, clip(digits, shownValue))
-	case n < oneHour && (err == nil || n < 0):
-		return 0, batch.Invalidf(param, codeBelow, "Invalid '%s': integer below minimum value. Expected a value >= %d, but got %s instead.", param, oneHour, clip(digits, shownValue))
-	case err != nil:
-		return 0, batch.Invalidf(param, codeType, "Invalid type for '%s': expected an integer, but got a string instead.", param)
-	}
-	return n, nil
 }

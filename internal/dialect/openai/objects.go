@@ -35,6 +35,7 @@ type batchObject struct {
 	RequestCounts    requestCounts  `json:"request_counts"`
 	Usage            usageObject    `json:"usage"`
 	Metadata         jsontext.Value `json:"metadata"`
+	ContinuedFrom    string         `json:"continued_from,omitempty"`
 }
 
 type requestCounts struct {
@@ -99,7 +100,7 @@ type deletedObject struct {
 }
 
 // Batch renders a batch object.
-func (d *Dialect) Batch(b batch.Batch) []byte { return encode(newBatchObject(b)) }
+func (d *Dialect) Batch(b batch.Batch) []byte { return encode(d.batchObject(b)) }
 
 // CancelledBatch renders the whole object: OpenAI's cancel answers like a retrieve.
 func (d *Dialect) CancelledBatch(b batch.Batch) []byte { return d.Batch(b) }
@@ -108,7 +109,7 @@ func (d *Dialect) CancelledBatch(b batch.Batch) []byte { return d.Batch(b) }
 func (d *Dialect) BatchList(items []batch.Batch, hasMore bool) []byte {
 	data := make([]batchObject, len(items))
 	for i, b := range items {
-		data[i] = newBatchObject(b)
+		data[i] = d.batchObject(b)
 	}
 	p := page{Object: "list", Data: data, HasMore: hasMore}
 	if n := len(items); n > 0 {
@@ -138,8 +139,8 @@ func (d *Dialect) DeletedFile(id string) []byte {
 	return encode(deletedObject{ID: id, Object: "file", Deleted: true})
 }
 
-func newBatchObject(b batch.Batch) batchObject {
-	return batchObject{
+func (d *Dialect) batchObject(b batch.Batch) batchObject {
+	o := batchObject{
 		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Model: b.Model, Errors: newErrorList(b.Errors),
 		InputFileID: b.InputFileID, CompletionWindow: b.Window, Status: b.Status,
 		OutputFileID: present(b.OutputFileID), ErrorFileID: present(b.ErrorFileID),
@@ -154,7 +155,14 @@ func newBatchObject(b batch.Batch) batchObject {
 		},
 		Metadata: b.Metadata,
 	}
+	if d.Extensions() {
+		o.ContinuedFrom = b.ContinuedFrom
+	}
+	return o
 }
+
+// Errors renders a batch's list of errors, which other vendors show as OpenAI does; "null" when there are none.
+func Errors(errs []batch.LineError) []byte { return encode(newErrorList(errs)) }
 
 func newErrorList(errs []batch.LineError) *list {
 	if len(errs) == 0 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
 )
@@ -55,10 +57,16 @@ func TestObjectsHaveTheKeysInOrderWithExplicitNulls(t *testing.T) {
 		"batch list":   {d.BatchList([]batch.Batch{finished()}, true), `{"object":"list","data":[` + finishedJSON + `],"first_id":"batch_6a1f0c2e9b7d4e51a0c3f88d21b4e907","last_id":"batch_6a1f0c2e9b7d4e51a0c3f88d21b4e907","has_more":true}`},
 		"no batches":   {d.BatchList(nil, false), `{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}`},
 		"file":         {d.File(file), `{"id":"file-1","object":"file","bytes":7,"created_at":1790000000,"expires_at":1790003600,"filename":"a` + "\ufffd" + `b\".jsonl","purpose":"batch","status":"processed","status_details":null}`},
+		"files":        {d.FileList([]batch.File{{ID: "file-2"}, file}, true), `{"object":"list","data":[` + string(d.File(batch.File{ID: "file-2"})) + "," + string(d.File(file)) + `],"first_id":"file-2","last_id":"file-1","has_more":true}`},
+		"errors":       {openai.Errors(failed.Errors[1:]), `{"object":"list","data":[{"code":"empty_file","message":"m` + "\u2028" + `","param":null,"line":null}]}`},
+		"no errors":    {openai.Errors(nil), `null`},
 		"no files":     {d.FileList(nil, false), `{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}`},
 		"deleted file": {d.DeletedFile("file-1"), `{"id":"file-1","object":"file","deleted":true}`},
 		"error":        {d.Error(&batch.Error{Message: "m", Param: "p", Code: "c"}, 400), `{"error":{"message":"m","type":"invalid_request_error","param":"p","code":"c"}}`},
 		"server error": {d.Error(&batch.Error{Message: "m"}, 507), `{"error":{"message":"m","type":"server_error","param":null,"code":null}}`},
+		"no key":       {d.Error(&batch.Error{Class: batch.Unauthenticated, Code: "missing_api_key", Message: "m"}, 401), `{"error":{"message":"Missing bearer or basic authentication in header. Send your API key as 'Authorization: Bearer YOUR_KEY'.","type":"invalid_request_error","param":null,"code":null}}`},
+		"wrong key":    {d.Error(&batch.Error{Class: batch.Unauthenticated, Code: "invalid_api_key", Message: "m"}, 401), `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`},
+		"over a limit": {d.Error(&batch.Error{Class: batch.RateLimited, Code: "c", Message: "m", Limit: 7, RetryAfter: time.Minute}, 429), `{"error":{"message":"m","type":"rate_limit_error","param":null,"code":"c"}}`},
 		"rate limited": {d.Error(&batch.Error{Message: "m"}, 429), `{"error":{"message":"m","type":"rate_limit_error","param":null,"code":null}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,8 +84,11 @@ func TestIDsAreInOpenAIsStyleAndDiffer(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 1000 {
 		b, f := d.NewBatchID(), d.NewFileID()
-		if len(b) != 38 || !strings.HasPrefix(b, "batch_") || strings.Trim(b[6:], "0123456789abcdef") != "" {
-			t.Fatalf("batch id %q", b)
+		for prefix, id := range map[string]string{"batch_": b, "upload_": d.NewUploadID(), "part_": d.NewPartID()} {
+			digits, ok := strings.CutPrefix(id, prefix)
+			if !ok || len(digits) != 32 || strings.Trim(digits, "0123456789abcdef") != "" {
+				t.Fatalf("%s id %q", prefix, id)
+			}
 		}
 		if len(f) != 27 || !strings.HasPrefix(f, "file-") || strings.ContainsAny(f[5:], "-_+/") {
 			t.Fatalf("file id %q", f)
@@ -96,9 +107,25 @@ func TestTooLargeIsOpenAIsStatusOnlyWhenStrict(t *testing.T) {
 		t.Errorf("strict: %d", got)
 	}
 	d := openai.New(openai.Options{})
-	for class := batch.Invalid; class <= batch.MethodNotAllowed; class++ {
+	for class := batch.Invalid; class <= batch.Gone; class++ {
 		if got := d.Status(&batch.Error{Class: class}); got != 0 {
 			t.Errorf("class %d: %d, want the server's own status", class, got)
+		}
+	}
+}
+
+func TestABatchThatHasEndedCannotBeCancelled(t *testing.T) {
+	t.Parallel()
+	d := openai.New(openai.Options{})
+	for want, b := range map[string]batch.Batch{
+		"completed": {Status: batch.Completed},
+		"failed":    {Status: batch.Failed},
+		// Its files are not there yet, so that it is still shown as in progress.
+		"expired": {Status: batch.InProgress, Stop: batch.StopExpire},
+	} {
+		fault := &batch.Error{Class: batch.Conflict, Message: "Cannot cancel a batch with status '" + want + "'."}
+		if diff := cmp.Diff(fault, d.CannotCancel(b)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want, diff)
 		}
 	}
 }
@@ -106,8 +133,16 @@ func TestTooLargeIsOpenAIsStatusOnlyWhenStrict(t *testing.T) {
 func TestUnknownIDsAreRepeatedOnlyInPart(t *testing.T) {
 	t.Parallel()
 	d := openai.New(openai.Options{})
-	got := d.NotFound("file", strings.Repeat("x", 64<<10))
-	if got.Class != batch.NotFound || got.Param != "id" || got.Message != "No such File object: "+strings.Repeat("x", 64)+"…" {
-		t.Errorf("fault %+v", got)
+	long := strings.Repeat("x", 64<<10)
+	for name, got := range map[string]*batch.Error{
+		"Batch": d.NotFound("batch", long), "File": d.NotFound("file", long), "Upload": d.NotFound("upload", long),
+	} {
+		want := batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + strings.Repeat("x", 64) + "…"}
+		if diff := cmp.Diff(&want, got); diff != "" {
+			t.Errorf("fault (-want +got):\n%s", diff)
+		}
+	}
+	if diff := cmp.Diff(d.NotFound("file", "f"), d.FileExpired("f")); diff != "" {
+		t.Errorf("an expired file is one that is not there (-want +got):\n%s", diff)
 	}
 }

@@ -4,8 +4,11 @@
 package openai
 
 import (
+	"bytes"
 	"crypto/rand"
+	_ "embed" // for openapi.json
 	"encoding/hex"
+	"slices"
 	"sync"
 
 	"batchd/internal/batch"
@@ -20,27 +23,56 @@ const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 // Options tune the dialect. The zero value is what a self-hosted server wants.
 type Options struct {
-	// Strict answers an upload over the limit with OpenAI's own status, 400 instead of 413, and gives batch inputs
-	// and results OpenAI's life of 30 days where the client asked for none. OpenAI's limits and windows are the
-	// server's settings.
+	// Strict answers an upload over the limit with OpenAI's own status, 400 instead of 413, gives batch inputs and
+	// results OpenAI's life of 30 days where the client asked for none, and neither takes nor shows what batchd adds to
+	// the API. OpenAI's limits and windows are the server's settings.
 	Strict bool
 	// Random fills p with random bytes for ids; nil means crypto/rand. It may be called concurrently.
 	Random func(p []byte)
+	// Variant is where a vendor that follows OpenAI differs in what it takes; the zero value is OpenAI itself.
+	Variant Variant
+}
+
+// Variant is what another vendor's requests and input lines have otherwise than OpenAI's.
+type Variant struct {
+	// DefaultWindow is the window of a create call that names none; "" makes the window required.
+	DefaultWindow string
+	// Purposes are what a file may be uploaded for; nil means OpenAI's.
+	Purposes []string
+	// MetadataBytes, if not 0, takes metadata with any JSON values, up to this size without white space, in place of
+	// OpenAI's rules.
+	MetadataBytes int
+	// BareLines makes method and url of an input line optional.
+	BareLines bool
+	// URLPrefix may stand before the endpoint in a line's url and in a create call; "" for none.
+	URLPrefix string
+	// Remark takes a remark at creation.
+	Remark bool
+	// ServerLife leaves the life of files for which the client asked none to the server, also where the dialect is
+	// strict.
+	ServerLife bool
 }
 
 // Dialect implements dialect.Dialect.
 type Dialect struct {
-	strict bool
-	random func(p []byte)
+	strict  bool
+	variant Variant
+	random  func(p []byte)
 	// parsers keeps *parser between lines: a fresh one costs more than a short line.
 	parsers sync.Pool
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var (
+	_ dialect.Dialect  = (*Dialect)(nil)
+	_ dialect.Uploader = (*Dialect)(nil)
+)
+
+//go:embed openapi.json
+var description []byte
 
 // New returns the dialect.
 func New(o Options) *Dialect {
-	d := &Dialect{strict: o.Strict, random: o.Random}
+	d := &Dialect{strict: o.Strict, variant: o.Variant, random: o.Random}
 	if d.random == nil {
 		d.random = func(p []byte) { _, _ = rand.Read(p) } // never fails: crypto/rand ends the process first
 	}
@@ -50,11 +82,28 @@ func New(o Options) *Dialect {
 // Name returns "openai".
 func (d *Dialect) Name() string { return Name }
 
+// Extensions reports whether what batchd adds is taken and shown.
+func (d *Dialect) Extensions() bool { return !d.strict }
+
+// Announces reports true for every event of a batch: OpenAI documents all four.
+func (d *Dialect) Announces(event batch.Event) bool { return slices.Contains(batch.Events(), event) }
+
+// Description returns the OpenAPI document of all that is served, extensions included: they are marked in it.
+func (d *Dialect) Description() []byte { return bytes.Clone(description) }
+
 // NewBatchID returns "batch_" and 32 hexadecimal digits.
-func (d *Dialect) NewBatchID() string {
+func (d *Dialect) NewBatchID() string { return "batch_" + d.randomHex() }
+
+// NewUploadID returns "upload_" and 32 hexadecimal digits.
+func (d *Dialect) NewUploadID() string { return "upload_" + d.randomHex() }
+
+// NewPartID returns "part_" and 32 hexadecimal digits.
+func (d *Dialect) NewPartID() string { return "part_" + d.randomHex() }
+
+func (d *Dialect) randomHex() string {
 	var raw [16]byte
 	d.random(raw[:])
-	return "batch_" + hex.EncodeToString(raw[:])
+	return hex.EncodeToString(raw[:])
 }
 
 // NewFileID returns "file-" and 22 letters and digits.
@@ -92,14 +141,25 @@ const (
 	oneHour = 60 * 60
 )
 
+// life returns how many seconds a batch's file lives for which the client asked to live so long; 0 stands for ever, or
+// for what the server decides.
+func (d *Dialect) life(asked int64) int64 {
+	if asked == 0 && d.strict && !d.variant.ServerLife {
+		return thirtyDays
+	}
+	return asked
+}
+
 // OpenAI's codes for faults of a request's parameters.
 const (
-	codeMissing = "missing_required_parameter"
-	codeValue   = "invalid_value"
-	codeType    = "invalid_type"
-	codeTooLong = "string_above_max_length"
-	codeBelow   = "integer_below_min_value"
-	codeAbove   = "integer_above_max_value"
+	codeMissing    = "missing_required_parameter"
+	codeValue      = "invalid_value"
+	codeType       = "invalid_type"
+	codeTooLong    = "string_above_max_length"
+	codeBelow      = "integer_below_min_value"
+	codeAbove      = "integer_above_max_value"
+	codeEmptyArray = "empty_array"
+	codeLongArray  = "array_above_max_length"
 )
 
 func missing(param string) *batch.Error {

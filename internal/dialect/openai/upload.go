@@ -14,7 +14,10 @@ import (
 const maxNameBytes = 255
 
 // purposes returns what a file may be uploaded for.
-func purposes() []string {
+func (d *Dialect) purposes() []string {
+	if d.variant.Purposes != nil {
+		return d.variant.Purposes
+	}
 	return []string{"assistants", "batch", "fine-tune", "vision", "user_data", "evals"}
 }
 
@@ -27,18 +30,28 @@ func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialec
 	if u.Purpose == "" {
 		return u, missing("purpose")
 	}
-	if !slices.Contains(purposes(), string(u.Purpose)) {
-		return u, unsupported("purpose", fields["purpose"], purposes())
+	asked, err := uploadLife(fields)
+	if err != nil {
+		return u, err
 	}
-	if u.Purpose == batch.PurposeBatch && path.Ext(u.Filename) != ".jsonl" {
-		return u, batch.Invalidf("file", "", "Invalid file format for Batch API. Must be .jsonl")
+	return u, d.settle(&u, asked, "file")
+}
+
+// settle checks an upload's purpose and sets the life of its file, for which the client asked to live so long. param is
+// where a name that does not fit the purpose was given.
+func (d *Dialect) settle(u *dialect.Upload, asked int64, param string) error {
+	if known := d.purposes(); !slices.Contains(known, string(u.Purpose)) {
+		return unsupported("purpose", string(u.Purpose), known)
 	}
-	var err error
-	u.TTLSeconds, err = uploadLife(fields)
-	if err == nil && u.TTLSeconds == 0 && d.strict && u.Purpose == batch.PurposeBatch {
-		u.TTLSeconds = thirtyDays
+	u.TTLSeconds = asked
+	if u.Purpose != batch.PurposeBatch {
+		return nil
 	}
-	return u, err
+	if path.Ext(u.Filename) != ".jsonl" {
+		return batch.Invalidf(param, "", "Invalid file format for Batch API. Must be .jsonl")
+	}
+	u.TTLSeconds = d.life(asked)
+	return nil
 }
 
 // uploadLife reads expires_after, whose members arrive as form fields named in brackets.

@@ -73,20 +73,43 @@ func TestLongNamesAreCutBetweenCharactersWithTheirExtension(t *testing.T) {
 	}
 }
 
+func TestRefusedFilesAreToldWhy(t *testing.T) {
+	t.Parallel()
+	d := openai.New(openai.Options{})
+	for _, tc := range []struct {
+		got  error
+		want *batch.Error
+	}{
+		{d.UploadTooLarge(1000), &batch.Error{
+			Class: batch.TooLarge, Param: "file", Message: "File is too large. The largest file that is accepted has 1000 bytes.",
+		}},
+		{d.BadFirstLine("a/" + strings.Repeat("x", 101)), &batch.Error{
+			Param:   "file",
+			Message: "Invalid file format. The first line of '" + strings.Repeat("x", 100) + "…' is not a JSON object; a batch file has one JSON object on each line.",
+		}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("fault (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestFileFaultsNameWhatIsWrongAndStayShort(t *testing.T) {
 	t.Parallel()
 	d := openai.New(openai.Options{})
 	long := strings.Repeat("x", 10_000)
 	for want, got := range map[string]batch.LineError{
-		"duplicate_custom_id": d.DuplicateCustomID(long, 41),
-		"mismatched_model":    d.MismatchedModel(long),
-		"model_not_found":     d.ModelNotFound(long),
-		"line_too_long":       d.LineTooLong(16 << 20),
-		"invalid_json_line":   d.BlankLine(),
-		"too_many_tasks":      d.TooManyLines(50_000),
-		"empty_file":          d.EmptyFile(),
-		"too_many_models":     d.TooManyModels(100),
-		"too_many_errors":     d.MoreErrors(12345),
+		"duplicate_custom_id":  d.DuplicateCustomID(long, 41),
+		"mismatched_model":     d.MismatchedModel(long),
+		"model_not_found":      d.ModelNotFound(long),
+		"line_too_long":        d.LineTooLong(16 << 20),
+		"invalid_json_line":    d.BlankLine(),
+		"too_many_tasks":       d.TooManyLines(50_000),
+		"empty_file":           d.EmptyFile(),
+		"too_many_models":      d.TooManyModels(100),
+		"too_many_errors":      d.MoreErrors(12345),
+		"token_limit_exceeded": d.TokenLimit(long, 1_000_000),
+		"invalid_request":      d.InputMissing(long),
 	} {
 		if got.Code != want || got.Line != 0 || len(got.Message) == 0 || len(got.Message) > 400 {
 			t.Errorf("%s: %+v", want, got)
@@ -94,5 +117,22 @@ func TestFileFaultsNameWhatIsWrongAndStayShort(t *testing.T) {
 	}
 	if got := d.DuplicateCustomID("a", 41); !strings.Contains(got.Message, "'a'") || !strings.Contains(got.Message, "line 41") {
 		t.Errorf("a duplicate must name both lines: %s", got.Message)
+	}
+	for _, tc := range []struct{ got, want batch.LineError }{
+		{d.TokenLimit("m", 90), batch.LineError{
+			Code:    "token_limit_exceeded",
+			Message: "Enqueued token limit reached for 'm'. Limit: 90 enqueued tokens. Please try again once some in_progress batches have been completed.",
+		}},
+		{d.TokenLimit("", 90), batch.LineError{
+			Code:    "token_limit_exceeded",
+			Message: "Enqueued token limit reached. Limit: 90 enqueued tokens. Please try again once some in_progress batches have been completed.",
+		}},
+		{d.InputMissing("file-1"), batch.LineError{
+			Code: "invalid_request", Param: "file_id", Message: "Cannot find file file-1, or you do not have access to it.",
+		}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("fault (-want +got):\n%s", diff)
+		}
 	}
 }

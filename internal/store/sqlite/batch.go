@@ -17,7 +17,7 @@ const batchColumns = `b.seq, b.id, b.tenant, b.key_id, b.dialect, b.endpoint, b.
 	b.in_progress_at, b.finalizing_at, b.completed_at, b.failed_at, b.expired_at, b.cancelling_at, b.cancelled_at,
 	b.model, b.total, b.completed, b.failed, b.usage_input, b.usage_cached, b.usage_output, b.usage_reasoning,
 	b.usage_total, b.errors, b.errors_total, b.plan, b.models, b.units, b.sealed_units, b.in_line_order,
-	b.output_file_id, b.error_file_id`
+	b.output_file_id, b.error_file_id, b.callback_url, b.continued_from`
 
 func batchDest(b *batch.Batch) []any {
 	return []any{
@@ -29,7 +29,7 @@ func batchDest(b *batch.Batch) []any {
 		&b.Model, &b.Counts.Total, &b.Counts.Completed, &b.Counts.Failed, &b.Usage.Input, &b.Usage.Cached,
 		&b.Usage.Output, &b.Usage.Reasoning, &b.Usage.Total, listColumn(&b.Errors), &b.ErrorsTotal,
 		blobColumn(&b.Plan), listColumn(&b.Models), &b.Units, &b.SealedUnits, &b.InLineOrder,
-		&b.OutputFileID, &b.ErrorFileID,
+		&b.OutputFileID, &b.ErrorFileID, &b.CallbackURL, &b.ContinuedFrom,
 	}
 }
 
@@ -67,22 +67,6 @@ func (s *Store) BatchByID(ctx context.Context, id string) (batch.Batch, error) {
 		return batch.Batch{}, fmt.Errorf("read batch %s: %w", id, err)
 	}
 	return b, nil
-}
-
-const batchListQuery = `
-	SELECT ` + batchColumns + ` FROM batches b WHERE b.tenant = ? AND b.seq < ? ORDER BY b.seq DESC LIMIT ?`
-
-// ListBatches implements store.Batches.
-func (s *Store) ListBatches(ctx context.Context, tenant string, q store.BatchQuery) (store.Page[batch.Batch], error) {
-	edge, err := s.cursor(ctx, `SELECT seq FROM batches WHERE id = ? AND tenant = ?`, tenant, q.After, false)
-	if err != nil {
-		return store.Page[batch.Batch]{}, fmt.Errorf("list batches: %w", err)
-	}
-	batches, err := all(ctx, s.readers, scanBatch, batchListQuery, tenant, edge, q.Limit+1)
-	if err != nil {
-		return store.Page[batch.Batch]{}, fmt.Errorf("list batches: %w", err)
-	}
-	return page(batches, q.Limit), nil
 }
 
 const runningQuery = `SELECT ` + batchColumns + ` FROM batches b WHERE b.stage = 'run' ORDER BY b.seq`

@@ -97,6 +97,7 @@ func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int,
 const unreferencedQuery = `
 	SELECT k.key FROM json_each(?) k
 	WHERE NOT EXISTS (SELECT 1 FROM file_blobs r WHERE r.blob_key = k.value)
+		AND NOT EXISTS (SELECT 1 FROM upload_parts p WHERE p.blob_key = k.value)
 		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.plan_key = k.value AND b.stage IS NOT NULL)
 		AND NOT EXISTS (SELECT 1 FROM units u JOIN batches b ON b.seq = u.batch
 			WHERE u.segment_key = k.value AND b.stage IS NOT NULL)

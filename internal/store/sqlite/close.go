@@ -32,6 +32,9 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 			b.Seq, string(b.Status), string(b.Stop), leaseColumn(&c.Lease)); err != nil {
 			return err
 		}
+		if err := tell(ctx, t, b, final, c.Now); err != nil {
+			return err
+		}
 		b, err = oneBatch(ctx, t, `b.seq = ?`, b.Seq)
 		return err
 	})

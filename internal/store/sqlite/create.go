@@ -2,18 +2,23 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
 	driver "modernc.org/sqlite"
+
+	"batchd/internal/store"
 )
 
 // schemaVersion is the number of the last migration; each one sets SQLite's user_version to its own.
@@ -59,10 +64,27 @@ func fill(ctx context.Context, path, tenant string) error {
 	if _, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	if _, err := db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('default_tenant', ?)`, tenant); err != nil {
+	if err := storeDefaultTenant(ctx, db, tenant); err != nil {
 		return errors.Join(fmt.Errorf("store the default tenant: %w", err), db.Close())
 	}
 	return db.Close() // folds the write-ahead log in and removes it
+}
+
+// storeDefaultTenant makes the tenant that everything belongs to while there are no keys.
+func storeDefaultTenant(ctx context.Context, db *sql.DB, tenant string) error {
+	if _, err := db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('default_tenant', ?)`, tenant); err != nil {
+		return err
+	}
+	_, err := db.ExecContext(ctx, `INSERT INTO tenants (id, name, created_at, callback_secret) VALUES (?, ?, ?, ?)`,
+		tenant, store.DefaultTenantName, time.Now().UnixNano(), newSecret())
+	return err
+}
+
+// newSecret mints a secret that signs callbacks, in the form of Standard Webhooks.
+func newSecret() string {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
+	return "whsec_" + base64.StdEncoding.EncodeToString(raw[:])
 }
 
 // upgrade brings the schema of an existing store up to schemaVersion.

@@ -32,14 +32,19 @@ func scanFile(rows *sql.Rows) (batch.File, error) {
 
 // CreateFile implements store.Files.
 func (s *Store) CreateFile(ctx context.Context, f batch.File) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error { return insertFile(ctx, t, f, nil) })
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := checkStorage(ctx, t, f.Tenant, growth{bytes: f.Bytes, files: 1}, f.CreatedAt); err != nil {
+			return err
+		}
+		return insertFile(ctx, t, f, nil)
+	})
 	if err != nil {
 		return fmt.Errorf("create file %s: %w", f.ID, err)
 	}
 	return nil
 }
 
-// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to.
+// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to. It asks for no quota.
 func insertFile(ctx context.Context, t *tx, f batch.File, blobs []string) error {
 	n, err := t.change(ctx, `
 		INSERT INTO files (id, tenant, dialect, name, purpose, bytes, lines, created_at, expires_at, content, content_blob)
@@ -71,18 +76,31 @@ func insertFile(ctx context.Context, t *tx, f batch.File, blobs []string) error 
 
 // File implements store.Files.
 func (s *Store) File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error) {
-	var f batch.File
-	found, err := one(ctx, s.readers, fileDest(&f), `
-		SELECT `+fileColumns+` FROM files f
-		WHERE f.id = ? AND f.tenant = ? AND f.hidden_at IS NULL AND (f.expires_at IS NULL OR f.expires_at > ?)`,
-		id, tenant, now.UnixNano())
-	if err == nil && !found {
-		err = store.ErrNotFound
-	}
+	f, err := oneFile(ctx, s.readers, tenant, id, now)
 	if err != nil {
 		return batch.File{}, fmt.Errorf("read file %s: %w", id, err)
 	}
 	return f, nil
+}
+
+// oneFile returns a file that is there for its tenant at now, or why it is not.
+func oneFile(ctx context.Context, q querier, tenant, id string, now time.Time) (batch.File, error) {
+	var f batch.File
+	var hiddenAt time.Time
+	found, err := one(ctx, q, append(fileDest(&f), timeColumn(&hiddenAt)),
+		`SELECT `+fileColumns+`, f.hidden_at FROM files f WHERE f.id = ? AND f.tenant = ?`, id, tenant)
+	switch {
+	case err != nil:
+		return batch.File{}, err
+	case !found:
+		return batch.File{}, store.ErrNotFound
+	case hiddenAt.IsZero() && !f.Expired(now):
+		return f, nil
+	case hiddenAt.IsZero() || f.Expired(hiddenAt):
+		return batch.File{}, store.ErrExpired
+	default: // its user deleted it, which only works while it lives
+		return batch.File{}, store.ErrNotFound
+	}
 }
 
 // ListFiles implements store.Files.

@@ -20,9 +20,9 @@ func (s *Store) CreateBatch(ctx context.Context, b batch.Batch) error {
 }
 
 func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
-	var seq int64
-	found, err := one(ctx, t, []any{&seq}, `
-		SELECT seq FROM files
+	var lines int64
+	found, err := one(ctx, t, []any{&lines}, `
+		SELECT lines FROM files
 		WHERE id = ? AND tenant = ? AND hidden_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
 		b.InputFileID, b.Tenant, b.CreatedAt.UnixNano())
 	if err != nil {
@@ -31,12 +31,16 @@ func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	if !found {
 		return fmt.Errorf("input file %s: %w", b.InputFileID, store.ErrNotFound)
 	}
+	if err := checkNewBatch(ctx, t, b, lines); err != nil {
+		return err
+	}
 	n, err := t.change(ctx, `
 		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
-			status, stop, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			callback_url, continued_from, enqueued_lines, status, stop, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
-		string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt), nanos(b.ExpiresAt))
+		b.CallbackURL, b.ContinuedFrom, lines, string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt),
+		nanos(b.ExpiresAt))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
 	}

@@ -21,13 +21,34 @@ func TestQueriesGoByIndex(t *testing.T) {
 		args        int
 		index       string
 	}{
-		{"batches of a tenant", batchListQuery, 3, "batches_by_tenant"},
+		{"batches of a tenant", batchListQuery(0, false), 4, "batches_by_tenant (tenant=? AND seq>? AND seq<?)"},
+		{"batches of a tenant and a time", batchListQuery(0, true), 6, "batches_by_tenant (tenant=? AND seq>? AND seq<?)"},
+		{"batches of a status", batchListQuery(1, false), 5, "batches_by_status (tenant=? AND status=? AND seq>? AND seq<?)"},
+		{"batches of a status and a time", batchListQuery(1, true), 7, "batches_by_status (tenant=? AND status=? AND seq>? AND seq<?)"},
+		{"batches of two statuses", batchListQuery(2, false), 6, "batches_by_status (tenant=? AND status=? AND seq>? AND seq<?)"},
+		{"batches of every status and a time", batchListQuery(8, true), 14, "batches_by_status (tenant=? AND status=? AND seq>? AND seq<?)"},
+		{"where the batches of a time end", seqsCreatedQuery, 3, "batches_by_age (tenant=? AND created_at>?)"},
+		{"where the batches of a time begin", seqsCreatedQuery, 3, "batches_by_age (tenant=? AND created_at<?)"},
+		{"webhooks of a tenant", webhooksQuery, 1, "webhooks_by_tenant"},
+		{"webhooks to tell", webhookChoicesQuery, 1, "webhooks_by_tenant"},
+		{"deliveries that are due", dueDeliveriesQuery, 2, "deliveries_due"},
+		{"deliveries to forget", overDeliveriesQuery, 2, "deliveries_over"},
 		{"files of a tenant", fileListQuery(false, false), 4, "files_shown"},
 		{"files of a tenant, ascending", fileListQuery(false, true), 4, "files_shown"},
 		{"files of a purpose", fileListQuery(true, false), 5, "files_shown_by_purpose"},
 		{"files of a purpose, ascending", fileListQuery(true, true), 5, "files_shown_by_purpose"},
 		{"batches that are due", `SELECT b.seq FROM batches b WHERE ` + leaseBatchCondition, 2, "batches_due"},
 		{"batches that run", runningQuery, 0, "batches_due"},
+		{"limits of a tenant", accountQuery, 1, "PRIMARY KEY"},
+		{"key of a request", keyByIDQuery, 1, "sqlite_autoindex_api_keys_1"},
+		{"tenant of a request", keyByIDQuery, 1, "PRIMARY KEY"},
+		{"keys of a tenant", keysOfTenantQuery, 1, "api_keys_by_tenant"},
+		{"parts of an upload", partsQuery, 1, "upload_parts_of"},
+		{"uploads that end", endedUploadsQuery, 2, "COVERING INDEX uploads_ending"},
+		{"files that ended unnoticed", endedFilesQuery, 2, "files_ending"},
+		{"uploads that ended unnoticed", endedPartsQuery, 2, "uploads_ending"},
+		{"open batches of a tenant", openBatchesQuery, 1, "COVERING INDEX batches_open"},
+		{"batches of the last hour", rateQuery, 3, "COVERING INDEX batches_by_age"},
 		{"units to lease", leaseUnitsQuery, 2, "units_pending"},
 		{"units of some models to lease", leaseUnitsOfQuery, 3, "units_pending"},
 		{"units to reclaim", reclaimQuery, 1, "units_leased"},
@@ -40,6 +61,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"keys to forget", oldKeysQuery, 2, "idempotency_keys_by_age"},
 		{"batch of a key", keyQuery, 3, "PRIMARY KEY"},
 		{"blobs of files", unreferencedQuery, 1, "PRIMARY KEY"},
+		{"blobs of parts", unreferencedQuery, 1, "upload_parts_by_blob"},
 		{"blobs that are plans", unreferencedQuery, 1, "batches_planned"},
 		{"blobs that are segments", unreferencedQuery, 1, "units_by_segment"},
 	}
@@ -50,13 +72,23 @@ func TestQueriesGoByIndex(t *testing.T) {
 				t.Errorf("does not use %s:\n%s", c.index, plan)
 			}
 			for line := range strings.Lines(plan) {
-				walk := strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "INDEX") && !strings.Contains(line, " k ")
-				if walk || strings.Contains(line, "TEMP B-TREE") && !strings.Contains(c.query, "json_each") {
+				if walksTable(line) || strings.Contains(line, "TEMP B-TREE") && !strings.Contains(c.query, "json_each") {
 					t.Errorf("walks or sorts: %s", line)
 				}
 			}
 		})
 	}
+}
+
+// walksTable tells whether a step of a plan reads a whole table. A JSON list is called k, a subquery has steps of its
+// own, and a constant row is none.
+func walksTable(step string) bool {
+	for _, harmless := range []string{"INDEX", " k ", "(subquery", "CONSTANT ROW"} {
+		if strings.Contains(step, harmless) {
+			return false
+		}
+	}
+	return strings.HasPrefix(step, "SCAN")
 }
 
 // explain returns the steps of a query's plan, one on a line.

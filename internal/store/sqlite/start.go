@@ -39,16 +39,20 @@ func (s *Store) StartBatch(ctx context.Context, st store.Start) error {
 		if err != nil {
 			return err
 		}
+		if err := checkTokens(ctx, t, b.Tenant, st.Tokens); err != nil {
+			return err
+		}
 		model := ""
 		if len(st.Models) == 1 {
 			model = st.Models[0]
 		}
 		if _, err := t.change(ctx, `
 			UPDATE batches SET status = 'in_progress', in_progress_at = ?, updated_at = ?, version = version + 1,
-				total = ?, plan = ?, plan_key = ?, models = ?, model = ?, units = ?, in_line_order = ?, node = NULL
+				total = ?, enqueued_lines = ?, enqueued_tokens = ?, plan = ?, plan_key = ?, models = ?, model = ?,
+				units = ?, in_line_order = ?, node = NULL
 			WHERE seq = ? AND status = 'validating' AND stop = 'none' AND lease = ?`,
-			nanos(st.Now), nanos(st.Now), st.Total, blobColumn(&st.Plan), st.Plan.Key, listColumn(&st.Models), model,
-			len(st.Units), st.InLineOrder, b.Seq, leaseColumn(&st.Lease)); err != nil {
+			nanos(st.Now), nanos(st.Now), st.Total, st.Total, st.Tokens, blobColumn(&st.Plan), st.Plan.Key,
+			listColumn(&st.Models), model, len(st.Units), st.InLineOrder, b.Seq, leaseColumn(&st.Lease)); err != nil {
 			return err
 		}
 		return insertUnits(ctx, t, b.Seq, st.Units)
@@ -100,12 +104,14 @@ func (s *Store) FailBatch(ctx context.Context, f store.Failure) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.change(ctx, `
+		if _, err = t.change(ctx, `
 			UPDATE batches SET status = 'failed', failed_at = ?, updated_at = ?, version = version + 1,
 				errors = ?, errors_total = ?, node = NULL
 			WHERE seq = ? AND status = 'validating' AND stop = 'none' AND lease = ?`,
-			nanos(f.Now), nanos(f.Now), listColumn(&f.Errors), f.Total, b.Seq, leaseColumn(&f.Lease))
-		return err
+			nanos(f.Now), nanos(f.Now), listColumn(&f.Errors), f.Total, b.Seq, leaseColumn(&f.Lease)); err != nil {
+			return err
+		}
+		return tell(ctx, t, b, batch.Failed, f.Now)
 	})
 	if err != nil {
 		return fmt.Errorf("fail batch %s: %w", f.Batch, err)

@@ -53,6 +53,17 @@ func Benchmark(b *testing.B, open Opener) {
 			x.seal(units)
 		}
 	})
+	b.Run("a batch of one unit, from its file to its results", func(b *testing.B) {
+		x := newFixture(b, open)
+		n := 0
+		for b.Loop() {
+			id := fmt.Sprintf("b%d", n)
+			n++
+			x.start(id, 1)
+			x.seal(x.take(id, 1))
+			x.close(id)
+		}
+	})
 	b.Run("read a batch", func(b *testing.B) {
 		x := newFixture(b, open)
 		x.start("b1", 1)

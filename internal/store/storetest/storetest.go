@@ -35,6 +35,29 @@ func Run(t *testing.T, open Opener) {
 		{"moves", moveTests()},
 		{"care", careTests()},
 		{"references", referenceTests()},
+		{"list filters by status", statusFilterTests()},
+		{"list filters by time", timeFilterTests()},
+		{"edits", editTests()},
+		{"batches that failed at once", failedBatchTests()},
+		{"webhooks", webhookTests()},
+		{"secrets", secretTests()},
+		{"outbox", outboxTests()},
+		{"leased deliveries", leasedDeliveryTests()},
+		{"attempts", attemptTests()},
+		{"delivery lists", deliveryListTests()},
+		{"tenants", tenantTests()},
+		{"usage", usageTests()},
+		{"keys", keyTests()},
+		{"uploads", uploadTests()},
+		{"parts", partTests()},
+		{"completed uploads", completionTests()},
+		{"quotas of storage", storageQuotaTests()},
+		{"quotas of uploads", uploadQuotaTests()},
+		{"quotas of batches", batchQuotaTests()},
+		{"quotas of tokens", tokenQuotaTests()},
+		{"files whose life has ended", endedFileTests()},
+		{"what a batch's creator chooses", chosenTests()},
+		{"D9 foreign ids", foreignTests()},
 		{"whole store", wholeTests()},
 		{"callers", callerTests()},
 	}
@@ -52,6 +75,14 @@ func Run(t *testing.T, open Opener) {
 	t.Run("life cycle agrees with a model", func(t *testing.T) {
 		t.Parallel()
 		runModel(t, open)
+	})
+	t.Run("outbox agrees with a model", func(t *testing.T) {
+		t.Parallel()
+		runOutboxModel(t, open)
+	})
+	t.Run("what is stored agrees with what is counted", func(t *testing.T) {
+		t.Parallel()
+		runCounters(t, open)
 	})
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"batchd/internal/batch"
@@ -186,6 +187,8 @@ func (x *fixture) everyVerb(ctx context.Context) map[string]error {
 	note("BatchOfKey", pair(s.BatchOfKey(ctx, tenant, callOf("k", "call"), x.now))...)
 	note("Batch", pair(s.Batch(ctx, tenant, "b1"))...)
 	note("ListBatches", pair(s.ListBatches(ctx, tenant, store.BatchQuery{Limit: 1}))...)
+	note("CreateFailedBatch", pair(s.CreateFailedBatch(ctx, x.newBatch("b11"), nil))...)
+	note("EditBatch", pair(s.EditBatch(ctx, tenant, "b1", remark("edited"), x.now))...)
 	note("CancelBatch", pair(s.CancelBatch(ctx, tenant, "b1", x.now))...)
 	note("LeaseBatch", pair(s.LeaseBatch(ctx, store.StageValidate, h))...)
 	note("ReleaseBatch", s.ReleaseBatch(ctx, "b1", h.Lease))
@@ -206,5 +209,7 @@ func (x *fixture) everyVerb(ctx context.Context) map[string]error {
 	note("ForgetIdempotencyKeys", pair(s.ForgetIdempotencyKeys(ctx, x.now.Add(1), 1))...)
 	note("Unreferenced", pair(s.Unreferenced(ctx, []string{"k"}))...)
 	note("LiveLeases", pair(s.LiveLeases(ctx))...)
+	maps.Copy(errs, x.webhookVerbs(ctx))
+	maps.Copy(errs, x.accessVerbs(ctx))
 	return errs
 }

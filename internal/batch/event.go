@@ -1,0 +1,25 @@
+package batch
+
+// Event is what can be told of a batch, or of nothing but the way to tell it.
+type Event string
+
+// The events. A batch has at most one: that of its terminal state.
+const (
+	EventCompleted Event = "batch.completed"
+	EventFailed    Event = "batch.failed"
+	EventExpired   Event = "batch.expired"
+	EventCancelled Event = "batch.cancelled"
+	// EventTest is sent when somebody wants to see whether events arrive.
+	EventTest Event = "webhook.test"
+)
+
+// Events lists the events of batches.
+func Events() []Event { return []Event{EventCompleted, EventFailed, EventExpired, EventCancelled} }
+
+// Event returns the event of a terminal state, "" for any other.
+func (s Status) Event() Event {
+	if !s.Terminal() {
+		return ""
+	}
+	return Event("batch." + string(s))
+}

@@ -1,0 +1,175 @@
+package openai
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+)
+
+const (
+	// maxMIMEType is the longest media type, in characters.
+	maxMIMEType = 255
+	// md5Digits is the length of an MD5 digest in hexadecimal.
+	md5Digits = 32
+)
+
+type uploadObject struct {
+	ID        string             `json:"id"`
+	Object    string             `json:"object"`
+	Bytes     int64              `json:"bytes"`
+	CreatedAt int64              `json:"created_at"`
+	Filename  string             `json:"filename"`
+	Purpose   batch.Purpose      `json:"purpose"`
+	Status    batch.UploadStatus `json:"status"`
+	ExpiresAt int64              `json:"expires_at"`
+	File      *fileObject        `json:"file"`
+}
+
+type partObject struct {
+	ID        string `json:"id"`
+	Object    string `json:"object"`
+	CreatedAt int64  `json:"created_at"`
+	UploadID  string `json:"upload_id"`
+}
+
+// ParseCreateUpload reads the call that announces a file of at most limit bytes in parts.
+func (d *Dialect) ParseCreateUpload(body []byte, limit int64) (dialect.CreateUpload, error) {
+	var c dialect.CreateUpload
+	m, err := parseObject(body)
+	if err != nil {
+		return c, err
+	}
+	name, err := m.text("", "filename")
+	if err != nil {
+		return c, err
+	}
+	if c.Filename = displayName(name); c.Filename == "" {
+		return c, batch.Invalidf("filename", codeValue, "Invalid 'filename': the name is empty.")
+	}
+	purpose, err := m.text("", "purpose")
+	if err != nil {
+		return c, err
+	}
+	c.Purpose = batch.Purpose(purpose)
+	digits, err := m.integer("", "bytes")
+	if err != nil {
+		return c, err
+	}
+	if c.Bytes, err = checkInteger("bytes", digits, 1, limit); err != nil {
+		return c, err
+	}
+	if c.MIMEType, err = m.mimeType(); err != nil {
+		return c, err
+	}
+	asked, err := m.expiry("expires_after")
+	if err != nil {
+		return c, err
+	}
+	return c, d.settle(&c.Upload, asked, "filename")
+}
+
+// mimeType reads the media type of a file. Clients send all sorts for JSON Lines, so that it is not judged.
+func (m members) mimeType() (string, error) {
+	const param = "mime_type"
+	if !m.has(param) {
+		return "", missing(param)
+	}
+	t, err := m.shortText(param, maxMIMEType)
+	if err == nil && t == "" {
+		return "", batch.Invalidf(param, codeValue, "Invalid 'mime_type': the string is empty.")
+	}
+	return t, err
+}
+
+// ParseCompleteUpload reads the call that makes a file of parts.
+func (d *Dialect) ParseCompleteUpload(body []byte) (dialect.CompleteUpload, error) {
+	var c dialect.CompleteUpload
+	m, err := parseObject(body)
+	if err != nil {
+		return c, err
+	}
+	if c.PartIDs, err = m.partIDs(); err != nil {
+		return c, err
+	}
+	if m.has("md5") {
+		c.MD5, err = m.digest("md5")
+	}
+	return c, err
+}
+
+// partIDs reads the ids of the parts that make up a file.
+func (m members) partIDs() ([]string, error) {
+	const param = "part_ids"
+	if !m.has(param) {
+		return nil, missing(param)
+	}
+	if m[param].Kind() != jsontext.KindBeginArray {
+		return nil, wrongType(param, codeType, "an array", m[param])
+	}
+	var values []jsontext.Value
+	if err := json.Unmarshal(m[param], &values); err != nil {
+		return nil, batch.Invalidf(param, codeType, "Invalid 'part_ids': the array is malformed.")
+	}
+	switch n := len(values); {
+	case n == 0:
+		return nil, batch.Invalidf(param, codeEmptyArray,
+			"Invalid 'part_ids': empty array. Expected an array with minimum length 1, but got an empty array instead.")
+	case n > batch.MaxParts:
+		return nil, batch.Invalidf(param, codeLongArray,
+			"Invalid 'part_ids': array too long. Expected an array with maximum length %d, but got an array with length %d instead.", batch.MaxParts, n)
+	}
+	return distinct(param, values)
+}
+
+// distinct returns the strings of an array none of which may come twice.
+func distinct(param string, values []jsontext.Value) ([]string, error) {
+	ids, seen := make([]string, len(values)), make(map[string]bool, len(values))
+	for i, v := range values {
+		id, err := text(fmt.Sprintf("%s[%d]", param, i), v)
+		if err != nil {
+			return nil, err
+		}
+		if seen[id] {
+			return nil, batch.Invalidf(param, codeValue, "Invalid '%s': '%s' is named twice.", param, clip(id, shownID))
+		}
+		ids[i], seen[id] = id, true
+	}
+	return ids, nil
+}
+
+// digest reads an MD5 digest in hexadecimal and returns it in lower case.
+func (m members) digest(param string) (string, error) {
+	s, err := text(param, m[param])
+	if err != nil {
+		return "", err
+	}
+	s = strings.ToLower(s)
+	if len(s) != md5Digits || strings.Trim(s, "0123456789abcdef") != "" {
+		return "", batch.Invalidf(param, codeValue, "Invalid '%s': expected %d hexadecimal digits.", param, md5Digits)
+	}
+	return s, nil
+}
+
+// Upload renders an upload as it is at now.
+func (d *Dialect) Upload(u batch.Upload, file *batch.File, now time.Time) []byte {
+	o := uploadObject{
+		ID: u.ID, Object: "upload", Bytes: u.Bytes, CreatedAt: u.CreatedAt.Unix(), Filename: u.Name, Purpose: u.Purpose,
+		Status: u.StatusAt(now), ExpiresAt: u.ExpiresAt.Unix(),
+	}
+	if file != nil {
+		f := newFileObject(*file)
+		o.File = &f
+	}
+	return encode(o)
+}
+
+// UploadPart renders a part.
+func (d *Dialect) UploadPart(p batch.Part) []byte {
+	return encode(partObject{ID: p.ID, Object: "upload.part", CreatedAt: p.CreatedAt.Unix(), UploadID: p.Upload})
+}

@@ -1,0 +1,151 @@
+package remainder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/dialect"
+	"batchd/internal/plan"
+)
+
+// customIDs reads the custom_id of input lines.
+type customIDs struct {
+	dialect dialect.Dialect
+	rules   dialect.LineRules
+}
+
+// lines is a stream of the input lines that stand in the error file. It is read by one goroutine.
+type lines struct {
+	ids     customIDs
+	input   io.ReadCloser
+	scanner *plan.Scanner
+	results io.ReadCloser
+	decoder *jsontext.Decoder
+	// wanted is the custom_id of the error line whose input line comes next.
+	wanted []byte
+	// ready is what of the current line was not read yet.
+	ready []byte
+	line  bytes.Buffer
+	found int64
+	err   error
+}
+
+func newLines(ctx context.Context, blobs blob.Store, input, results batch.Manifest, maxLine int64, ids customIDs) *lines {
+	l := &lines{
+		ids:   ids,
+		input: blob.NewReader(ctx, blobs, input, 0, input.Size()), results: blob.NewReader(ctx, blobs, results, 0, results.Size()),
+	}
+	l.scanner = plan.NewScanner(l.input, maxLine)
+	l.decoder = jsontext.NewDecoder(l.results, jsontext.AllowDuplicateNames(true))
+	return l
+}
+
+func (l *lines) close() {
+	_ = l.input.Close() // nothing was written, so there is nothing to lose
+	_ = l.results.Close()
+}
+
+// Read reads the lines, each with a line break.
+func (l *lines) Read(p []byte) (int, error) {
+	for len(l.ready) == 0 {
+		if l.err == nil {
+			l.err = l.next()
+		}
+		if l.err != nil {
+			return 0, l.err
+		}
+	}
+	n := copy(p, l.ready)
+	l.ready = l.ready[n:]
+	return n, nil
+}
+
+// next makes the next line ready, or returns io.EOF after the last one.
+func (l *lines) next() error {
+	var err error
+	if l.wanted, err = l.nextFailed(); err != nil {
+		return err
+	}
+	for {
+		in, err := l.scanner.Next()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("no input line has the custom_id %q of a result: %w", l.wanted, io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return fmt.Errorf("read input: %w", err)
+		}
+		parsed, err := l.ids.dialect.ParseLine(in.Bytes, l.ids.rules)
+		if err != nil {
+			continue // a line that cannot be read any more stands in the error file without its custom_id
+		}
+		if bytes.Equal(parsed.CustomID, l.wanted) {
+			l.line.Reset()
+			l.line.Write(in.Bytes)
+			l.line.WriteByte('\n')
+			l.ready = l.line.Bytes()
+			l.found++
+			return nil
+		}
+	}
+}
+
+// nextFailed returns the custom_id of the next error line that has one, or io.EOF.
+func (l *lines) nextFailed() ([]byte, error) {
+	for {
+		id, err := customID(l.decoder)
+		if errors.Is(err, io.EOF) {
+			return nil, io.EOF
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read error file: %w", err)
+		}
+		if id != nil {
+			return id, nil
+		}
+	}
+}
+
+// customID reads one result line and returns its custom_id, nil for null. Every dialect writes that member alike, and
+// no answer is held in memory on the way.
+func customID(d *jsontext.Decoder) ([]byte, error) {
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err // io.EOF only here, between two lines
+	}
+	var id []byte
+	for d.PeekKind() != jsontext.KindEndObject {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, cut(err)
+		}
+		if name.String() != "custom_id" {
+			if err := d.SkipValue(); err != nil {
+				return nil, cut(err)
+			}
+			continue
+		}
+		value, err := d.ReadToken()
+		if err != nil {
+			return nil, cut(err)
+		}
+		if value.Kind() == jsontext.KindString {
+			id = []byte(value.String())
+		}
+	}
+	_, err := d.ReadToken()
+	return id, cut(err)
+}
+
+// cut keeps a file that ends inside a line from looking like one that ends after it.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+// account is a tenant's limits and what its row counts against them.
+type account struct {
+	limits      store.Limits
+	storedBytes int64
+	files       int64
+}
+
+const accountQuery = `SELECT ` + limitColumns + `, t.stored_bytes, t.files FROM tenants t WHERE t.id = ?`
+
+// accountOf returns a tenant's account; one without a row has no limits. It is the whole cost of every quota for a
+// tenant that has none.
+func accountOf(ctx context.Context, q querier, tenant string) (account, error) {
+	var a account
+	_, err := one(ctx, q, append(limitDest(&a.limits), &a.storedBytes, &a.files), accountQuery, tenant)
+	return a, err
+}
+
+// passes reports whether more on top of used is over limit. What asks for nothing passes no limit, however far over
+// it the tenant is already.
+func passes(limit, used, more int64) bool {
+	return limit > 0 && more > 0 && used > limit-more
+}
+
+// growth is what a write would add to what a tenant stores.
+type growth struct{ bytes, files int64 }
+
+// checkStorage refuses what would pass the tenant's quotas of bytes or files.
+func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now time.Time) error {
+	a, err := accountOf(ctx, t, tenant)
+	if err != nil || a.overStorage(more) == nil {
+		return err
+	}
+	// The row counts what has ended until care takes notice. That is only looked for where it decides.
+	ended, err := endedStorage(ctx, t, tenant, now)
+	if err != nil {
+		return err
+	}
+	a.storedBytes -= ended.bytes
+	a.files -= ended.files
+	return a.overStorage(more)
+}
+
+func (a account) overStorage(more growth) error {
+	switch {
+	case passes(a.limits.StoredBytes, a.storedBytes, more.bytes):
+		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes}
+	case passes(a.limits.Files, a.files, more.files):
+		return &store.QuotaError{Quota: store.QuotaFiles, Limit: a.limits.Files}
+	default:
+		return nil
+	}
+}
+
+// endedFilesQuery and endedPartsQuery sum up what the tenant's row still counts though its end has come. They name
+// their indexes, because the planner would rather walk all files of the tenant.
+const (
+	endedFilesQuery = `
+		SELECT COALESCE(SUM(f.bytes), 0) AS bytes, COUNT(*) AS n FROM files f INDEXED BY files_ending
+		WHERE f.hidden_at IS NULL AND f.expires_at IS NOT NULL AND f.expires_at <= ? AND f.tenant = ?`
+	endedPartsQuery = `
+		SELECT COALESCE(SUM(u.received), 0) AS bytes FROM uploads u INDEXED BY uploads_ending
+		WHERE u.status = 'pending' AND u.expires_at <= ? AND u.tenant = ?`
+)
+
+func endedStorage(ctx context.Context, q querier, tenant string, now time.Time) (growth, error) {
+	var files, parts growth
+	if _, err := one(ctx, q, []any{&files.bytes, &files.files}, endedFilesQuery, now.UnixNano(), tenant); err != nil {
+		return growth{}, err
+	}
+	_, err := one(ctx, q, []any{&parts.bytes}, endedPartsQuery, now.UnixNano(), tenant)
+	return growth{bytes: files.bytes + parts.bytes, files: files.files}, err
+}
+
+// StorageLeft implements store.Tenants.
+func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error) {
+	a, err := accountOf(ctx, s.readers, tenant)
+	if err != nil {
+		return 0, fmt.Errorf("read storage left of tenant %s: %w", tenant, err)
+	}
+	if a.limits.StoredBytes <= 0 {
+		return math.MaxInt64, nil
+	}
+	ended, err := endedStorage(ctx, s.readers, tenant, now)
+	if err != nil {
+		return 0, fmt.Errorf("read storage left of tenant %s: %w", tenant, err)
+	}
+	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
+}
+
+// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas.
+func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
+	a, err := accountOf(ctx, t, b.Tenant)
+	if err != nil {
+		return err
+	}
+	open, err := a.openBatches(ctx, t, b.Tenant)
+	if err != nil {
+		return err
+	}
+	switch {
+	case passes(a.limits.OpenBatches, open.batches, 1):
+		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches}
+	case passes(a.limits.EnqueuedLines, open.lines, lines):
+		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines}
+	default:
+		return a.checkBatchRate(ctx, t, b)
+	}
+}
+
+// enqueued is what a tenant's batches that are not terminal count.
+type enqueued struct{ batches, lines, tokens int64 }
+
+// openBatchesQuery reads nothing but an index; it would have to read the rows for their stage, which says the same.
+const openBatchesQuery = `
+	SELECT COUNT(*) AS n, COALESCE(SUM(b.enqueued_lines), 0) AS lines, COALESCE(SUM(b.enqueued_tokens), 0) AS tokens
+	FROM batches b WHERE b.tenant = ? AND b.status IN ('validating', 'in_progress', 'finalizing', 'cancelling')`
+
+// openBatches counts what is open, if any limit asks for it.
+func (a account) openBatches(ctx context.Context, t *tx, tenant string) (enqueued, error) {
+	var open enqueued
+	if a.limits.OpenBatches <= 0 && a.limits.EnqueuedLines <= 0 && a.limits.EnqueuedTokens <= 0 {
+		return open, nil
+	}
+	_, err := one(ctx, t, []any{&open.batches, &open.lines, &open.tokens}, openBatchesQuery, tenant)
+	return open, err
+}
+
+// checkBatchRate refuses a batch that would pass the tenant's quota of batches per hour, failed ones included.
+func checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
+	a, err := accountOf(ctx, t, b.Tenant)
+	if err != nil {
+		return err
+	}
+	return a.checkBatchRate(ctx, t, b)
+}
+
+// rateQuery finds the batch that has to be an hour old before there is room: with a limit of n, the n-th newest.
+const rateQuery = `
+	SELECT b.created_at FROM batches b WHERE b.tenant = ? AND b.created_at > ? ORDER BY b.created_at DESC LIMIT 1 OFFSET ?`
+
+func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
+	limit := a.limits.BatchesPerHour
+	if limit <= 0 {
+		return nil
+	}
+	var blocking time.Time
+	found, err := one(ctx, t, []any{timeColumn(&blocking)}, rateQuery,
+		b.Tenant, b.CreatedAt.Add(-time.Hour).UnixNano(), limit-1)
+	if err != nil || !found {
+		return err
+	}
+	return &store.QuotaError{
+		Quota: store.QuotaBatchesPerHour, Limit: limit, RetryAfter: blocking.Add(time.Hour).Sub(b.CreatedAt),
+	}
+}
+
+// checkTokens refuses to start a batch of so many tokens if that would pass the tenant's quota. The batch itself is
+// among the open ones, with no tokens yet.
+func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error {
+	a, err := accountOf(ctx, t, tenant)
+	if err != nil || a.limits.EnqueuedTokens <= 0 {
+		return err
+	}
+	open, err := a.openBatches(ctx, t, tenant)
+	if err == nil && passes(a.limits.EnqueuedTokens, open.tokens, tokens) {
+		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens}
+	}
+	return err
+}

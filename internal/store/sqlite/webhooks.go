@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"batchd/internal/store"
+)
+
+var _ store.Webhooks = (*Store)(nil)
+
+const webhookColumns = `w.id, w.tenant, w.url, w.events, w.secret, w.previous, w.previous_until, w.created_at`
+
+func scanWebhook(rows *sql.Rows) (store.Webhook, error) {
+	var w store.Webhook
+	err := rows.Scan(&w.ID, &w.Tenant, &w.URL, listColumn(&w.Events), &w.Secret, &w.Previous,
+		timeColumn(&w.PreviousUntil), timeColumn(&w.CreatedAt))
+	return w, err
+}
+
+// AddWebhook implements store.Webhooks.
+func (s *Store) AddWebhook(ctx context.Context, w store.Webhook) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := callbackSecret(ctx, t, w.Tenant); err != nil {
+			return fmt.Errorf("tenant %s: %w", w.Tenant, err)
+		}
+		n, err := t.change(ctx, `
+			INSERT INTO webhooks (id, tenant, url, events, secret, previous, previous_until, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			w.ID, w.Tenant, w.URL, listColumn(&w.Events), w.Secret, w.Previous, nanos(w.PreviousUntil), nanos(w.CreatedAt))
+		if err == nil && n == 0 {
+			err = fmt.Errorf("id is taken: %w", store.ErrConflict)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("add webhook %s: %w", w.ID, err)
+	}
+	return nil
+}
+
+const (
+	everyWebhookQuery = `SELECT ` + webhookColumns + ` FROM webhooks w ORDER BY w.seq`
+	webhooksQuery     = `SELECT ` + webhookColumns + ` FROM webhooks w WHERE w.tenant = ? ORDER BY w.seq`
+)
+
+// ListWebhooks implements store.Webhooks.
+func (s *Store) ListWebhooks(ctx context.Context, tenant string) ([]store.Webhook, error) {
+	query, args := webhooksQuery, []any{tenant}
+	if tenant == "" {
+		query, args = everyWebhookQuery, nil
+	}
+	webhooks, err := all(ctx, s.readers, scanWebhook, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list webhooks: %w", err)
+	}
+	return webhooks, nil
+}
+
+// Webhook implements store.Webhooks.
+func (s *Store) Webhook(ctx context.Context, id string) (store.Webhook, error) {
+	found, err := all(ctx, s.readers, scanWebhook, `SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = ?`, id)
+	if err == nil && len(found) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Webhook{}, fmt.Errorf("read webhook %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+// RemoveWebhook implements store.Webhooks. The schema drops its deliveries with it.
+func (s *Store) RemoveWebhook(ctx context.Context, id string) error {
+	err := s.changeWebhook(ctx, `DELETE FROM webhooks WHERE id = ?`, id)
+	if err != nil {
+		return fmt.Errorf("remove webhook %s: %w", id, err)
+	}
+	return nil
+}
+
+// RotateWebhook implements store.Webhooks.
+func (s *Store) RotateWebhook(ctx context.Context, id, secret string, previousUntil time.Time) error {
+	err := s.changeWebhook(ctx, `UPDATE webhooks SET previous = secret, previous_until = ?, secret = ? WHERE id = ?`,
+		nanos(previousUntil), secret, id)
+	if err != nil {
+		return fmt.Errorf("rotate secret of webhook %s: %w", id, err)
+	}
+	return nil
+}
+
+// changeWebhook runs one statement that changes one webhook, or answers ErrNotFound.
+func (s *Store) changeWebhook(ctx context.Context, query string, args ...any) error {
+	n, err := s.changeRows(ctx, query, args...)
+	if err == nil && n == 0 {
+		err = store.ErrNotFound
+	}
+	return err
+}
+
+// CallbackSecret implements store.Webhooks.
+func (s *Store) CallbackSecret(ctx context.Context, tenant string) (string, error) {
+	secret, err := callbackSecret(ctx, s.readers, tenant)
+	if err != nil {
+		return "", fmt.Errorf("read callback secret of tenant %s: %w", tenant, err)
+	}
+	return secret, nil
+}
+
+func callbackSecret(ctx context.Context, q querier, tenant string) (string, error) {
+	var secret string
+	found, err := one(ctx, q, []any{&secret}, `SELECT callback_secret FROM tenants WHERE id = ?`, tenant)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return secret, err
+}

@@ -1,0 +1,211 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+)
+
+// runOutboxModel drives random lives of webhooks and deliveries against the store and against a list in memory, and
+// compares what is seen after each step.
+func runOutboxModel(t *testing.T, open Opener) {
+	rapid.Check(t, func(r *rapid.T) {
+		m := &outboxModel{T: r, x: newFixture(t, open)}
+		defer func() { m.must(m.x.store.Close()) }()
+		m.x.enrol()
+		actions := []func(){m.add, m.remove, m.rotate, m.end, m.end, m.lease, m.lease, m.record, m.record, m.forget, m.x.reopen}
+		for range rapid.IntRange(5, modelSteps).Draw(r, "steps") {
+			m.x.tick()
+			rapid.SampledFrom(actions).Draw(r, "action")()
+			m.compare()
+		}
+	})
+}
+
+// outboxModel is what the outbox should hold, oldest first.
+type outboxModel struct {
+	*rapid.T
+	x          *fixture
+	webhooks   []store.Webhook
+	deliveries []store.Delivery
+	added      int
+	ended      int
+}
+
+func (m *outboxModel) must(err error) {
+	m.Helper()
+	if err != nil {
+		m.Fatalf("unexpected error: %v", err)
+	}
+}
+
+func (m *outboxModel) same(got, want any) {
+	m.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		m.Fatalf("not as it should be (-want +got):\n%s", diff)
+	}
+}
+
+// pick draws one of n, or reports that there is none.
+func (m *outboxModel) pick(n int) (int, bool) {
+	if n == 0 {
+		return 0, false
+	}
+	return rapid.IntRange(0, n-1).Draw(m.T, "which"), true
+}
+
+func (m *outboxModel) add() {
+	events := rapid.SampledFrom([][]batch.Event{nil, {batch.EventFailed}, {batch.EventCompleted}}).Draw(m.T, "events")
+	w := m.x.newWebhook(fmt.Sprintf("we_%d", m.added), events...)
+	m.added++
+	m.must(m.x.store.AddWebhook(m.x.ctx, w))
+	m.webhooks = append(m.webhooks, w)
+}
+
+func (m *outboxModel) remove() {
+	i, ok := m.pick(len(m.webhooks))
+	if !ok {
+		return
+	}
+	id := m.webhooks[i].ID
+	m.must(m.x.store.RemoveWebhook(m.x.ctx, id))
+	m.webhooks = slices.Delete(m.webhooks, i, i+1)
+	m.deliveries = slices.DeleteFunc(m.deliveries, func(d store.Delivery) bool { return d.Webhook == id })
+}
+
+func (m *outboxModel) rotate() {
+	i, ok := m.pick(len(m.webhooks))
+	if !ok {
+		return
+	}
+	w := &m.webhooks[i]
+	w.Secret, w.Previous = fmt.Sprintf("whsec_%d", m.x.now.Unix()), w.Secret
+	w.PreviousUntil = m.x.now.Add(time.Duration(rapid.IntRange(0, 9).Draw(m.T, "overlap")) * time.Second)
+	m.must(m.x.store.RotateWebhook(m.x.ctx, w.ID, w.Secret, w.PreviousUntil))
+}
+
+// end lets a batch fail at once. The ids of its deliveries are the store's own affair.
+func (m *outboxModel) end() {
+	b := m.x.newBatch(fmt.Sprintf("b%d", m.ended))
+	m.ended++
+	b.CallbackURL = rapid.SampledFrom([]string{"", "https://example.com/callback"}).Draw(m.T, "callback")
+	_, err := m.x.store.CreateFailedBatch(m.x.ctx, b, nil)
+	m.must(err)
+	told := store.Delivery{
+		Tenant: tenant, Event: batch.EventFailed, Batch: b.ID, Dialect: b.Dialect, CreatedAt: m.x.now,
+		State: store.DeliveryPending, NextAt: m.x.now,
+	}
+	begin := len(m.deliveries)
+	for _, w := range m.webhooks {
+		if w.Wants(batch.EventFailed) {
+			told.Webhook, told.Named, told.URL = w.ID, len(w.Events) > 0, w.URL
+			m.deliveries = append(m.deliveries, told)
+		}
+	}
+	if b.CallbackURL != "" {
+		told.Webhook, told.Named, told.URL = "", false, b.CallbackURL
+		m.deliveries = append(m.deliveries, told)
+	}
+	stored := m.x.deliveries(store.DeliveryQuery{Batch: b.ID, Limit: 99})
+	if len(stored) != len(m.deliveries)-begin {
+		m.Fatalf("%d deliveries tell of %s, want %d", len(stored), b.ID, len(m.deliveries)-begin)
+	}
+	for i, d := range slices.Backward(stored) {
+		mine := &m.deliveries[begin+len(stored)-1-i]
+		mine.ID, mine.EventID = d.ID, d.EventID
+	}
+}
+
+func (m *outboxModel) lease() {
+	n := rapid.IntRange(0, 4).Draw(m.T, "at most")
+	until := m.x.now.Add(time.Duration(rapid.IntRange(0, 9).Draw(m.T, "seconds")) * time.Second)
+	var due []*store.Delivery
+	for i := range m.deliveries {
+		if d := &m.deliveries[i]; d.State == store.DeliveryPending && !d.NextAt.After(m.x.now) {
+			due = append(due, d)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *store.Delivery) int { return a.NextAt.Compare(b.NextAt) })
+	got, err := m.x.store.LeaseDeliveries(m.x.ctx, m.x.now, until, n)
+	m.must(err)
+	if len(got) != min(n, len(due)) {
+		m.Fatalf("leased %d deliveries, want %d of %d", len(got), n, len(due))
+	}
+	for i := range got {
+		due[i].NextAt = until
+		want := *due[i]
+		want.Secrets = m.secrets(want)
+		m.same(got[i], want)
+	}
+}
+
+// secrets returns what signs a delivery now.
+func (m *outboxModel) secrets(d store.Delivery) []string {
+	for _, w := range m.webhooks {
+		switch {
+		case w.ID != d.Webhook:
+		case m.x.now.Before(w.PreviousUntil):
+			return []string{w.Secret, w.Previous}
+		default:
+			return []string{w.Secret}
+		}
+	}
+	secret, err := m.x.store.CallbackSecret(m.x.ctx, tenant)
+	m.must(err)
+	return []string{secret}
+}
+
+func (m *outboxModel) record() {
+	i, ok := m.pick(len(m.deliveries))
+	if !ok {
+		return
+	}
+	d := &m.deliveries[i]
+	a := store.Attempt{
+		Delivery: d.ID, Status: 500, Error: "refused", Now: m.x.now, NextAt: m.x.now.Add(3 * time.Second),
+		State: rapid.SampledFrom([]store.DeliveryState{
+			store.DeliveryPending, store.DeliveryDone, store.DeliveryAbandoned, store.DeliverySkipped,
+		}).Draw(m.T, "state"),
+	}
+	err := m.x.store.RecordAttempt(m.x.ctx, a)
+	if d.State != store.DeliveryPending {
+		if !errors.Is(err, store.ErrNotFound) {
+			m.Fatalf("an attempt at a delivery that is %s: got error %v", d.State, err)
+		}
+		return
+	}
+	m.must(err)
+	d.State, d.LastStatus, d.LastError, d.UpdatedAt = a.State, a.Status, a.Error, a.Now
+	if d.NextAt = (time.Time{}); a.State == store.DeliveryPending {
+		d.NextAt = a.NextAt
+	}
+	if a.State != store.DeliverySkipped {
+		d.Attempts++
+	}
+}
+
+func (m *outboxModel) forget() {
+	before := m.x.now.Add(-5 * time.Second)
+	over := func(d store.Delivery) bool { return d.State != store.DeliveryPending && d.UpdatedAt.Before(before) }
+	kept := slices.DeleteFunc(slices.Clone(m.deliveries), over)
+	n, err := m.x.store.ForgetDeliveries(m.x.ctx, before, 99)
+	m.must(err)
+	m.same(n, len(m.deliveries)-len(kept))
+	m.deliveries = kept
+}
+
+func (m *outboxModel) compare() {
+	m.same(m.x.webhooks(tenant), m.webhooks)
+	want := slices.Clone(m.deliveries)
+	slices.Reverse(want)
+	m.same(m.x.deliveries(store.DeliveryQuery{Tenant: tenant, Limit: 999}), want)
+}

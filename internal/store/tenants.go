@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Tenant owns files, batches, keys and webhooks. A tenant id that has no row, which only tests use, has no limits.
+type Tenant struct {
+	// ID is a UUID; Name is how its operator calls it, unique, and may not change.
+	ID        string
+	Name      string
+	CreatedAt time.Time
+	// Weight is its share of upstream capacity beside others', at least 1.
+	Weight int
+	Limits Limits
+}
+
+// Limits are what a tenant may have; 0 is no limit.
+type Limits struct {
+	// StoredBytes and Files count what is neither deleted nor expired, parts of pending uploads included. Result
+	// files count, but are never refused.
+	StoredBytes int64
+	Files       int64
+	// OpenBatches, EnqueuedLines and EnqueuedTokens count over batches that are not terminal. Tokens are an estimate.
+	OpenBatches    int64
+	EnqueuedLines  int64
+	EnqueuedTokens int64
+	// BatchesPerHour and RequestsPerMinute bound calls. The store enforces all but the last.
+	BatchesPerHour    int64
+	RequestsPerMinute int64
+}
+
+// Key is an API key without the key itself.
+type Key struct {
+	// ID is "key_" and 32 hexadecimal digits, and may be shown.
+	ID     string
+	Tenant string
+	// Hash is the SHA-256 of the key.
+	Hash [32]byte
+	// Dialect is the name of the dialect it speaks under /v1; "" for the server's.
+	Dialect   string
+	CreatedAt time.Time
+	// ExpiresAt is zero for a key without an end, RevokedAt for one that was not revoked.
+	ExpiresAt time.Time
+	RevokedAt time.Time
+}
+
+// Usable reports whether the key opens anything at now.
+func (k Key) Usable(now time.Time) bool {
+	return (k.RevokedAt.IsZero() || now.Before(k.RevokedAt)) && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// DefaultTenantName is the name of the tenant that was minted with the store.
+const DefaultTenantName = "default"
+
+// Tenants are the verbs on who may call.
+type Tenants interface {
+	// CreateTenant stores a new tenant. A name or id that is taken is ErrConflict.
+	CreateTenant(ctx context.Context, t Tenant) error
+	// Tenant returns a tenant by its id, TenantNamed by its name; ErrNotFound.
+	Tenant(ctx context.Context, id string) (Tenant, error)
+	TenantNamed(ctx context.Context, name string) (Tenant, error)
+	// ListTenants returns all tenants in order of their names.
+	ListTenants(ctx context.Context) ([]Tenant, error)
+	// SetTenant replaces weight and limits of the tenant with this id. What is over a new limit stays.
+	SetTenant(ctx context.Context, t Tenant) error
+	// Usage returns what counts against a tenant's limits at now; ErrNotFound for a tenant without a row.
+	Usage(ctx context.Context, tenant string, now time.Time) (Usage, error)
+	// StorageLeft returns how many bytes more the tenant may store at now, below zero if it is over, math.MaxInt64 without
+	// a limit.
+	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
+
+	// CreateKey stores a new key. An id that is taken is ErrConflict, an unknown tenant ErrNotFound.
+	CreateKey(ctx context.Context, k Key) error
+	// Key returns a key with its tenant, usable or not; ErrNotFound.
+	Key(ctx context.Context, id string) (Key, Tenant, error)
+	// ListKeys returns the keys of a tenant, or all with "", oldest first.
+	ListKeys(ctx context.Context, tenant string) ([]Key, error)
+	// EndKey revokes a key from the time at on, which may lie ahead so that clients can change over. One that is
+	// revoked earlier stays so.
+	EndKey(ctx context.Context, id string, at time.Time) error
+	// HasKeys reports whether any key was ever created, revoked ones included.
+	HasKeys(ctx context.Context) (bool, error)
+}
+
+// Usage is what counts against Limits.
+type Usage struct {
+	StoredBytes, Files                         int64
+	OpenBatches, EnqueuedLines, EnqueuedTokens int64
+	BatchesLastHour                            int64
+}
+
+// Quota names one of a tenant's limits.
+type Quota string
+
+// The quotas that the store enforces.
+const (
+	QuotaStoredBytes    Quota = "stored bytes"
+	QuotaFiles          Quota = "files"
+	QuotaOpenBatches    Quota = "open batches"
+	QuotaEnqueuedLines  Quota = "enqueued lines"
+	QuotaEnqueuedTokens Quota = "enqueued tokens"
+	QuotaBatchesPerHour Quota = "batches per hour"
+)
+
+// QuotaError refuses a write that would pass a tenant's limit. Nothing was done.
+type QuotaError struct {
+	Quota Quota
+	Limit int64
+	// RetryAfter is when the call can pass if nothing else is called, zero where only the tenant can make room.
+	RetryAfter time.Duration
+}
+
+// Error names the quota and its limit.
+func (e *QuotaError) Error() string {
+	return fmt.Sprintf("limit of %d %s is reached", e.Limit, e.Quota)
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// Webhook is an address that a tenant wants to be told of events at.
+type Webhook struct {
+	// ID is "we_" and 32 hexadecimal digits.
+	ID     string
+	Tenant string
+	URL    string
+	// Events are those it wants; none means every one that the batch's dialect announces.
+	Events []batch.Event
+	// Secret signs, in the form "whsec_" and base64. Previous signs too until PreviousUntil, while receivers change over.
+	Secret        string
+	Previous      string
+	PreviousUntil time.Time
+	CreatedAt     time.Time
+}
+
+// Wants reports whether the webhook may be told of the event.
+func (w Webhook) Wants(e batch.Event) bool { return len(w.Events) == 0 || slices.Contains(w.Events, e) }
+
+// DeliveryState is how far a delivery has come.
+type DeliveryState string
+
+// The states of a delivery. All but pending are final.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryDone      DeliveryState = "delivered"
+	DeliveryAbandoned DeliveryState = "abandoned"
+	// DeliverySkipped is an event that the batch's dialect does not announce and nobody has asked for by name.
+	DeliverySkipped DeliveryState = "skipped"
+)
+
+// Delivery is one event on its way to one address: a row of the outbox, written with the change that it tells of.
+type Delivery struct {
+	// ID is "wh_" and 32 hexadecimal digits, the same in every attempt.
+	ID     string
+	Tenant string
+	// EventID is "evt_" and 32 hexadecimal digits, the same for every address that is told.
+	EventID string
+	Event   batch.Event
+	// Batch is the batch's id, Dialect the one that created it.
+	Batch     string
+	Dialect   string
+	CreatedAt time.Time
+	// Webhook is the endpoint's id; "" for the batch's own callback. Named says that the endpoint asks for the event by
+	// name.
+	Webhook string
+	Named   bool
+	URL     string
+	// Secrets are those to sign with, the current one first.
+	Secrets []string
+
+	State    DeliveryState
+	Attempts int
+	// NextAt is when the next attempt is due.
+	NextAt time.Time
+	// LastStatus and LastError tell of the last attempt: an HTTP status, or 0 and why there was none.
+	LastStatus int
+	LastError  string
+	UpdatedAt  time.Time
+}
+
+// Attempt is what an attempt at a delivery came to.
+type Attempt struct {
+	Delivery string
+	State    DeliveryState
+	Status   int
+	Error    string
+	// NextAt is when a pending one is due again.
+	NextAt time.Time
+	Now    time.Time
+}
+
+// Webhooks are the verbs on who is told of what. FailBatch, CloseBatch and CreateFailedBatch write the deliveries of a
+// batch's end in their own transaction: one for each webhook of the tenant that wants the event, one for the callback.
+type Webhooks interface {
+	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the verbs
+	// below do not find.
+	AddWebhook(ctx context.Context, w Webhook) error
+	// ListWebhooks returns the webhooks of a tenant, or all with "", oldest first.
+	ListWebhooks(ctx context.Context, tenant string) ([]Webhook, error)
+	Webhook(ctx context.Context, id string) (Webhook, error)
+	// RemoveWebhook forgets a webhook and its deliveries, done or not; ErrNotFound.
+	RemoveWebhook(ctx context.Context, id string) error
+	// RotateWebhook puts secret in place of the current one, which goes on signing until the given time.
+	RotateWebhook(ctx context.Context, id, secret string, previousUntil time.Time) error
+	// CallbackSecret returns the secret that signs the tenant's callbacks. It was minted with the tenant.
+	CallbackSecret(ctx context.Context, tenant string) (string, error)
+
+	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and puts them off until the
+	// given time, so that nobody else sends them meanwhile and a crash brings them back. It writes nothing when none is due.
+	LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]Delivery, error)
+	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that is gone
+	// or not pending any more is ErrNotFound.
+	RecordAttempt(ctx context.Context, a Attempt) error
+	// ListDeliveries returns the newest deliveries first, without secrets.
+	ListDeliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)
+	// ForgetDeliveries forgets at most n deliveries in a final state that were last touched before the given time.
+	ForgetDeliveries(ctx context.Context, before time.Time, n int) (int, error)
+}
+
+// DeliveryQuery selects deliveries; "" selects all.
+type DeliveryQuery struct {
+	Tenant  string
+	Webhook string
+	Batch   string
+	Limit   int
+}

@@ -1,0 +1,53 @@
+package novita
+
+import (
+	"cmp"
+	"fmt"
+	"unicode/utf8"
+
+	"batchd/internal/batch"
+)
+
+// maxErrorText is how long the errors of a batch may be as one string, in characters.
+const maxErrorText = 1000
+
+// errorText writes the validation errors of a batch as one string, "" for none. Where not all of them fit, it ends
+// with how many there are.
+func errorText(errs []batch.LineError, total int64) string {
+	ending := fmt.Sprintf("; … %d errors in all", max(total, int64(len(errs))))
+	room := maxErrorText - utf8.RuneCountInString(ending)
+	var text, whole string // whole is as much of text as leaves room for the ending and ends with an entry
+	for i, e := range errs {
+		if i > 0 {
+			text += "; "
+		}
+		text += lineErrorText(e)
+		length := utf8.RuneCountInString(text)
+		if length > maxErrorText {
+			// If not even the first entry fits, a part of it is better than nothing.
+			return cmp.Or(whole, clip(text, room-1)) + ending
+		}
+		if length <= room {
+			whole = text
+		}
+	}
+	return text
+}
+
+func lineErrorText(e batch.LineError) string {
+	if e.Line == 0 {
+		return e.Code + ": " + e.Message
+	}
+	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Code, e.Message)
+}
+
+// clip cuts s to n characters, saying so with an ellipsis.
+func clip(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i] + "…"
+		}
+		n--
+	}
+	return s
+}

@@ -22,6 +22,10 @@ const (
 	MaxParts     = 10_000
 )
 
+// MaxResent is how many times its announced bytes an upload's parts may have in all: clients send a part again when its
+// answer got lost, and which parts count is only said in the end.
+const MaxResent = 2
+
 // Upload is a file that arrives in parts.
 type Upload struct {
 	ID      string

@@ -209,8 +209,9 @@ type Faults interface {
 	TooManyLines(limit int64) batch.LineError
 	EmptyFile() batch.LineError
 	TooManyModels(limit int) batch.LineError
-	// TokenLimit is about a batch that would take its tenant over a limit of enqueued tokens; model is "" for several.
-	TokenLimit(model string, limit int64) batch.LineError
+	// TokenLimit is about a batch of so many tokens that would take its tenant over a limit of enqueued ones; model is ""
+	// for several.
+	TokenLimit(model string, tokens, limit int64) batch.LineError
 	// InputMissing is about an input file that cannot be found.
 	InputMissing(fileID string) batch.LineError
 	// MoreErrors is the entry after the last one listed: how many there are in all.

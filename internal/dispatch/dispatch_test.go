@@ -425,6 +425,21 @@ func TestStoppedBatchIsSettledHoweverLongThatTakes(t *testing.T) {
 	})
 }
 
+func TestWithoutAGraceTheCallsOfAStoppedBatchEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *dispatch.Options) { o.CancelGrace = 0 },
+			&upstreamFunc{name: "a", limit: 4, answer: after(time.Hour)})
+		w.add("b", fakeUnitSpec{"m", 5})
+		time.Sleep(time.Second)
+		stopped := time.Now()
+		w.d.Stop("b", batch.StopCancel)
+		w.wait("b")
+		if took := time.Since(stopped); took > time.Second {
+			t.Errorf("it took %s, want no wait for the calls", took)
+		}
+	})
+}
+
 // TestNoLineIsForgottenHoweverTriesFail drives many small batches through upstreams that fail at random. Were a
 // wake-up lost, a batch would hang, and fake time would tell at once.
 func TestNoLineIsForgottenHoweverTriesFail(t *testing.T) {

@@ -58,7 +58,7 @@ type Options struct {
 	// MaxBytes bounds the memory of calls in flight, each charged its request and 64 KiB; default 256 MiB. One call
 	// may always run.
 	MaxBytes int64
-	// CancelGrace is how long the calls of a stopped batch may go on, default 60 s.
+	// CancelGrace is how long the calls of a stopped batch may go on; zero ends them at once.
 	CancelGrace time.Duration
 	// Ready is called when every unit of a batch is sealed.
 	Ready func(batchID string)
@@ -117,7 +117,6 @@ func New(o Options) *Dispatcher {
 	o.MaxFilling = cmp.Or(o.MaxFilling, 64)
 	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
-	o.CancelGrace = cmp.Or(o.CancelGrace, time.Minute)
 	d := &Dispatcher{
 		o: o, metrics: newMetrics(o.Registerer),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),

@@ -112,7 +112,7 @@ func (w *world) options(upstreams ...*upstreamFunc) dispatch.Options {
 	o := dispatch.Options{
 		Store: w, Node: "node", Ready: func(id string) { w.ready <- id },
 		Fatal: func(err error) { w.t.Errorf("fatal: %v", err) }, Final: func(error) bool { return false },
-		Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
+		CancelGrace: time.Minute, Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
 		Logger: slog.New(slog.DiscardHandler), Registerer: w.reg,
 	}
 	for _, u := range upstreams {

@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -9,8 +12,13 @@ import (
 	"batchd/internal/tenant"
 )
 
-// maxID is the longest id that is looked up. Every dialect's own are far shorter.
-const maxID = 128
+const (
+	// maxID is the longest id that is looked up. Every dialect's own are far shorter.
+	maxID = 128
+	// maxJSONBody bounds the body of a JSON call. It has room above 1 MiB so that one oversized value gets an error that
+	// names it.
+	maxJSONBody = batch.MiB + 64*batch.KiB
+)
 
 // call is one API request under way.
 type call struct {
@@ -34,12 +42,14 @@ func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Dialect {
 	return m.Dialect
 }
 
-func (c *call) authenticate() (err error) {
-	if c.who, err = c.Auth.Authenticate(c.r); err != nil {
+// authenticate finds out who calls, and with that the dialect, and counts the call.
+func (c *call) authenticate() error {
+	who, err := c.Auth.Authenticate(c.r)
+	if err != nil {
 		return err
 	}
-	c.dialect = c.mount.speakTo(c.r, c.who)
-	return nil
+	c.who, c.dialect = who, c.mount.speakTo(c.r, who)
+	return c.countRequest()
 }
 
 // id returns the id in the path. One that cannot be any dialect's is not looked up: the answer is the same.
@@ -73,6 +83,28 @@ func (c *call) refuseEncoding() error {
 		return batch.Invalidf("", "", "Request bodies with a Content-Encoding are not accepted. Send the body uncompressed.")
 	}
 	return nil
+}
+
+// body reads the body of a JSON call, which may be empty.
+func (c *call) body() ([]byte, error) {
+	if err := c.refuseEncoding(); err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxJSONBody))
+	if err != nil {
+		return nil, bodyFault(err)
+	}
+	return body, nil
+}
+
+// bodyFault tells a body that is too large or too slow from one that did not arrive whole.
+func bodyFault(err error) error {
+	var tooLarge *http.MaxBytesError
+	var fault *batch.Error
+	if errors.As(err, &tooLarge) || errors.As(err, &fault) {
+		return fmt.Errorf("read request body: %w", err)
+	}
+	return batch.Invalidf("", "", "The request body ended early. Send the request again.")
 }
 
 // json writes an object and status 200.

@@ -29,9 +29,9 @@ func (c *call) fileContent() error {
 	if err != nil {
 		return err
 	}
-	tag := entityTag(f)
+	tag, packed := entityTag(f), c.packs(f)
 	if matchesTag(c.r.Header.Get("If-None-Match"), tag) {
-		c.w.Header().Set("Etag", tag)
+		setValidators(c.w.Header(), f, packed)
 		c.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -45,12 +45,35 @@ func (c *call) fileContent() error {
 		return err
 	}
 	defer download.close()
+	if packed {
+		return download.sendPacked(f)
+	}
 	return download.send(f, partial)
+}
+
+// packs reports whether the file goes out in gzip. A client that asks for a range gets plain bytes also where the range
+// does not count, since it may want to go on where plain bytes broke off.
+func (c *call) packs(f batch.File) bool {
+	return c.w.compressors != nil && f.Bytes > int64(minGzip) && c.r.Header.Get("Range") == ""
 }
 
 // entityTag is strong: the bytes of an id never change.
 func entityTag(f batch.File) string {
 	return `"` + f.ID + "-" + strconv.FormatInt(f.Bytes, 16) + `"`
+}
+
+// setValidators sets the headers by which a client tells whether what it has still holds. Packed content has a weak tag
+// and no date: neither can be used to go on, with plain bytes, where packed ones broke off.
+func setValidators(h http.Header, f batch.File, packed bool) {
+	if f.Bytes > int64(minGzip) {
+		h.Add("Vary", "Accept-Encoding")
+	}
+	if packed {
+		h.Set("Etag", "W/"+entityTag(f))
+		return
+	}
+	h.Set("Etag", entityTag(f))
+	h.Set("Last-Modified", lastModified(f))
 }
 
 // lastModified is when the file was made: nothing changes it afterwards.
@@ -115,32 +138,60 @@ func (d *download) read(ctx context.Context) error {
 	return nil
 }
 
-// send writes the header and all pieces.
+// send writes the header and all pieces as they are.
 func (d *download) send(f batch.File, partial bool) error {
 	h := d.w.Header()
 	h.Set("Accept-Ranges", "bytes")
-	h.Set("Etag", entityTag(f))
-	h.Set("Last-Modified", lastModified(f))
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", disposition(f.Name))
 	h.Set("Content-Length", strconv.FormatInt(d.span.length, 10))
 	status := http.StatusOK
 	if partial {
 		status = http.StatusPartialContent
 		h.Set("Content-Range", d.span.header(f.Bytes))
 	}
-	d.w.WriteHeader(status)
+	d.begin(f, status, false)
 	if d.r.Method == http.MethodHead {
 		return nil
 	}
-	control := http.NewResponseController(d.w)
-	// The connection may go on to serve other requests, which the last piece's deadline must not cut off.
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	out := newClientWriter(d.w)
+	defer out.end()
+	return d.copyTo(out, f)
+}
+
+// sendPacked writes the header and all pieces in gzip. The length is not known before the end, and an answer that is cut
+// off before it has neither the end of the gzip nor that of the response.
+func (d *download) sendPacked(f batch.File) error {
+	d.w.Header().Set("Content-Encoding", "gzip")
+	d.begin(f, http.StatusOK, true)
+	if d.r.Method == http.MethodHead {
+		return nil
+	}
+	out := newClientWriter(d.w)
+	defer out.end()
+	z := compressor(d.w.compressors, out)
+	defer giveBack(d.w.compressors, z)
+	if err := d.copyTo(z, f); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// begin writes the header.
+func (d *download) begin(f batch.File, status int, packed bool) {
+	h := d.w.Header()
+	setValidators(h, f, packed)
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Disposition", disposition(f.Name))
+	d.w.WriteHeader(status)
+}
+
+// copyTo writes all pieces to dst, which is the client or leads to it.
+func (d *download) copyTo(dst io.Writer, f batch.File) error {
 	for len(d.piece) > 0 {
-		// Deadlines of a connection are times of the machine's clock. A writer without a connection has none.
-		_ = control.SetWriteDeadline(time.Now().Add(stallFor))
-		if _, err := d.w.Write(d.piece); err != nil {
+		if _, err := dst.Write(d.piece); err != nil {
 			// The client has gone or has stalled: there is nobody to tell.
 			panic(http.ErrAbortHandler)
 		}
@@ -150,3 +201,23 @@ func (d *download) send(f batch.File, partial bool) error {
 	}
 	return nil
 }
+
+// clientWriter writes to a client that may stall, but not for longer than stallFor.
+type clientWriter struct {
+	w       *reply
+	control *http.ResponseController
+}
+
+func newClientWriter(w *reply) clientWriter {
+	return clientWriter{w: w, control: http.NewResponseController(w)}
+}
+
+// Write writes p within its own time. Deadlines of a connection are times of the machine's clock; a writer without a
+// connection has none.
+func (c clientWriter) Write(p []byte) (int, error) {
+	_ = c.control.SetWriteDeadline(time.Now().Add(stallFor))
+	return c.w.Write(p)
+}
+
+// end takes the last deadline off the connection, which may go on to serve other requests.
+func (c clientWriter) end() { _ = c.control.SetWriteDeadline(time.Time{}) }

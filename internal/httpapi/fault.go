@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -14,8 +17,8 @@ import (
 // statusClientGone is for the log and the metrics only: nobody is there to read it.
 const statusClientGone = 499
 
-// retryAfter is how many seconds a client should wait when the server cannot take a call.
-const retryAfter = "5"
+// unavailableFor is how long a client should wait when the server cannot take a call and does not know better.
+const unavailableFor = 5 * time.Second
 
 // fail answers with err. Once part of the body has been sent the connection is cut instead, so that the client
 // cannot take what it has for the whole.
@@ -34,15 +37,47 @@ func (c *call) fail(err error) {
 	if c.w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
+	told := *fault
+	told.RetryAfter = retryAfter(waitOf(fault))
+	c.advise(&told, status)
+	if body, contentType := c.unrouted(err); body != nil {
+		c.w.whole(status, contentType, body)
+		return
+	}
+	c.w.json(status, c.dialect.Error(&told, status))
+}
+
+// unrouted returns the dialect's own answer to a path that it does not have, nil for every other error and where its
+// error object is that answer.
+func (c *call) unrouted(err error) (body []byte, contentType string) {
+	d, ok := c.dialect.(dialect.Unrouted)
+	if unknown := (*unknownPath)(nil); !ok || !errors.As(err, &unknown) {
+		return nil, ""
+	}
+	return d.UnknownPath()
+}
+
+// waitOf returns how long to wait before the call that met fault can pass.
+func waitOf(fault *batch.Error) time.Duration {
+	if fault.Class == batch.Unavailable {
+		return cmp.Or(fault.RetryAfter, unavailableFor)
+	}
+	return fault.RetryAfter
+}
+
+// advise sets the headers that tell a client's program what to do about fault.
+func (c *call) advise(fault *batch.Error, status int) {
 	h := c.w.Header()
-	switch fault.Class {
-	case batch.Conflict, batch.StorageFull:
+	switch {
+	case fault.RetryAfter > 0:
+		h.Set("Retry-After", strconv.FormatInt(int64(fault.RetryAfter/time.Second), 10))
+	case fault.Class == batch.Conflict, fault.Class == batch.StorageFull, fault.Class == batch.RateLimited:
 		// SDKs send these statuses again of their own accord, which here can only fail again.
 		h.Set("X-Should-Retry", "false")
-	case batch.Unavailable:
-		h.Set("Retry-After", retryAfter)
 	}
-	c.w.json(status, c.dialect.Error(fault, status))
+	if status == http.StatusUnauthorized {
+		h.Set("Www-Authenticate", "Bearer")
+	}
 }
 
 // statusOf is the only place where an error becomes an HTTP status. The returned fault is what the client may be
@@ -81,6 +116,12 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		return http.StatusRequestedRangeNotSatisfiable, fault
 	case batch.MethodNotAllowed:
 		return http.StatusMethodNotAllowed, fault
+	case batch.RateLimited:
+		return http.StatusTooManyRequests, fault
+	case batch.Gone:
+		return http.StatusGone, fault
+	case batch.TooSlow:
+		return http.StatusRequestTimeout, fault
 	default:
 		return http.StatusInternalServerError, nil
 	}

@@ -15,6 +15,9 @@ func (c *call) file() (batch.File, error) {
 		return batch.File{}, err
 	}
 	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, c.Now())
+	if errors.Is(err, store.ErrExpired) {
+		return batch.File{}, c.dialect.FileExpired(id)
+	}
 	return f, c.missing(err, "file", id)
 }
 

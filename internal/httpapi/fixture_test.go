@@ -170,14 +170,32 @@ type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	putErr  error
+	// slow is how long it takes to store the first bytes of an object; puts is how many are being stored.
+	slow time.Duration
+	puts int
 }
 
 func newMemory() *memory { return &memory{objects: make(map[string][]byte)} }
 
 func (m *memory) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
-	raw, err := io.ReadAll(r)
+	m.mu.Lock()
+	m.puts++
+	m.mu.Unlock()
+	first := make([]byte, 1)
+	n, err := r.Read(first)
+	if m.slow > 0 {
+		<-time.After(m.slow)
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = io.ReadAll(r)
+	} else if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	raw = append(first[:n], raw...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.puts--
 	if err = errors.Join(err, m.putErr, ctx.Err()); err != nil {
 		return 0, err
 	}
@@ -231,6 +249,20 @@ func (m *memory) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.objects)
+}
+
+// putting returns how many objects are being stored.
+func (m *memory) putting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.puts
+}
+
+// object returns the bytes of an object, nil if there is none.
+func (m *memory) object(key string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.objects[key]
 }
 
 // damage flips a bit at offset off of every object.

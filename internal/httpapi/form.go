@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"mime/multipart"
 
 	"batchd/internal/batch"
@@ -17,11 +18,26 @@ const (
 	maxFieldBytes = 4 * batch.KiB
 )
 
+// formFile says which part of a form is its file, and how much of it is too much.
+type formFile struct {
+	// field is the part's name. If named is set, a part of this name without a file name is a text field.
+	field string
+	named bool
+	// firstLine is set if the file's first line is looked at, which is kept for that.
+	firstLine bool
+	// limit is the longest file, in bytes; tooLarge is the error for a longer one.
+	limit    int64
+	tooLarge func(limit int64) error
+}
+
 // form is an upload's form, read part by part in whatever order they come.
 type form struct {
 	*call
+	want   formFile
+	room   *allowance
 	fields map[string]string
-	// filename is the file part's own name, "" while there is none.
+	// hasFile is set from the file part on; filename is its own name.
+	hasFile  bool
 	filename string
 	blob     batch.Blob
 	// stored is set while blob has to be removed if the upload fails.
@@ -29,21 +45,31 @@ type form struct {
 	lines  lineScan
 }
 
-func newForm(c *call) *form { return &form{call: c, fields: make(map[string]string)} }
+// newForm returns a form whose file may take up room. It must be released.
+func newForm(c *call, want formFile, room *allowance) *form {
+	return &form{
+		call: c, want: want, room: room, fields: make(map[string]string), lines: lineScan{firstDone: !want.firstLine},
+	}
+}
+
+// release gives back the room for bytes on their way: by now they are stored and counted by the store, or gone.
+func (f *form) release() { f.room.release() }
 
 // read reads the form to its end. Every fault of it is the client's, unless the blob store fails.
 func (f *form) read() error {
-	parts, err := f.r.MultipartReader()
-	if err != nil {
-		return batch.Invalidf("file", "", "The request must be a multipart/form-data form with a boundary.")
+	// Only the boundary is looked at: some documentation has clients send a form under another media type.
+	_, params, err := mime.ParseMediaType(f.r.Header.Get("Content-Type"))
+	if err != nil || params["boundary"] == "" {
+		return f.invalid("The request must be a multipart/form-data form with a boundary.")
 	}
+	parts := multipart.NewReader(f.r.Body, params["boundary"])
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return cutShort()
+			return f.cutShort(err)
 		}
 		if err := f.readPart(part); err != nil {
 			return err
@@ -54,21 +80,21 @@ func (f *form) read() error {
 func (f *form) readPart(part *multipart.Part) error {
 	name := part.FormName()
 	switch {
-	case name == "file" && part.FileName() != "":
-		if f.filename != "" {
-			return batch.Invalidf("file", "", "The form has more than one file.")
+	case name == f.want.field && (part.FileName() != "" || !f.want.named):
+		if f.hasFile {
+			return f.invalid("The form has more than one file.")
 		}
-		f.filename = part.FileName()
+		f.hasFile, f.filename = true, part.FileName()
 		return f.store(part)
 	case len(f.fields) == maxFields:
-		return batch.Invalidf("file", "", "The form has more than %d fields.", maxFields)
+		return f.invalid("The form has more than %d fields.", maxFields)
 	}
 	if _, twice := f.fields[name]; twice {
 		return batch.Invalidf(clipWord(name), "", "The form has more than one field of this name.")
 	}
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
-		return cutShort()
+		return f.cutShort(err)
 	}
 	if int64(len(value)) > maxFieldBytes {
 		return batch.Invalidf(clipWord(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
@@ -79,10 +105,9 @@ func (f *form) readPart(part *multipart.Part) error {
 
 // store streams the file part into the blob store.
 func (f *form) store(part io.Reader) error {
-	key := newUploadKey()
-	in := &fileReader{part: part, lines: &f.lines, limit: f.mount.Limits.MaxFileBytes, tooLarge: f.dialect.UploadTooLarge}
+	in := &fileReader{form: f, part: part}
 	var err error
-	f.blob, err = f.Blobs.Put(f.r.Context(), key, in)
+	f.blob, err = f.Blobs.Put(f.r.Context(), newUploadKey(), in)
 	if in.err != nil {
 		return in.err
 	}
@@ -90,35 +115,45 @@ func (f *form) store(part io.Reader) error {
 		return fmt.Errorf("store upload: %w", err)
 	}
 	f.stored = true
-	f.lines.end()
 	return nil
 }
 
 // discard removes the stored bytes, if any. What cannot be removed now is unreferenced, and so found by sweeping.
 func (f *form) discard() {
-	if !f.stored {
-		return
-	}
-	f.stored = false
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.r.Context()), tidyFor)
-	defer cancel()
-	if err := f.Blobs.Delete(ctx, f.blob.Key); err != nil {
-		f.Logger.LogAttrs(ctx, slog.LevelWarn, "bytes of a refused upload not removed",
-			slog.String("request_id", f.w.requestID), slog.Any("error", err))
+	if f.stored {
+		f.stored = false
+		f.discardBlob(f.blob)
 	}
 }
 
-func cutShort() error {
-	return batch.Invalidf("file", "", "The form ends before its last boundary, or a part of it is malformed. Send the upload again.")
+// discardBlob removes an object that nothing refers to, also if the client has gone.
+func (c *call) discardBlob(b batch.Blob) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+	defer cancel()
+	if err := c.Blobs.Delete(ctx, b.Key); err != nil {
+		c.Logger.LogAttrs(ctx, slog.LevelWarn, "bytes of a refused upload not removed",
+			slog.String("request_id", c.w.requestID), slog.Any("error", err))
+	}
+}
+
+func (f *form) invalid(format string, args ...any) error {
+	return batch.Invalidf(f.want.field, "", format, args...)
+}
+
+// cutShort returns the client's fault behind a form that could not be read on: it was too slow, or else it broke off.
+func (f *form) cutShort(err error) error {
+	var fault *batch.Error
+	if errors.As(err, &fault) {
+		return fault
+	}
+	return f.invalid("The form ends before its last boundary, or a part of it is malformed. Send the upload again.")
 }
 
 // fileReader passes a file part on, scanning its lines and watching its size.
 type fileReader struct {
-	part     io.Reader
-	lines    *lineScan
-	read     int64
-	limit    int64
-	tooLarge func(limit int64) error
+	form *form
+	part io.Reader
+	read int64
 	// err is the fault that ended the reading early, to tell it from the blob store's own.
 	err error
 }
@@ -129,15 +164,25 @@ func (r *fileReader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	n, err := r.part.Read(p)
-	r.read += int64(n)
-	if r.read > r.limit {
-		r.err = r.tooLarge(r.limit)
+	if r.err = r.take(int64(n)); r.err != nil {
 		return 0, r.err
 	}
-	r.lines.write(p[:n])
+	r.form.lines.write(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.err = cutShort()
+		r.err = r.form.cutShort(err)
 		return n, r.err
 	}
 	return n, err
+}
+
+// take counts n more bytes, or returns the limit that they pass.
+func (r *fileReader) take(n int64) error {
+	r.read += n
+	if want := r.form.want; r.read > want.limit {
+		return want.tooLarge(want.limit)
+	}
+	if !r.form.room.take(n) {
+		return r.form.overQuota()
+	}
+	return nil
 }

@@ -5,6 +5,8 @@
 package httpapi
 
 import (
+	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -22,7 +24,12 @@ import (
 // Store is the part of the metadata store that the API needs.
 type Store interface {
 	store.Files
+	store.Uploads
 	store.Batches
+	// StorageLeft is how many bytes more a tenant may store.
+	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
+	// Tenant returns a tenant by its id, or store.ErrNotFound.
+	Tenant(ctx context.Context, id string) (store.Tenant, error)
 }
 
 // Options are what the API is made of. Store, Blobs, Auth and at least one mount are required; the rest may be left
@@ -46,12 +53,25 @@ type Options struct {
 	// before it can be seen as running until after its terminal state is stored. Nil: stored counts are shown.
 	Progress func(batchID string) (batch.Counts, bool)
 	// Created and Cancelled are told of batches right after the change is stored; they must not block.
-	Created   func(batchID string)
+	Created func(batchID string)
+	// Ended is told that something happened which webhooks may be due for; it must not block.
+	Ended     func()
 	Cancelled func(batchID string)
 	// StorageFull returns an error while uploads must be refused for lack of space.
 	StorageFull func() error
 	// Ready returns what keeps the server from being ready, as sentences for its operator.
 	Ready func() []string
+	// Rate counts a request against its tenant's limit of requests per minute. Nil: there is no limit.
+	Rate func(who tenant.Identity) tenant.Rate
+	// CheckCallback refuses, with a *batch.Error, an address that may not be told of a batch's end. Nil: all are refused.
+	CheckCallback func(url string) error
+	// Remainder stores the input lines of a batch that has ended and has lines without a good result, as one blob, and
+	// returns it with the number of lines. Faults that the client can mend are *batch.Error. Nil: there is no retry.
+	Remainder func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error)
+	// MinUploadRate is how many bytes a second an upload must come to, over UploadPatience; a slower one is cut off. Zeros
+	// stand for 1 KiB/s over 30 s.
+	MinUploadRate  int64
+	UploadPatience time.Duration
 	// Metrics serves /metrics; nil leaves the route out.
 	Metrics http.Handler
 
@@ -71,6 +91,11 @@ type Mount struct {
 	Limits      batch.Limits
 	CreateRules dialect.CreateRules
 	Paging      Paging
+	// InputLife and OutputLife replace the server's where they are not zero.
+	InputLife, OutputLife time.Duration
+	// MissingFileFails makes a create call with an unknown input file succeed with a batch that has failed, which is what
+	// OpenAI does, instead of refusing it.
+	MissingFileFails bool
 }
 
 // New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
@@ -89,8 +114,11 @@ type server struct {
 	Options
 	mux     *http.ServeMux
 	metrics *metrics
-	// buffers keeps *[]byte of pieceBytes between downloads.
-	buffers sync.Pool
+	// incoming counts the bytes of uploads under way.
+	incoming incoming
+	// buffers keeps *[]byte of pieceBytes between downloads, compressors *gzip.Writer between answers.
+	buffers     sync.Pool
+	compressors sync.Pool
 }
 
 func withDefaults(o Options) Options {
@@ -103,6 +131,14 @@ func withDefaults(o Options) Options {
 	if o.StorageFull == nil {
 		o.StorageFull = func() error { return nil }
 	}
+	if o.Ended == nil {
+		o.Ended = func() {}
+	}
+	if o.Rate == nil {
+		o.Rate = func(tenant.Identity) tenant.Rate { return tenant.Rate{} }
+	}
+	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
+	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
 	if o.Ready == nil {
 		o.Ready = func() []string { return nil }
 	}
@@ -123,6 +159,8 @@ func withDefaults(o Options) Options {
 			m.CreateRules = o.CreateRules
 		}
 		m.Paging = m.Paging.withDefaults()
+		m.InputLife = cmp.Or(m.InputLife, o.InputLife)
+		m.OutputLife = cmp.Or(m.OutputLife, o.OutputLife)
 		mounts[i] = m
 	}
 	o.Mounts = mounts

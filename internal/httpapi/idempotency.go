@@ -3,6 +3,8 @@ package httpapi
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -28,7 +30,27 @@ func (c *call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
 	case !printable(values[0]) || len(values[0]) > maxKey:
 		return nil, batch.Invalidf(keyHeader, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", keyHeader, maxKey)
 	}
-	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.w.route, body)}, nil
+	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.r.URL.Path, body)}, nil
+}
+
+// once returns the batch that an earlier call made under the key, as it is now, and looks at nothing else then. If
+// there is none, or no key, it returns what create does.
+func (c *call) once(key *store.IdempotencyKey, create func() (batch.Batch, error)) (batch.Batch, error) {
+	if key == nil {
+		return create()
+	}
+	ctx := c.r.Context()
+	b, err := c.Store.BatchOfKey(ctx, c.who.Tenant, *key, c.Now())
+	switch {
+	case err == nil:
+		return c.live(ctx, b)
+	case errors.Is(err, store.ErrNotFound):
+		return create()
+	case errors.Is(err, store.ErrKeyReused):
+		return batch.Batch{}, keyReused()
+	default:
+		return batch.Batch{}, fmt.Errorf("look up idempotency key: %w", err)
+	}
 }
 
 // printable reports whether s has something to show, and nothing else.
@@ -43,12 +65,12 @@ func printable(s string) bool {
 
 // fingerprint tells calls apart that ask for different things. Bodies that differ in space or in the order of members
 // only are the same to it, because some clients send a call again by encoding it again.
-func fingerprint(route string, body []byte) [sha256.Size]byte {
+func fingerprint(path string, body []byte) [sha256.Size]byte {
 	canonical := jsontext.Value(bytes.Clone(body))
 	if canonical.Canonicalize() != nil {
 		canonical = body // a dialect may take more than strict JSON; then every byte counts
 	}
-	return sha256.Sum256(append([]byte(route+"\n"), canonical...))
+	return sha256.Sum256(append([]byte(path+"\n"), canonical...))
 }
 
 func keyReused() *batch.Error {

@@ -12,43 +12,34 @@ import (
 // knows the real limit and streams.
 const maxFirstLine = int(batch.MiB)
 
-// lineScan counts the lines of a file that passes by and looks at the first one. Its memory is that line's.
+// lineScan counts the lines of a run of bytes that passes by and looks at the first one. Its memory is that line's.
 type lineScan struct {
 	// first holds the first line, up to its line break or to maxFirstLine bytes.
 	first []byte
-	// firstDone is set once first is complete; firstLong if it was cut.
+	// firstDone is set once first is complete, or from the beginning where it does not matter; firstLong if it was cut.
 	firstDone, firstLong bool
-	// inLine is set once the current line has something other than white space.
-	inLine bool
-	lines  int64
+	span                 batch.LineSpan
 }
 
-// write takes the next bytes of the file.
+// write takes the next bytes.
 func (s *lineScan) write(p []byte) {
 	s.keepFirst(p)
-	for len(p) > 0 {
-		end := bytes.IndexByte(p, '\n')
-		line := p
-		if end >= 0 {
-			line = p[:end]
-		}
-		s.inLine = s.inLine || !blank(line)
-		if end < 0 {
-			return
-		}
-		s.endLine()
-		p = p[end+1:]
-	}
+	s.span = s.span.Join(spanOf(p))
 }
 
-// end is called after the last byte.
-func (s *lineScan) end() { s.endLine() }
-
-func (s *lineScan) endLine() {
-	if s.inLine {
-		s.lines++
+// spanOf returns the span of p. It is the only place where lines are told apart; everything else is joining.
+func spanOf(p []byte) batch.LineSpan {
+	line, p, broken := bytes.Cut(p, []byte{'\n'})
+	some := !blank(line)
+	span := batch.LineSpan{Broken: broken, Head: some, Tail: some}
+	for broken {
+		line, p, broken = bytes.Cut(p, []byte{'\n'})
+		if some = !blank(line); some && broken {
+			span.Whole++
+		}
+		span.Tail = some
 	}
-	s.inLine = false
+	return span
 }
 
 func (s *lineScan) keepFirst(p []byte) {
@@ -65,7 +56,7 @@ func (s *lineScan) keepFirst(p []byte) {
 }
 
 // count returns the number of lines that are not blank.
-func (s *lineScan) count() int64 { return s.lines }
+func (s *lineScan) count() int64 { return s.span.Lines() }
 
 // firstIsObject reports whether the first line is a JSON object, or too long to say but starts like one.
 func (s *lineScan) firstIsObject() bool {

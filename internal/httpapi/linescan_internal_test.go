@@ -4,6 +4,11 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"batchd/internal/batch"
 )
 
 func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
@@ -17,6 +22,7 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 		"mark split up":     {"\ufeff{\"a\":1}\r\n\r\n{}\n \n{}", 3, true},
 		"no line break":     {`{"a":[1,2,3]}`, 1, true},
 		"blank first":       {"\n{}", 1, false},
+		"only line breaks":  {"\n\r\n\n", 0, false},
 		"first line longer": {`{"a":"` + strings.Repeat("x", maxFirstLine) + "\"}\n{}\n", 2, true},
 		"longer, no object": {`["` + strings.Repeat("x", maxFirstLine) + "\"]\n{}\n", 2, false},
 	} {
@@ -32,7 +38,6 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 					s.write(rest[:n])
 					rest = rest[n:]
 				}
-				s.end()
 				if s.count() != tc.lines || s.firstIsObject() != tc.object {
 					t.Errorf("by %d: %d lines, object %v; want %d, %v", size, s.count(), s.firstIsObject(), tc.lines, tc.object)
 				}
@@ -42,6 +47,51 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSpansOfPartsJoinToTheSpanOfTheWhole cuts bytes anywhere, as clients cut files into parts, and joins the spans of
+// the pieces in any grouping.
+func TestSpansOfPartsJoinToTheSpanOfTheWhole(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		content := []byte(rapid.StringMatching(`[ab \t\r\n]{0,40}`).Draw(t, "content"))
+		var spans []batch.LineSpan
+		for rest := content; len(rest) > 0; {
+			n := rapid.IntRange(0, len(rest)).Draw(t, "piece")
+			spans = append(spans, spanOf(rest[:n]))
+			rest = rest[n:]
+			if n == 0 && rapid.Bool().Draw(t, "last") {
+				spans = append(spans, spanOf(rest))
+				break
+			}
+		}
+		for len(spans) > 1 {
+			i := rapid.IntRange(0, len(spans)-2).Draw(t, "pair")
+			spans[i] = spans[i].Join(spans[i+1])
+			spans = append(spans[:i+1], spans[i+2:]...)
+		}
+		var joined batch.LineSpan
+		if len(spans) == 1 {
+			joined = spans[0]
+		}
+		if diff := cmp.Diff(spanOf(content), joined); diff != "" {
+			t.Fatalf("span of %q (-whole +joined):\n%s", content, diff)
+		}
+		if got, want := joined.Lines(), linesOf(content); got != want {
+			t.Fatalf("%d lines in %q, want %d", got, content, want)
+		}
+	})
+}
+
+// linesOf counts the lines that are not blank in the plainest way.
+func linesOf(content []byte) int64 {
+	var n int64
+	for line := range bytes.SplitSeq(content, []byte("\n")) {
+		if len(bytes.Trim(line, " \t\r")) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func BenchmarkLineScan(b *testing.B) {

@@ -40,7 +40,7 @@ func (m *metrics) observe(rep *reply, r *http.Request) {
 
 func methodLabel(method string) string {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete:
 		return method
 	default:
 		return "other"

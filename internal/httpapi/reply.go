@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type reply struct {
 	requestID string
 	// route is the pattern that was matched, for metrics; "" for none.
 	route string
+	// compressors is nil unless the client takes gzip.
+	compressors *sync.Pool
 	// status is 0 until the header is written.
 	status int
 	bytes  int64
@@ -65,9 +68,19 @@ func (p *reply) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 func (p *reply) elapsed() time.Duration { return p.now().Sub(p.start) }
 
 // json sends a whole JSON response.
-func (p *reply) json(status int, body []byte) {
+func (p *reply) json(status int, body []byte) { p.whole(status, "application/json", body) }
+
+// whole sends a response that is all in memory, packed if the client takes that and it is worth it.
+func (p *reply) whole(status int, contentType string, body []byte) {
 	h := p.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
+	if len(body) > minGzip {
+		h.Add("Vary", "Accept-Encoding")
+		if p.compressors != nil {
+			h.Set("Content-Encoding", "gzip")
+			body = compressed(p.compressors, body)
+		}
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	p.WriteHeader(status)
 	_, _ = p.Write(body) // a client that has gone needs no answer

@@ -13,6 +13,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rep := newReply(w, s.Now)
 	defer s.finish(rep, r)
 	defer s.rescue(rep, r)
+	s.pace(rep, r)
+	if acceptsGzip(r.Header) {
+		rep.compressors = &s.compressors
+	}
 	if r.Method == http.MethodConnect || !canonical(r.URL.EscapedPath()) {
 		s.unknownRoute(&s.Mounts[0], rep, r)
 		return

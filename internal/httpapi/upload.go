@@ -6,13 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/dialect"
 	"batchd/internal/failpoint"
 	"batchd/internal/store"
 )
@@ -30,21 +27,13 @@ const (
 // uploadFile stores the file of a form. The bytes go to the blob store as they arrive, since what they are for often
 // follows them; the file exists for anybody only after every check has passed.
 func (c *call) uploadFile() error {
-	if err := c.StorageFull(); err != nil {
-		return c.refuseUpload(c.fullOr(err))
+	form, err := c.receive(formFile{
+		field: "file", named: true, firstLine: true, limit: c.mount.Limits.MaxFileBytes, tooLarge: c.dialect.UploadTooLarge,
+	})
+	if err != nil {
+		return err
 	}
-	if err := c.refuseEncoding(); err != nil {
-		return c.refuseUpload(err)
-	}
-	if limit := c.mount.Limits.MaxFileBytes; c.r.ContentLength > limit+formOverhead {
-		return c.refuseUpload(c.dialect.UploadTooLarge(limit))
-	}
-	form := newForm(c)
-	if err := form.read(); err != nil {
-		form.discard()
-		return c.refuseUpload(err)
-	}
-	failpoint.Hit(failpoint.UploadStored)
+	defer form.release()
 	file, err := form.file()
 	if err != nil {
 		form.discard()
@@ -54,6 +43,37 @@ func (c *call) uploadFile() error {
 		return err
 	}
 	return c.json(c.dialect.File(file))
+}
+
+// receive reads a form and stores the bytes of its file. What is refused leaves nothing behind. The form must be
+// released once the bytes are counted by the store or discarded.
+func (c *call) receive(want formFile) (*form, error) {
+	room, err := c.admit(want)
+	if err != nil {
+		return nil, c.refuseUpload(err)
+	}
+	form := newForm(c, want, room)
+	if err := form.read(); err != nil {
+		form.discard()
+		form.release()
+		return nil, c.refuseUpload(err)
+	}
+	failpoint.Hit(failpoint.UploadStored)
+	return form, nil
+}
+
+// admit checks all that can be said of an upload before any of its bytes are read.
+func (c *call) admit(want formFile) (*allowance, error) {
+	if err := c.StorageFull(); err != nil {
+		return nil, c.fullOr(err)
+	}
+	if err := c.refuseEncoding(); err != nil {
+		return nil, err
+	}
+	if c.r.ContentLength > want.limit+formOverhead {
+		return nil, want.tooLarge(want.limit)
+	}
+	return c.allowance()
 }
 
 // file checks the whole form and returns the file it makes.
@@ -76,13 +96,12 @@ func (f *form) file() (batch.File, error) {
 	if f.blob.Size > 0 {
 		file.Content = batch.Manifest{}.Append(f.blob, 0, f.blob.Size)
 	}
-	file.ExpiresAt = expiry(now, u, f.InputLife)
+	file.ExpiresAt = expiry(now, time.Duration(u.TTLSeconds)*time.Second, f.mount.InputLife)
 	return file, nil
 }
 
 // expiry returns the end of a file's life, zero for none.
-func expiry(now time.Time, u dialect.Upload, fallback time.Duration) time.Time {
-	life := time.Duration(u.TTLSeconds) * time.Second
+func expiry(now time.Time, life, fallback time.Duration) time.Time {
 	if life == 0 {
 		life = fallback
 	}
@@ -102,7 +121,7 @@ func (c *call) keepFile(file batch.File, f *form) error {
 		if _, lookup := c.Store.File(ctx, file.Tenant, file.ID, file.CreatedAt); errors.Is(lookup, store.ErrNotFound) {
 			f.discard()
 		}
-		return fmt.Errorf("create file %s: %w", file.ID, err)
+		return c.quotaFault(fmt.Errorf("create file %s: %w", file.ID, err))
 	}
 	failpoint.Hit(failpoint.FileCreated)
 	if file.Content == nil {
@@ -113,11 +132,8 @@ func (c *call) keepFile(file batch.File, f *form) error {
 
 // refuseUpload reads what the client is still sending, within bounds, and returns err.
 func (c *call) refuseUpload(err error) error {
-	control := http.NewResponseController(c.w)
-	// Deadlines of a connection are times of the machine's clock. A writer without a connection has none to set.
-	if control.SetReadDeadline(time.Now().Add(drainFor)) == nil {
-		_, _ = io.Copy(io.Discard, c.r.Body)
-		_ = control.SetReadDeadline(time.Time{})
+	if body, ok := c.r.Body.(*pacedBody); ok {
+		body.drain(drainFor)
 	}
 	c.w.Header().Set("Connection", "close")
 	return err
@@ -135,8 +151,10 @@ func (c *call) fullOr(err error) error {
 }
 
 // newUploadKey returns the blob store's key for an upload's bytes. It has nothing to do with names or ids of users.
-func newUploadKey() string {
+func newUploadKey() string { return "files/" + randomName() }
+
+func randomName() string {
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
-	return "files/" + hex.EncodeToString(raw[:])
+	return hex.EncodeToString(raw[:])
 }

@@ -101,7 +101,7 @@ func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, 
 	if err != nil {
 		return result, err
 	}
-	return Result{Errors: []batch.LineError{d.TokenLimit(result.Model, over.Limit)}, ErrorsTotal: 1}, nil
+	return Result{Errors: []batch.LineError{d.TokenLimit(result.Model, over.Asked, over.Limit)}, ErrorsTotal: 1}, nil
 }
 
 // tokens estimates the tokens in all requests.

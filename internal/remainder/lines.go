@@ -2,15 +2,12 @@ package remainder
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"batchd/internal/batch"
-	"batchd/internal/blob"
 	"batchd/internal/dialect"
 	"batchd/internal/plan"
 )
@@ -37,12 +34,8 @@ type lines struct {
 	err   error
 }
 
-func newLines(ctx context.Context, blobs blob.Store, input, results batch.Manifest, maxLine int64, ids customIDs) *lines {
-	l := &lines{
-		ids:   ids,
-		input: blob.NewReader(ctx, blobs, input, 0, input.Size()), results: blob.NewReader(ctx, blobs, results, 0, results.Size()),
-	}
-	l.scanner = plan.NewScanner(l.input, maxLine)
+func newLines(input, results io.ReadCloser, maxLine int64, ids customIDs) *lines {
+	l := &lines{ids: ids, input: input, results: results, scanner: plan.NewScanner(input, maxLine)}
 	l.decoder = jsontext.NewDecoder(l.results, jsontext.AllowDuplicateNames(true))
 	return l
 }

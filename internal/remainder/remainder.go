@@ -51,7 +51,8 @@ func (f *Finder) Put(ctx context.Context, b batch.Batch) (batch.Blob, int64, err
 	if err != nil {
 		return batch.Blob{}, 0, err
 	}
-	lines := newLines(ctx, f.o.Blobs, input, results, f.o.MaxLine, customIDs{d, dialect.LineRules{Endpoint: b.Endpoint}})
+	lines := newLines(blob.NewReader(ctx, f.o.Blobs, input, 0, input.Size()), blob.NewReader(ctx, f.o.Blobs, results, 0, results.Size()),
+		f.o.MaxLine, customIDs{d, dialect.LineRules{Endpoint: b.Endpoint}})
 	defer lines.close()
 	out, err := f.o.Blobs.Put(ctx, newKey(), lines)
 	if err != nil {

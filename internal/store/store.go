@@ -28,7 +28,7 @@ var (
 	ErrBadCursor = errors.New("no such cursor")
 	// ErrExpired means that the tenant's object was there until its life ended. It is an ErrNotFound too.
 	ErrExpired = fmt.Errorf("expired: %w", ErrNotFound)
-	// ErrTooLong means that an upload would have more bytes than were announced.
+	// ErrTooLong means that the parts of an upload would have far more bytes than were announced.
 	ErrTooLong = errors.New("more bytes than announced")
 	// ErrTooManyParts means that an upload has batch.MaxParts parts already.
 	ErrTooManyParts = errors.New("too many parts")

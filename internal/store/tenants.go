@@ -109,6 +109,8 @@ const (
 type QuotaError struct {
 	Quota Quota
 	Limit int64
+	// Asked is how much the write would have added, where that can be more than one. More than Limit never passes.
+	Asked int64
 	// RetryAfter is when the call can pass if nothing else is called, zero where only the tenant can make room.
 	RetryAfter time.Duration
 }

@@ -16,9 +16,9 @@ type Uploads interface {
 	// Upload returns an upload, and the file that it became if it is completed and the file is not deleted.
 	Upload(ctx context.Context, tenant, id string, now time.Time) (batch.Upload, *batch.File, error)
 	// AddPart stores a part of a pending upload; its blob is referenced from then on. An upload that is not pending at
-	// now is ErrConflict, parts of more bytes in all than the upload announced ErrTooLong, more than
-	// batch.MaxParts of them ErrTooManyParts. The tenant's quota of bytes
-	// holds. Parts may be added at the same time, in any order.
+	// now is ErrConflict. A part longer than the upload announced, or parts longer in all than batch.MaxResent times that,
+	// are ErrTooLong, more than batch.MaxParts of them ErrTooManyParts. The tenant's quota of bytes holds. Parts may be
+	// added at the same time, in any order.
 	AddPart(ctx context.Context, tenant string, p batch.Part, now time.Time) error
 	// Parts returns all parts of an upload, oldest first.
 	Parts(ctx context.Context, tenant, uploadID string) ([]batch.Part, error)

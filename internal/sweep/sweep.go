@@ -27,9 +27,8 @@ const (
 	// deliveriesKept is how long a webhook's delivery can be looked up after it is over, uploadsKept an upload.
 	deliveriesKept = 30 * 24 * time.Hour
 	uploadsKept    = 24 * time.Hour
-	// filesAtOnce and keysAtOnce bound one transaction, blobsAtOnce one question.
-	filesAtOnce = 500
-	keysAtOnce  = 500
+	// rowsAtOnce bounds one transaction, blobsAtOnce one question.
+	rowsAtOnce  = 500
 	blobsAtOnce = 500
 )
 
@@ -106,48 +105,48 @@ func (s *Sweeper) windows(ctx context.Context) error {
 
 // files hides files whose life has ended, ends uploads whose time is over, and forgets hidden files that no download can still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
-	err := untilFewer(filesAtOnce, func() (int, error) {
-		return s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), filesAtOnce)
+	err := untilFewer(func() (int, error) {
+		return s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), rowsAtOnce)
 	})
 	if err != nil {
 		return err
 	}
-	err = untilFewer(filesAtOnce, func() (int, error) {
-		return s.o.Store.ExpireUploads(ctx, s.o.Now(), filesAtOnce)
+	err = untilFewer(func() (int, error) {
+		return s.o.Store.ExpireUploads(ctx, s.o.Now(), rowsAtOnce)
 	})
 	if err != nil {
 		return err
 	}
-	return untilFewer(filesAtOnce, func() (int, error) {
-		return s.o.Store.PurgeFiles(ctx, s.o.Now().Add(-downloadGrace), filesAtOnce)
+	return untilFewer(func() (int, error) {
+		return s.o.Store.PurgeFiles(ctx, s.o.Now().Add(-downloadGrace), rowsAtOnce)
 	})
 }
 
 // keys forgets the idempotency keys that the store no longer honours, and uploads and deliveries that nobody will ask
 // about.
 func (s *Sweeper) keys(ctx context.Context) error {
-	err := untilFewer(keysAtOnce, func() (int, error) {
-		return s.o.Store.ForgetIdempotencyKeys(ctx, s.o.Now().Add(-store.KeyLife), keysAtOnce)
+	err := untilFewer(func() (int, error) {
+		return s.o.Store.ForgetIdempotencyKeys(ctx, s.o.Now().Add(-store.KeyLife), rowsAtOnce)
 	})
 	if err != nil {
 		return err
 	}
-	err = untilFewer(keysAtOnce, func() (int, error) {
-		return s.o.Store.ForgetUploads(ctx, s.o.Now().Add(-uploadsKept), keysAtOnce)
+	err = untilFewer(func() (int, error) {
+		return s.o.Store.ForgetUploads(ctx, s.o.Now().Add(-uploadsKept), rowsAtOnce)
 	})
 	if err != nil {
 		return err
 	}
-	return untilFewer(keysAtOnce, func() (int, error) {
-		return s.o.Store.ForgetDeliveries(ctx, s.o.Now().Add(-deliveriesKept), keysAtOnce)
+	return untilFewer(func() (int, error) {
+		return s.o.Store.ForgetDeliveries(ctx, s.o.Now().Add(-deliveriesKept), rowsAtOnce)
 	})
 }
 
-// untilFewer repeats a step until it found fewer than n things to do, which means that it found them all.
-func untilFewer(n int, step func() (int, error)) error {
+// untilFewer repeats a step until it found fewer than rowsAtOnce things to do, which means that it found them all.
+func untilFewer(step func() (int, error)) error {
 	for {
 		done, err := step()
-		if err != nil || done < n {
+		if err != nil || done < rowsAtOnce {
 			return err
 		}
 	}

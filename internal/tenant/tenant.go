@@ -6,6 +6,9 @@ package tenant
 import (
 	"net/http"
 	"strings"
+	"time"
+
+	"batchd/internal/store"
 )
 
 // Identity is who makes a call.
@@ -16,6 +19,8 @@ type Identity struct {
 	KeyID string
 	// Dialect is the name of the dialect the key was created for; "" for whatever the server speaks.
 	Dialect string
+	// Limits are the tenant's, for those that are not kept by the store.
+	Limits store.Limits
 }
 
 // Authenticator finds out who makes a request. A refusal is a *batch.Error of class batch.Unauthenticated; any other
@@ -34,4 +39,15 @@ type Open struct {
 // Authenticate returns the one tenant and a key id of zeros. It never refuses.
 func (o Open) Authenticate(*http.Request) (Identity, error) {
 	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32)}, nil
+}
+
+// Rate is where a tenant stands with its limit of API requests after one of them.
+type Rate struct {
+	// Limit is how many requests a minute may have; 0 is no limit, and then nothing else is set.
+	Limit int64
+	// Remaining is how many more would pass right now; Reset is how long until all would.
+	Remaining int64
+	Reset     time.Duration
+	// Wait is zero for a request that passes, else how long until the next one would.
+	Wait time.Duration
 }

@@ -5,7 +5,6 @@
 package neosantara
 
 import (
-	"bytes"
 	"crypto/rand"
 	_ "embed" // for openapi.json
 	"encoding/base32"
@@ -53,12 +52,14 @@ type Dialect struct {
 	strict    bool
 	cancelled string
 	random    func(p []byte)
+	// description is the OpenAPI document.
+	description []byte
 }
 
 var _ dialect.Dialect = (*Dialect)(nil)
 
 //go:embed openapi.json
-var description []byte
+var document string
 
 // New returns the dialect. It panics if the spelling is neither of the two.
 func New(o Options) *Dialect {
@@ -70,7 +71,7 @@ func New(o Options) *Dialect {
 	}})
 	d := &Dialect{
 		requests: base, lines: base, faults: base, base: base,
-		strict: o.Strict, cancelled: o.CancelledSpelling, random: o.Random,
+		strict: o.Strict, cancelled: o.CancelledSpelling, random: o.Random, description: openai.Describe(document, o.Strict),
 	}
 	switch d.cancelled {
 	case "":
@@ -101,8 +102,8 @@ func (d *Dialect) Announces(event batch.Event) bool {
 	}
 }
 
-// Description returns the OpenAPI document of all that is served, extensions included: they are marked in it.
-func (d *Dialect) Description() []byte { return bytes.Clone(description) }
+// Description returns the OpenAPI 3.1 document of the dialect. The bytes must not be changed.
+func (d *Dialect) Description() []byte { return d.description }
 
 // NewBatchID returns "batch-" and 24 lower-case letters and digits.
 func (d *Dialect) NewBatchID() string { return "batch-" + d.randomText() }

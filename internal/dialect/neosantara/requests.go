@@ -12,13 +12,32 @@ const (
 	spelledOneL = "canceled"
 )
 
+// ParseCreateBatch reads the body of a create call. A life for the result files, which Neosantara does not document, is
+// taken as OpenAI means it, since OpenAI's SDKs can send it; a strict dialect refuses it, so that nobody believes it had
+// an effect.
+func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {
+	c, err := d.requests.ParseCreateBatch(body, rules)
+	if err == nil && d.strict && c.OutputTTLSeconds != 0 {
+		return dialect.CreateBatch{}, unknownParameter("output_expires_after")
+	}
+	return c, err
+}
+
 // CheckUpload checks an upload once all its fields are known. Neosantara has its own code for a form without a file; the
-// rest is checked like OpenAI's.
+// rest is checked like OpenAI's. A strict dialect refuses a life for the file.
 func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialect.Upload, error) {
 	if filename == "" {
 		return dialect.Upload{}, batch.Invalidf("file", "missing_file", "Missing required file parameter")
 	}
-	return d.requests.CheckUpload(fields, filename)
+	u, err := d.requests.CheckUpload(fields, filename)
+	if err == nil && d.strict && u.TTLSeconds != 0 {
+		return dialect.Upload{}, unknownParameter("expires_after")
+	}
+	return u, err
+}
+
+func unknownParameter(name string) error {
+	return batch.Invalidf(name, "unknown_parameter", "Unknown parameter: '%s'.", name)
 }
 
 // ParseStatus returns the states that a status word stands for. Both spellings of cancelled are known, whichever is

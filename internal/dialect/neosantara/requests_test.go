@@ -57,7 +57,8 @@ func TestCreateCallsNeedNoWindowAndTakeAnyMetadata(t *testing.T) {
 		"metadata":         {`,"metadata": { "a" : [1, null], "b":{"c":true}}`, true, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"a":[1,null],"b":{"c":true}}`) }), "none"},
 		"most metadata":    {`,"metadata":` + fill(16<<10), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(fill(16 << 10)) }), "none"},
 		"too much":         {`,"metadata":` + fill(16<<10+1), false, good, "metadata"},
-		"life":             {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, true, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 }), "none"},
+		"life":             {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, false, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 }), "none"},
+		"life, strict":     {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, true, good, "output_expires_after"},
 		"callback":         {`,"callback_url":"https://example.org/"`, false, with(func(c *dialect.CreateBatch) { c.CallbackURL = "https://example.org/" }), "none"},
 		"callback, strict": {`,"callback_url":"https://example.org/"`, true, good, "callback_url"},
 	} {
@@ -94,6 +95,19 @@ func TestUploadsAreCheckedForTheVendorsPurposes(t *testing.T) {
 		if diff := cmp.Diff(want, err); diff != "" {
 			t.Errorf("no file (-want +got):\n%s", diff)
 		}
+	}
+}
+
+func TestUploadsMayHaveALifeUnlessStrict(t *testing.T) {
+	t.Parallel()
+	fields := map[string]string{"purpose": "batch", "expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+	got, err := neosantara.New(neosantara.Options{}).CheckUpload(fields, "in.jsonl")
+	if err != nil || got.TTLSeconds != 3600 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = neosantara.New(neosantara.Options{Strict: true}).CheckUpload(fields, "in.jsonl")
+	if param := paramOf(t, err); param != "expires_after" {
+		t.Errorf("strict: %v", err)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestFaultsBetweenLinesAreThoseOfOpenAI(t *testing.T) {
 		"too_many_tasks":       d.TooManyLines(50000),
 		"empty_file":           d.EmptyFile(),
 		"too_many_models":      d.TooManyModels(1),
-		"token_limit_exceeded": d.TokenLimit("m", 1),
+		"token_limit_exceeded": d.TokenLimit("m", 1, 1),
 		"invalid_request":      d.InputMissing("file_1"),
 		"too_many_errors":      d.MoreErrors(200),
 	} {

@@ -74,7 +74,7 @@ func New(o Options) *Dialect {
 	d := &Dialect{
 		requests: shared, faults: shared, lines: shared,
 		strict: o.Strict, lower: o.StatusCase == LowerCase, zone: o.Zone, random: o.Random,
-		description: describe(o.Strict),
+		description: openai.Describe(document, o.Strict),
 	}
 	if !slices.Contains([]string{"", UpperCase, LowerCase}, o.StatusCase) {
 		panic(fmt.Sprintf("novita: status case %q, want %q or %q", o.StatusCase, UpperCase, LowerCase))

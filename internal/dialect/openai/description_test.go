@@ -35,12 +35,16 @@ func TestDescriptionNamesEveryRouteAndHasNoLooseEnds(t *testing.T) {
 	}
 }
 
-func TestDescriptionIsTheCallersToChange(t *testing.T) {
+func TestStrictDescriptionHasNothingOfOurs(t *testing.T) {
 	t.Parallel()
-	d := openai.New(openai.Options{})
-	clear(d.Description())
-	if got := d.Description(); got[0] != '{' {
-		t.Errorf("the dialect's own description was changed: %.20q", got)
+	raw := openai.New(openai.Options{Strict: true}).Description()
+	for _, ours := range []string{`"x-batchd-extension":`, "/retry", "callback_url", "created_after", "continued_from"} {
+		if strings.Contains(string(raw), ours) {
+			t.Errorf("it has %q", ours)
+		}
+	}
+	if !strings.Contains(string(raw), `"/batches/{id}/cancel"`) {
+		t.Error("it lacks what the vendor has")
 	}
 }
 

@@ -62,14 +62,18 @@ func (d *Dialect) TooManyModels(limit int) batch.LineError {
 	return batch.LineError{Code: "too_many_models", Param: "body.model", Message: fmt.Sprintf("The input file names too many models. A batch may name at most %d.", limit)}
 }
 
-// TokenLimit is about a batch that would take its tenant over a limit of enqueued tokens.
-func (d *Dialect) TokenLimit(model string, limit int64) batch.LineError {
+// TokenLimit is about a batch that would take its tenant over a limit of enqueued tokens. One that is over it alone is
+// not told to come back.
+func (d *Dialect) TokenLimit(model string, tokens, limit int64) batch.LineError {
 	reached := "Enqueued token limit reached"
 	if model != "" {
 		reached += " for '" + clip(model, shownCustomID) + "'"
 	}
-	return batch.LineError{Code: "token_limit_exceeded", Message: fmt.Sprintf(
-		"%s. Limit: %d enqueued tokens. Please try again once some in_progress batches have been completed.", reached, limit)}
+	remedy := "Please try again once some in_progress batches have been completed."
+	if tokens > limit {
+		remedy = fmt.Sprintf("This batch alone has about %d; split its input file.", tokens)
+	}
+	return batch.LineError{Code: "token_limit_exceeded", Message: fmt.Sprintf("%s. Limit: %d enqueued tokens. %s", reached, limit, remedy)}
 }
 
 // InputMissing is about an input file that is gone before it could be read.

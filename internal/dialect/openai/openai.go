@@ -4,7 +4,6 @@
 package openai
 
 import (
-	"bytes"
 	"crypto/rand"
 	_ "embed" // for openapi.json
 	"encoding/hex"
@@ -58,6 +57,8 @@ type Dialect struct {
 	strict  bool
 	variant Variant
 	random  func(p []byte)
+	// description is the OpenAPI document.
+	description []byte
 	// parsers keeps *parser between lines: a fresh one costs more than a short line.
 	parsers sync.Pool
 }
@@ -67,12 +68,9 @@ var (
 	_ dialect.Uploader = (*Dialect)(nil)
 )
 
-//go:embed openapi.json
-var description []byte
-
 // New returns the dialect.
 func New(o Options) *Dialect {
-	d := &Dialect{strict: o.Strict, variant: o.Variant, random: o.Random}
+	d := &Dialect{strict: o.Strict, variant: o.Variant, random: o.Random, description: Describe(document, o.Strict)}
 	if d.random == nil {
 		d.random = func(p []byte) { _, _ = rand.Read(p) } // never fails: crypto/rand ends the process first
 	}
@@ -87,9 +85,6 @@ func (d *Dialect) Extensions() bool { return !d.strict }
 
 // Announces reports true for every event of a batch: OpenAI documents all four.
 func (d *Dialect) Announces(event batch.Event) bool { return slices.Contains(batch.Events(), event) }
-
-// Description returns the OpenAPI document of all that is served, extensions included: they are marked in it.
-func (d *Dialect) Description() []byte { return bytes.Clone(description) }
 
 // NewBatchID returns "batch_" and 32 hexadecimal digits.
 func (d *Dialect) NewBatchID() string { return "batch_" + d.randomHex() }
@@ -126,10 +121,13 @@ func (d *Dialect) NewFileID() string {
 
 // Endpoints returns the paths a batch may be run against unless the server is told otherwise: OpenAI's own eight,
 // and two that inference engines commonly serve.
-func Endpoints() []string {
+func Endpoints() []string { return append(OwnEndpoints(), "/v1/rerank", "/v1/score") }
+
+// OwnEndpoints returns those of OpenAI.
+func OwnEndpoints() []string {
 	return []string{
 		"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
-		"/v1/images/generations", "/v1/images/edits", "/v1/videos", "/v1/rerank", "/v1/score",
+		"/v1/images/generations", "/v1/images/edits", "/v1/videos",
 	}
 }
 

@@ -108,7 +108,7 @@ func TestFileFaultsNameWhatIsWrongAndStayShort(t *testing.T) {
 		"empty_file":           d.EmptyFile(),
 		"too_many_models":      d.TooManyModels(100),
 		"too_many_errors":      d.MoreErrors(12345),
-		"token_limit_exceeded": d.TokenLimit(long, 1_000_000),
+		"token_limit_exceeded": d.TokenLimit(long, 1, 1_000_000),
 		"invalid_request":      d.InputMissing(long),
 	} {
 		if got.Code != want || got.Line != 0 || len(got.Message) == 0 || len(got.Message) > 400 {
@@ -119,13 +119,13 @@ func TestFileFaultsNameWhatIsWrongAndStayShort(t *testing.T) {
 		t.Errorf("a duplicate must name both lines: %s", got.Message)
 	}
 	for _, tc := range []struct{ got, want batch.LineError }{
-		{d.TokenLimit("m", 90), batch.LineError{
+		{d.TokenLimit("m", 90, 90), batch.LineError{
 			Code:    "token_limit_exceeded",
 			Message: "Enqueued token limit reached for 'm'. Limit: 90 enqueued tokens. Please try again once some in_progress batches have been completed.",
 		}},
-		{d.TokenLimit("", 90), batch.LineError{
+		{d.TokenLimit("", 91, 90), batch.LineError{
 			Code:    "token_limit_exceeded",
-			Message: "Enqueued token limit reached. Limit: 90 enqueued tokens. Please try again once some in_progress batches have been completed.",
+			Message: "Enqueued token limit reached. Limit: 90 enqueued tokens. This batch alone has about 91; split its input file.",
 		}},
 		{d.InputMissing("file-1"), batch.LineError{
 			Code: "invalid_request", Param: "file_id", Message: "Cannot find file file-1, or you do not have access to it.",

@@ -20,7 +20,7 @@ func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now ti
 		if u.parts >= batch.MaxParts {
 			return fmt.Errorf("%d parts: %w", u.parts, store.ErrTooManyParts)
 		}
-		if p.Content.Size > u.Bytes-u.received {
+		if p.Content.Size > u.Bytes || p.Content.Size > batch.MaxResent*u.Bytes-u.received {
 			return fmt.Errorf("%d bytes on top of %d of %d: %w", p.Content.Size, u.received, u.Bytes, store.ErrTooLong)
 		}
 		if err := checkStorage(ctx, t, tenant, growth{bytes: p.Content.Size}, now); err != nil {

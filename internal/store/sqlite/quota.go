@@ -55,7 +55,7 @@ func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now ti
 func (a account) overStorage(more growth) error {
 	switch {
 	case passes(a.limits.StoredBytes, a.storedBytes, more.bytes):
-		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes}
+		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes, Asked: more.bytes}
 	case passes(a.limits.Files, a.files, more.files):
 		return &store.QuotaError{Quota: store.QuotaFiles, Limit: a.limits.Files}
 	default:
@@ -113,7 +113,7 @@ func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error
 	case passes(a.limits.OpenBatches, open.batches, 1):
 		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches}
 	case passes(a.limits.EnqueuedLines, open.lines, lines):
-		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines}
+		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines}
 	default:
 		return a.checkBatchRate(ctx, t, b)
 	}
@@ -175,7 +175,7 @@ func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error 
 	}
 	open, err := a.openBatches(ctx, t, tenant)
 	if err == nil && passes(a.limits.EnqueuedTokens, open.tokens, tokens) {
-		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens}
+		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens}
 	}
 	return err
 }

@@ -92,7 +92,7 @@ CREATE TABLE uploads (
     -- The number of its parts and their bytes, which stay known when these are dropped.
     parts       INTEGER NOT NULL DEFAULT 0,
     received    INTEGER NOT NULL DEFAULT 0,
-    CHECK (received <= bytes)
+    CHECK (received <= 2 * bytes)
 ) STRICT;
 
 CREATE INDEX uploads_ending ON uploads (expires_at) WHERE status = 'pending';

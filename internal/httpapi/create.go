@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/failpoint"
+	"batchd/internal/store"
+)
+
+// createBatch checks everything that needs no look into the file, and stores the batch. What is wrong inside the file
+// is for validation to find.
+func (c *call) createBatch() error {
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	asked, err := c.dialect.ParseCreateBatch(body, c.mount.CreateRules)
+	if err != nil {
+		return err
+	}
+	key, err := c.idempotencyKey(body)
+	if err != nil {
+		return err
+	}
+	b, err := c.once(key, func() (batch.Batch, error) { return c.storeBatch(asked, key) })
+	if err != nil {
+		return err
+	}
+	return c.json(c.dialect.Batch(b))
+}
+
+// storeBatch checks what was asked for against what the tenant has, and stores it.
+func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
+	if err := c.checkCallback(asked.CallbackURL); err != nil {
+		return batch.Batch{}, err
+	}
+	b, err := c.newBatch(asked)
+	if err != nil {
+		return batch.Batch{}, err
+	}
+	if err = c.checkInput(b); err == nil {
+		b, err = c.keepBatch(b, key)
+	}
+	var unusable *unusableInput
+	if errors.As(err, &unusable) && c.mount.MissingFileFails {
+		return c.keepFailed(b)
+	}
+	return b, err
+}
+
+// keepBatch stores a batch and tells the executor. Under a key that another call has taken meanwhile for the same it
+// stores nothing, and returns the batch of that call.
+func (c *call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
+	ctx := c.r.Context()
+	stored, err := b, error(nil)
+	if key == nil {
+		err = c.Store.CreateBatch(ctx, b)
+	} else {
+		stored, err = c.Store.CreateBatchOnce(ctx, b, *key)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return b, noInput(b.InputFileID)
+	case errors.Is(err, store.ErrKeyReused):
+		return b, keyReused()
+	case err != nil:
+		return b, fmt.Errorf("create batch: %w", c.quotaFault(err))
+	case stored.ID != b.ID:
+		return c.live(ctx, stored)
+	}
+	failpoint.Hit(failpoint.BatchCreated)
+	c.Created(b.ID)
+	return b, nil
+}
+
+// keepFailed stores b as a batch that has failed because its input file cannot be used.
+func (c *call) keepFailed(b batch.Batch) (batch.Batch, error) {
+	failed, err := c.Store.CreateFailedBatch(c.r.Context(), b, []batch.LineError{c.dialect.InputMissing(b.InputFileID)})
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("create failed batch: %w", c.quotaFault(err))
+	}
+	c.Ended()
+	return failed, nil
+}
+
+// checkCallback refuses an address that may not be told of a batch's end.
+func (c *call) checkCallback(url string) error {
+	switch {
+	case url == "":
+		return nil
+	case c.CheckCallback == nil:
+		return batch.Invalidf("callback_url", "invalid_value", "This server calls nobody back. Leave 'callback_url' out.")
+	default:
+		return c.CheckCallback(url)
+	}
+}
+
+// newBatch returns the batch that was asked for, as it will be stored.
+func (c *call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
+	window, err := batch.ParseWindow(asked.Window)
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.dialect.Name(), err)
+	}
+	life := time.Duration(asked.OutputTTLSeconds) * time.Second
+	if life == 0 {
+		life = c.mount.OutputLife
+	}
+	now := c.Now()
+	return batch.Batch{
+		ID: c.dialect.NewBatchID(), Tenant: c.who.Tenant, KeyID: c.who.KeyID, Dialect: c.dialect.Name(),
+		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
+		OutputTTL: life, Remark: asked.Remark, CallbackURL: asked.CallbackURL,
+		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
+	}, nil
+}
+
+// checkInput refuses an input file that this tenant does not have, that is not for batches, or that has more lines than
+// a batch may have.
+func (c *call) checkInput(b batch.Batch) error {
+	id := b.InputFileID
+	if !plausible(id) {
+		return implausibleInput(id)
+	}
+	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, b.CreatedAt)
+	most := c.mount.Limits.MaxLines
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return noInput(id)
+	case err != nil:
+		return fmt.Errorf("input file %s: %w", id, err)
+	case f.Purpose != batch.PurposeBatch:
+		return &unusableInput{batch.Invalidf("input_file_id", "", "File %s cannot be a batch's input: its purpose is '%s', not 'batch'.", id, f.Purpose)}
+	case most > 0 && f.Lines > most:
+		return batch.Invalidf("input_file_id", "", "File %s has %d lines. A batch may have at most %d; split the file.", id, f.Lines, most)
+	}
+	return nil
+}
+
+// unusableInput is the fault of an input file that is not there, or is for something else: what some servers say right
+// away, and others by a batch that has failed.
+type unusableInput struct{ fault *batch.Error }
+
+// Error returns the fault's message.
+func (e *unusableInput) Error() string { return e.fault.Error() }
+
+// Unwrap returns the fault.
+func (e *unusableInput) Unwrap() error { return e.fault }
+
+func noInput(id string) error {
+	return &unusableInput{batch.Invalidf("input_file_id", "", "Cannot find file %s. It does not exist, or you do not have access to it.", id)}
+}
+
+// implausibleInput is the fault of an id that no file can have. No batch is made of it, since it may be anything.
+func implausibleInput(id string) error {
+	if id == "" || len(id) > maxID {
+		id = "with this id"
+	}
+	return batch.Invalidf("input_file_id", "", "Cannot find file %s. It does not exist, or you do not have access to it.", id)
+}

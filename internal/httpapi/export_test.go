@@ -1,0 +1,22 @@
+package httpapi
+
+import (
+	"maps"
+	"slices"
+)
+
+// TableRoute is a route of the table, for the tests that must not miss one.
+type TableRoute struct {
+	Path    string
+	Open    bool
+	Methods []string
+}
+
+// Table returns every route that a mount serves, with all methods that some dialect has there.
+func Table() []TableRoute {
+	var table []TableRoute
+	for _, rt := range routes() {
+		table = append(table, TableRoute{Path: rt.path, Open: rt.open, Methods: slices.Sorted(maps.Keys(rt.methods))})
+	}
+	return table
+}

@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/store"
+)
+
+// dataField is the field of a form that holds the bytes of a part.
+const dataField = "data"
+
+// addPart stores a part of an upload. Parts may come at the same time and in any order; which place a part has is said
+// at the end, and its lines are counted so that they can be joined then.
+func (c *call) addPart(up dialect.Uploader) error {
+	now := c.Now()
+	u, _, err := c.upload(now)
+	if err == nil && u.StatusAt(now) != batch.UploadPending {
+		err = closedUpload(u, now)
+	}
+	if err != nil {
+		return c.refuseUpload(err)
+	}
+	form, err := c.receive(formFile{field: dataField, limit: batch.MaxPartBytes, tooLarge: partTooLarge})
+	if err != nil {
+		return err
+	}
+	defer form.release()
+	if form.blob.Size == 0 {
+		form.discard()
+		return batch.Invalidf(dataField, "", "The part has no bytes. Send them as a form field named '%s'.", dataField)
+	}
+	part := batch.Part{ID: up.NewPartID(), Upload: u.ID, Content: form.blob, Lines: form.lines.span, CreatedAt: c.Now()}
+	if err := c.keepPart(u, part, form); err != nil {
+		return err
+	}
+	return c.json(up.UploadPart(part))
+}
+
+// keepPart stores the part's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
+// once it is certain that no row refers to them; otherwise they are left for sweeping.
+func (c *call) keepPart(u batch.Upload, p batch.Part, f *form) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+	defer cancel()
+	err := c.Store.AddPart(ctx, c.who.Tenant, p, p.CreatedAt)
+	if err == nil {
+		return nil
+	}
+	if refused(err) || c.hasNoPart(ctx, p) {
+		f.discard()
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return c.dialect.NotFound("upload", u.ID)
+	case errors.Is(err, store.ErrTooLong):
+		return batch.Invalidf(dataField, "", "The upload's parts would have more bytes than the %d that it was created for, also if each was sent twice.", u.Bytes)
+	case errors.Is(err, store.ErrTooManyParts):
+		return batch.Invalidf(dataField, "", "The upload has %d parts already, as many as one may have. Send larger parts.", batch.MaxParts)
+	case errors.Is(err, store.ErrConflict):
+		return c.closedMeanwhile(ctx, u, err)
+	default:
+		return c.quotaFault(fmt.Errorf("add part to upload %s: %w", u.ID, err))
+	}
+}
+
+// refused reports whether the store says for certain that it has done nothing.
+func refused(err error) bool {
+	var quota *store.QuotaError
+	return errors.As(err, &quota) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrTooLong) ||
+		errors.Is(err, store.ErrTooManyParts) || errors.Is(err, store.ErrConflict)
+}
+
+// hasNoPart reports whether the store is certain not to have the part.
+func (c *call) hasNoPart(ctx context.Context, p batch.Part) bool {
+	parts, err := c.Store.Parts(ctx, c.who.Tenant, p.Upload)
+	return err == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
+}
+
+// closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.
+func (c *call) closedMeanwhile(ctx context.Context, u batch.Upload, conflict error) error {
+	now := c.Now()
+	closed, _, err := c.Store.Upload(ctx, c.who.Tenant, u.ID, now)
+	switch {
+	case err != nil:
+		return c.missing(err, "upload", u.ID)
+	case closed.StatusAt(now) == batch.UploadPending:
+		return fmt.Errorf("upload %s: %w", u.ID, conflict) // an id was minted twice
+	default:
+		return closedUpload(closed, now)
+	}
+}
+
+func partTooLarge(limit int64) error {
+	e := batch.Invalidf(dataField, "", "Part is too large. The largest part that is accepted has %d bytes.", limit)
+	e.Class = batch.TooLarge
+	return e
+}

@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// pacedBody is a request's body that has to keep coming: a client from which too few bytes arrive while the server
+// waits is cut off. Only waiting counts, so a slow disk is never the client's fault. All of it is on the machine's
+// clock, as the deadlines of connections are.
+type pacedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	// quantum is how many bytes must arrive within patience; got of them have, and left of the patience is left.
+	quantum  int64
+	patience time.Duration
+	got      int64
+	left     time.Duration
+	// asleep is set while the client waits for leave to send, which the first Read gives.
+	asleep bool
+	// err is set once the client was too slow.
+	err error
+}
+
+// pace puts a bound on how long the body of a request can take to arrive, also for a handler that leaves it unread.
+func (s *server) pace(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	b := &pacedBody{
+		ReadCloser: r.Body, control: http.NewResponseController(w),
+		quantum: s.MinUploadRate * int64(s.UploadPatience/time.Millisecond) / 1000, patience: s.UploadPatience,
+		left: s.UploadPatience, asleep: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
+	}
+	// A writer without a connection has no deadline to set: then nothing is waited for.
+	_ = b.control.SetReadDeadline(time.Now().Add(b.left))
+	r.Body = b
+}
+
+// Read reads from the body, or returns a *batch.Error once the client has been too slow.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	b.asleep = false
+	start := time.Now()
+	_ = b.control.SetReadDeadline(start.Add(b.left))
+	n, err := b.ReadCloser.Read(p)
+	b.count(int64(n), time.Since(start))
+	switch {
+	case errors.Is(err, io.EOF):
+		// From here on the server watches the connection for the client's leaving, which a deadline would look like.
+		_ = b.control.SetReadDeadline(time.Time{})
+		return n, err
+	case errors.Is(err, os.ErrDeadlineExceeded) || b.left <= 0:
+		b.err = tooSlow()
+		return n, b.err
+	default:
+		return n, err
+	}
+}
+
+// count takes note of n bytes that were waited for. Enough of them bring back the whole patience.
+func (b *pacedBody) count(n int64, waited time.Duration) {
+	b.left -= waited
+	if b.got += n; b.got >= b.quantum {
+		b.got, b.left = 0, b.patience
+	}
+}
+
+// drain reads what the client still sends, for at most limit. One that was too slow has been waited for enough, and one
+// that has not been let send need not.
+func (b *pacedBody) drain(limit time.Duration) {
+	if b.err != nil || b.asleep {
+		return
+	}
+	if b.control.SetReadDeadline(time.Now().Add(limit)) != nil {
+		return
+	}
+	if _, err := io.Copy(io.Discard, b.ReadCloser); err == nil {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+}
+
+func tooSlow() *batch.Error {
+	return &batch.Error{Class: batch.TooSlow, Message: "The request body arrived too slowly, and was given up. Send the request again over a faster connection."}
+}

@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/store"
+)
+
+// takesParts reports whether the call's dialect takes files in parts, whatever the method.
+func (c *call) takesParts(string) bool {
+	_, ok := c.dialect.(dialect.Uploader)
+	return ok
+}
+
+// inParts makes a handler of one that needs a dialect which takes files in parts.
+func inParts(handle func(*call, dialect.Uploader) error) func(*call) error {
+	return func(c *call) error {
+		up, ok := c.dialect.(dialect.Uploader)
+		if !ok {
+			return noRoute()
+		}
+		return handle(c, up)
+	}
+}
+
+// createUpload announces a file that will arrive in parts.
+func (c *call) createUpload(up dialect.Uploader) error {
+	if err := c.StorageFull(); err != nil {
+		return c.fullOr(err)
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	asked, err := up.ParseCreateUpload(body, c.mount.Limits.MaxFileBytes)
+	if err != nil {
+		return err
+	}
+	now := c.Now()
+	u := batch.Upload{
+		ID: up.NewUploadID(), Tenant: c.who.Tenant, Dialect: c.dialect.Name(),
+		Name: asked.Filename, Purpose: asked.Purpose, MIMEType: asked.MIMEType, Bytes: asked.Bytes,
+		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
+		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadLife),
+	}
+	if err := c.Store.CreateUpload(c.r.Context(), u); err != nil {
+		return c.quotaFault(fmt.Errorf("create upload %s: %w", u.ID, err))
+	}
+	return c.json(up.Upload(u, nil, now))
+}
+
+// cancelUpload drops the parts of an upload. Asking again is no fault.
+func (c *call) cancelUpload(up dialect.Uploader) error {
+	id, err := c.id("upload")
+	if err != nil {
+		return err
+	}
+	now := c.Now()
+	u, err := c.Store.CancelUpload(c.r.Context(), c.who.Tenant, id, now)
+	if errors.Is(err, store.ErrConflict) {
+		return closedUpload(u, now)
+	}
+	if err != nil {
+		return c.missing(err, "upload", id)
+	}
+	return c.json(up.Upload(u, nil, now))
+}
+
+// upload looks up the upload named in the path, and the file that it became.
+func (c *call) upload(now time.Time) (batch.Upload, *batch.File, error) {
+	id, err := c.id("upload")
+	if err != nil {
+		return batch.Upload{}, nil, err
+	}
+	u, file, err := c.Store.Upload(c.r.Context(), c.who.Tenant, id, now)
+	return u, file, c.missing(err, "upload", id)
+}
+
+// closedUpload returns the error of a call that only a pending upload takes. One whose time ran out is gone, which says
+// that nothing the client could have asked instead would have passed.
+func closedUpload(u batch.Upload, now time.Time) *batch.Error {
+	status := u.StatusAt(now)
+	if status == batch.UploadExpired {
+		return &batch.Error{
+			Class: batch.Gone, Message: fmt.Sprintf("Upload %s is %s. It must be completed within an hour of its creation; create a new one.", u.ID, status),
+		}
+	}
+	return batch.Invalidf("", "", "Upload %s is %s. Only a pending upload can be added to, completed or cancelled.", u.ID, status)
+}

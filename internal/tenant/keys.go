@@ -1,0 +1,121 @@
+package tenant
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"batchd/internal/store"
+)
+
+const (
+	// believed is how long what was read about keys is taken for true. A change is seen within it.
+	believed = 5 * time.Second
+	// maxKnown bounds the keys in memory; beyond it, keys are read more often.
+	maxKnown = 10_000
+)
+
+// KeyReader is the part of the metadata store that authentication needs.
+type KeyReader interface {
+	Key(ctx context.Context, id string) (store.Key, store.Tenant, error)
+	HasKeys(ctx context.Context) (bool, error)
+}
+
+// Keys is the authenticator of a server with keys. A key that opened something is believed for five seconds, so that
+// most requests cost no read, and a revoked one ends within them. Make it with NewKeys.
+type Keys struct {
+	store KeyReader
+	now   func() time.Time
+
+	// mu guards following field.
+	mu sync.Mutex
+	// known holds, by key id, keys that were presented with their right text. Nothing about a wrong key is kept: it
+	// can neither push out a good one nor take memory.
+	known map[string]known
+}
+
+// known is a key with its tenant as of a time.
+type known struct {
+	key    store.Key
+	tenant store.Tenant
+	at     time.Time
+}
+
+// NewKeys returns the authenticator over the keys of a store. now is the time of day.
+func NewKeys(keys KeyReader, now func() time.Time) *Keys {
+	return &Keys{store: keys, now: now, known: make(map[string]known)}
+}
+
+// Authenticate returns who the request's key stands for. Its refusals tell a missing key from one that opens nothing,
+// and no more than that: unknown, wrong, revoked and expired ones get the same answer by the same steps.
+func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
+	text, err := credential(r.Header)
+	if err != nil {
+		return Identity{}, err
+	}
+	switch {
+	case text == "":
+		return Identity{}, errMissing()
+	case len(text) > maxKey:
+		return Identity{}, errInvalid()
+	}
+	id, hash, now := IDOf(text), HashOf(text), k.now()
+	found, ok := k.recall(id, hash, now)
+	if !ok {
+		if found, ok, err = k.read(r.Context(), id, hash, now); err != nil {
+			return Identity{}, err
+		}
+	}
+	if !ok || !found.key.Usable(now) {
+		return Identity{}, errInvalid()
+	}
+	return Identity{Tenant: found.tenant.ID, KeyID: found.key.ID, Dialect: found.key.Dialect, Limits: found.tenant.Limits}, nil
+}
+
+// recall returns what is known of a key, if it is fresh and this is its text. A wrong text for a known id is not
+// refused here, where it would be faster than for an unknown id, but goes the way of all wrong ones.
+func (k *Keys) recall(id string, hash [sha256.Size]byte, now time.Time) (known, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found, ok := k.known[id]
+	age := now.Sub(found.at)
+	fresh := ok && age >= 0 && age < believed
+	return found, fresh && subtle.ConstantTimeCompare(found.key.Hash[:], hash[:]) == 1
+}
+
+// read asks the store for a key, and remembers it if this is its text. Where there is no such key the comparison runs
+// all the same, against a hash that no text has.
+func (k *Keys) read(ctx context.Context, id string, hash [sha256.Size]byte, now time.Time) (known, bool, error) {
+	key, owner, err := k.store.Key(ctx, id)
+	exists := !errors.Is(err, store.ErrNotFound)
+	if err != nil && exists {
+		return known{}, false, fmt.Errorf("read key %s: %w", id, err)
+	}
+	if !exists {
+		key = store.Key{}
+	}
+	if same := subtle.ConstantTimeCompare(key.Hash[:], hash[:]) == 1; !same || !exists {
+		return known{}, false, nil
+	}
+	found := known{key: key, tenant: owner, at: now}
+	k.remember(found)
+	return found, true, nil
+}
+
+// remember keeps a key, in the place of any other if there are too many.
+func (k *Keys) remember(found known) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.known[found.key.ID]; !ok && len(k.known) >= maxKnown {
+		for id := range k.known {
+			delete(k.known, id)
+			break
+		}
+	}
+	k.known[found.key.ID] = found
+}

@@ -1,0 +1,66 @@
+package tenant
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// OpenUntilKeys is the authenticator of a server that only its own machine can reach: it is Open while no key exists,
+// and demands keys within five seconds of the first one's creation, for good. Make it with NewOpenUntilKeys.
+type OpenUntilKeys struct {
+	open Open
+	keys *Keys
+	log  *slog.Logger
+
+	// mu guards following fields.
+	mu sync.Mutex
+	// demanded is set once a key was seen; checked is when none was.
+	demanded bool
+	checked  time.Time
+}
+
+// NewOpenUntilKeys returns an authenticator that is open until keys has one. Logger is told when that happens.
+func NewOpenUntilKeys(open Open, keys *Keys, logger *slog.Logger) *OpenUntilKeys {
+	return &OpenUntilKeys{open: open, keys: keys, log: logger}
+}
+
+// Authenticate lets everybody in as the one tenant while there are no keys, and then only who has one.
+func (o *OpenUntilKeys) Authenticate(r *http.Request) (Identity, error) {
+	demanded, err := o.closed(r)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case demanded:
+		return o.keys.Authenticate(r)
+	default:
+		return o.open.Authenticate(r)
+	}
+}
+
+// closed reports whether keys are demanded. The store is asked without the lock held, by several requests at once if
+// they come together: none of them waits for another's read.
+func (o *OpenUntilKeys) closed(r *http.Request) (bool, error) {
+	now := o.keys.now()
+	o.mu.Lock()
+	age := now.Sub(o.checked)
+	demanded, fresh := o.demanded, age >= 0 && age < believed
+	o.mu.Unlock()
+	if demanded || fresh {
+		return demanded, nil
+	}
+	exist, err := o.keys.store.HasKeys(r.Context())
+	if err != nil {
+		return false, fmt.Errorf("look for keys: %w", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if exist && !o.demanded {
+		o.demanded = true
+		o.log.Info("an API key exists now: from here on every call must carry one")
+	}
+	o.checked = now
+	return o.demanded, nil
+}

@@ -74,7 +74,7 @@ static: ## Check formatting, modules, go vet and the builds for other platforms 
 	scripts/check-builds
 
 .PHONY: bench
-bench: build ## Measure against a bare HTTP loop, about half an hour; the figures go to docs/benchmarks.md
+bench: build ## Measure against a bare HTTP loop, about 40 minutes; the figures go to docs/benchmarks.md
 	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // zones are known wherever the binary runs
 
 	"batchd/internal/cli"
 )

@@ -107,8 +107,12 @@ func batchd(ts *testscript.TestScript, args []string) *exec.Cmd {
 	ts.Check(err)
 	command := exec.Command(path, args...)
 	command.Dir = ts.MkAbs(".")
-	command.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "KEY="+ts.Getenv("KEY"),
-		"BATCHD_SERVER="+ts.Getenv("BATCHD_SERVER"))
+	command.Env = os.Environ()
+	for _, name := range []string{"HOME", "KEY", "BATCHD_SERVER", "BATCHD_API_KEY", "BATCHD_BOOTSTRAP_KEY", "BATCHD_DATA_DIR"} {
+		if value := ts.Getenv(name); value != "" {
+			command.Env = append(command.Env, name+"="+value)
+		}
+	}
 	return command
 }
 

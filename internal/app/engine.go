@@ -14,13 +14,15 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/dialect"
-	"batchd/internal/dialect/openai"
 	"batchd/internal/dispatch"
 	"batchd/internal/plan"
+	"batchd/internal/remainder"
 	"batchd/internal/stage"
 	"batchd/internal/store"
 	"batchd/internal/sweep"
+	"batchd/internal/tenant"
 	"batchd/internal/unit"
+	"batchd/internal/webhook"
 
 	"github.com/google/uuid"
 )
@@ -50,6 +52,10 @@ type Engine struct {
 	validating *stage.Loop
 	finalizing *stage.Loop
 	sweeper    *sweep.Sweeper
+	remainder  *remainder.Finder
+	// buckets count requests against tenants' limits; sender tells the outside of what happened.
+	buckets *tenant.Buckets
+	sender  *webhook.Sender
 
 	// resuming are the batches found running at start, oldest first, and adopted their units, until Run hands them to
 	// the dispatcher.
@@ -72,8 +78,10 @@ type Engine struct {
 func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
 		cfg: cfg, log: logger, meters: newMeters(), node: uuid.NewString(), progress: unit.NewProgress(),
-		dialects: map[string]dialect.Dialect{openai.Name: openai.New(openai.Options{Strict: cfg.OpenAIStrict})},
-		adopted:  make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
+		adopted: make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
+	}
+	if e.dialects, err = newDialects(cfg); err != nil {
+		return nil, fmt.Errorf("make dialects: %w", err)
 	}
 	if e.folder, err = openFolder(ctx, cfg.DataDir, e.meters, logger); err != nil {
 		return nil, err
@@ -126,6 +134,11 @@ func (e *Engine) build() {
 	e.finalizing = stage.New(stage.Options{
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
 	})
+	e.remainder = remainder.New(remainder.Options{
+		Store: st, Blobs: blobs, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
+	})
+	e.buckets = &tenant.Buckets{}
+	e.sender = e.newSender()
 	e.sweeper = sweep.New(sweep.Options{Store: st, Blobs: blobs, Expired: e.expired, Now: time.Now, Logger: e.log})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"batchd/internal/blob"
@@ -46,7 +47,7 @@ func openFolder(ctx context.Context, path string, m *meters, logger *slog.Logger
 	if f.lock, err = sqlite.LockDir(path); err != nil {
 		return nil, err
 	}
-	fresh, err := f.fresh()
+	fresh, err := untouched(path)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +68,11 @@ func openFolder(ctx context.Context, path string, m *meters, logger *slog.Logger
 	return f, nil
 }
 
-// fresh reports whether nothing in the folder shows that a database was there before: then a missing one is a new
-// one, and not a lost one.
-func (f *folder) fresh() (bool, error) {
+// untouched reports whether nothing in a data folder shows that a database was there before: then a missing one is a
+// new one, and not a lost one.
+func untouched(path string) (bool, error) {
 	for _, name := range []string{blobsFolder, journalFolder} {
-		entries, err := f.disk.ReadDir(name)
+		entries, err := os.ReadDir(filepath.Join(path, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, fmt.Errorf("look into data folder: %w", err)
 		}

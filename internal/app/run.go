@@ -37,6 +37,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.validating.Run(ctx) })
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
+	loops.Go(func() { e.sender.Run(ctx) })
 	loops.Go(func() { e.ups.keepModels(ctx, e.dispatcher.Wake) })
 	loops.Go(func() { e.dispatcher.Run(ctx, e.drained(ctx)) })
 	loops.Wait()
@@ -153,6 +154,7 @@ func (e *Engine) closed(batchID string) {
 	for _, ch := range waiting {
 		close(ch)
 	}
+	e.sender.Wake()
 }
 
 // Ready returns what keeps the node from working, as sentences for its operator; none when all is well.

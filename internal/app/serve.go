@@ -13,8 +13,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/config"
-	"batchd/internal/dialect"
-	"batchd/internal/dialect/openai"
 	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 
@@ -27,12 +25,19 @@ const headerTimeout = 30 * time.Second
 // Serve runs the server until ctx ends and then stops it within the shutdown grace. listening is called with the
 // address once calls are taken; by then everything that an earlier process left behind has been taken over.
 func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listening func(net.Addr)) (err error) {
+	if err := checkGuarded(cfg); err != nil {
+		return err
+	}
 	e, err := Open(ctx, cfg, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	api, err := listen(ctx, cfg.Listen, e.Handler(), cfg.TLS)
+	auth, err := e.authenticator(ctx)
+	if err != nil {
+		return err
+	}
+	api, err := listen(ctx, cfg.Listen, e.handler(auth), cfg.TLS)
 	if err != nil {
 		return err
 	}
@@ -68,20 +73,21 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 	return errors.Join(errs...)
 }
 
-// Handler returns the HTTP API over the engine.
-func (e *Engine) Handler() http.Handler {
+// handler returns the HTTP API over the engine, for those that auth lets in.
+func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(httpapi.Options{
-		Store: e.folder.store, Blobs: e.folder.blobs, Auth: tenant.Open{Tenant: e.tenant},
-		Mounts: []httpapi.Mount{{Prefix: "/v1", Dialect: e.dialects[e.cfg.Dialect.Default]}},
-		Limits: e.cfg.Limits,
-		CreateRules: dialect.CreateRules{
-			Endpoints: append(openai.Endpoints(), e.cfg.Endpoints...), Windows: e.cfg.Windows,
-		},
+		Store: e.folder.store, Blobs: e.folder.blobs, Auth: auth, Mounts: e.mounts(),
+		Limits: e.cfg.Limits, CreateRules: e.createRules(),
 		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
-		Progress: e.progress.Counts, Created: e.Created, Cancelled: e.Cancelled, StorageFull: e.storageFull,
-		Ready: e.Ready, Metrics: e.metricsOnAPI(), Now: time.Now, Logger: e.log, Registerer: e.meters.registry,
+		Rate: e.rate, CheckCallback: e.checkCallback, Remainder: e.remainder.Put,
+		Progress: e.progress.Counts, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
+		StorageFull: e.storageFull, Ready: e.Ready, Metrics: e.metricsOnAPI(auth),
+		Now: time.Now, Logger: e.log, Registerer: e.meters.registry,
 	})
 }
+
+// rate counts a request against its tenant's limit.
+func (e *Engine) rate(who tenant.Identity) tenant.Rate { return e.buckets.Take(who, time.Now()) }
 
 // storageFull is what uploads are asked about first.
 func (e *Engine) storageFull() error {
@@ -94,12 +100,33 @@ func (e *Engine) storageFull() error {
 	}
 }
 
-// metricsOnAPI returns the metrics handler for the API's own address: only on loopback, where everybody is local.
-func (e *Engine) metricsOnAPI() http.Handler {
-	if e.cfg.Metrics.Listen != "" || !Loopback(e.cfg.Listen) {
+// metricsOnAPI returns the metrics handler for the API's own address, nil if they have one of their own. On loopback
+// everybody is local; elsewhere a key is needed.
+func (e *Engine) metricsOnAPI(auth tenant.Authenticator) http.Handler {
+	switch {
+	case e.cfg.Metrics.Listen != "":
 		return nil
+	case Loopback(e.cfg.Listen):
+		return e.metricsHandler()
+	default:
+		return withKey(auth, e.metricsHandler())
 	}
-	return e.metricsHandler()
+}
+
+// withKey lets only those through that auth lets in.
+func withKey(auth tenant.Authenticator, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var refused *batch.Error
+		switch _, err := auth.Authenticate(r); {
+		case err == nil:
+			next.ServeHTTP(w, r)
+		case errors.As(err, &refused):
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, refused.Message, http.StatusUnauthorized)
+		default:
+			http.Error(w, "The key could not be checked. Try again.", http.StatusServiceUnavailable)
+		}
+	})
 }
 
 func (e *Engine) metricsHandler() http.Handler {

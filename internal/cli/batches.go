@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +20,7 @@ type batchesCommand struct {
 	Get    getBatch    `cmd:"" help:"Show a batch."`
 	Watch  watchBatch  `cmd:"" help:"Show a batch's progress until it has ended."`
 	Cancel cancelBatch `cmd:"" help:"Cancel a batch; what is finished is kept."`
+	Retry  retryBatch  `cmd:"" help:"Create a batch of the lines that failed, expired or were cancelled."`
 }
 
 type createBatch struct {
@@ -25,6 +28,7 @@ type createBatch struct {
 	Endpoint string            `placeholder:"PATH" help:"Endpoint of all lines (default: the url of the first line)."`
 	Window   string            `default:"24h" help:"How long the batch may take (default 24h)."`
 	Metadata map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Something to remember with the batch; may be given several times."`
+	Callback string            `placeholder:"URL" help:"Address to tell when the batch has ended."`
 	Watch    bool              `help:"Show the progress until the batch has ended."`
 }
 
@@ -34,19 +38,37 @@ func (c *createBatch) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
-	n := client.NewBatch{Endpoint: c.Endpoint, CompletionWindow: c.Window, Metadata: c.Metadata}
+	n := client.NewBatch{Endpoint: c.Endpoint, CompletionWindow: c.Window, Metadata: c.Metadata, CallbackURL: c.Callback}
 	if err := c.findInput(s, api, &n); err != nil {
 		return err
 	}
 	b, err := api.CreateBatch(s.ctx, n)
 	if err != nil {
-		return err
+		return c.takeBack(api, n, err)
 	}
+	return s.showCreated(api, b, c.Watch, g.Batches.JSON)
+}
+
+// takeBack deletes the file that was uploaded for a batch which the server refused, so that trying again does not pile
+// up files, and returns why it was refused. A file that was on the server before stays.
+func (c *createBatch) takeBack(api *client.Client, n client.NewBatch, cause error) error {
+	var refused *client.Error
+	if n.InputFileID == c.Input || !errors.As(cause, &refused) {
+		return cause
+	}
+	if _, err := api.DeleteFile(context.Background(), n.InputFileID); err != nil {
+		return fmt.Errorf("%w\nThe uploaded file %s is left on the server: %w", cause, n.InputFileID, err)
+	}
+	return cause
+}
+
+// showCreated says that a batch was created, and watches it if asked to.
+func (s *invocation) showCreated(api *client.Client, b client.Batch, watch, raw bool) error {
 	switch {
-	case c.Watch:
+	case watch:
 		fmt.Fprintln(s.Stderr, "created "+b.ID)
-		return s.watch(api, b.ID, g.Batches.JSON)
-	case g.Batches.JSON:
+		return s.watch(api, b.ID, raw)
+	case raw:
 		return s.printJSON(b.Raw)
 	}
 	fmt.Fprintf(s.Stdout, "created %s for %s\nWatch it with: batchd batches watch %s\n", b.ID, b.Endpoint, b.ID)
@@ -101,6 +123,10 @@ func (c *createBatch) remoteEndpoint(s *invocation, api *client.Client, n *clien
 type listBatches struct {
 	Limit int    `default:"20" help:"How many to list, at most 100 (default 20)."`
 	After string `placeholder:"BATCH-ID" help:"List what comes after this batch."`
+
+	Status        string `placeholder:"STATUS" help:"List batches in this state only, like in_progress."`
+	CreatedAfter  string `placeholder:"TIME" help:"List batches created from this time on: RFC 3339 or unix seconds."`
+	CreatedBefore string `placeholder:"TIME" help:"List batches created before this time."`
 }
 
 // Run lists one page.
@@ -109,7 +135,9 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
-	p, err := api.Batches(s.ctx, c.Limit, c.After)
+	p, err := api.Batches(s.ctx, client.BatchQuery{
+		Limit: c.Limit, After: c.After, Status: c.Status, CreatedAfter: c.CreatedAfter, CreatedBefore: c.CreatedBefore,
+	})
 	if err != nil {
 		return err
 	}
@@ -162,6 +190,25 @@ func (c *cancelBatch) Run(s *invocation, g *grammar) error {
 	return s.showBatch(b, g.Batches.JSON)
 }
 
+type retryBatch struct {
+	ID     string `arg:"" name:"batch-id" help:"Id of the batch whose lines to run again."`
+	Window string `placeholder:"WINDOW" help:"How long the new batch may take (default: as the old one)."`
+	Watch  bool   `help:"Show the progress until the new batch has ended."`
+}
+
+// Run creates a batch of what is unfinished, and watches it if asked to.
+func (c *retryBatch) Run(s *invocation, g *grammar) error {
+	api, err := g.Batches.client(s)
+	if err != nil {
+		return err
+	}
+	b, err := api.RetryBatch(s.ctx, c.ID, c.Window)
+	if err != nil {
+		return err
+	}
+	return s.showCreated(api, b, c.Watch, g.Batches.JSON)
+}
+
 // showBatch writes a batch for people, or as it came.
 func (s *invocation) showBatch(b client.Batch, raw bool) error {
 	if raw {
@@ -175,7 +222,7 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 		"input:\t" + b.InputFileID,
 	}
 	for _, extra := range []struct{ name, value string }{
-		{"model", b.Model}, {"output", b.OutputFileID}, {"errors", b.ErrorFileID},
+		{"continues", b.ContinuedFrom}, {"model", b.Model}, {"output", b.OutputFileID}, {"errors", b.ErrorFileID},
 	} {
 		if extra.value != "" {
 			rows = append(rows, extra.name+":\t"+extra.value)

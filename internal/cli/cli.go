@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 
 	"batchd/internal/app"
+	"batchd/internal/client"
 
 	"github.com/alecthomas/kong"
 )
@@ -33,12 +35,15 @@ type Process struct {
 
 // grammar is every command with its flags.
 type grammar struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server: the Files and Batches API in front of your inference servers."`
-	Run     runCommand     `cmd:"" help:"Run one input file without a server. The same command again resumes."`
-	Sim     simCommand     `cmd:"" help:"Run the simulated inference engine."`
-	Batches batchesCommand `cmd:"" help:"Create, show, watch and cancel batches of a server."`
-	Files   filesCommand   `cmd:"" help:"Upload, show, download and delete files of a server."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Serve    serveCommand    `cmd:"" help:"Run the server: the Files and Batches API in front of your inference servers."`
+	Run      runCommand      `cmd:"" help:"Run one input file without a server. The same command again resumes."`
+	Sim      simCommand      `cmd:"" help:"Run the simulated inference engine."`
+	Batches  batchesCommand  `cmd:"" help:"Create, show, watch, cancel and retry batches of a server."`
+	Files    filesCommand    `cmd:"" help:"Upload, show, download and delete files of a server."`
+	Keys     keysCommand     `cmd:"" help:"Create, list, revoke and rotate API keys in a server's data folder."`
+	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data folder."`
+	Webhooks webhooksCommand `cmd:"" help:"Say who is told when batches end, in a server's data folder."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
 // invocation is a running command's surroundings. Its context ends with the first signal.
@@ -54,13 +59,22 @@ func Main(p Process) int {
 	var watching sync.WaitGroup
 	over := make(chan struct{})
 	watching.Go(func() { watchSignals(p, stop, over) })
-	err := execute(&invocation{Process: p, ctx: ctx})
+	err := explain(execute(&invocation{Process: p, ctx: ctx}))
 	close(over)
 	watching.Wait()
 	if err != nil && err.Error() != "" {
 		fmt.Fprintf(p.Stderr, "batchd: %v\n", err)
 	}
 	return exitCode(err)
+}
+
+// explain adds what to do to an error whose sender does not know how it is called from here.
+func explain(err error) error {
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		return fmt.Errorf("%w\n(the key is taken from the environment variable %s; `batchd keys create` makes one where the server's data is)", err, keyVariable)
+	}
+	return err
 }
 
 // watchSignals ends the command's context at the first signal and the process at the second.
@@ -140,27 +154,44 @@ func (e *usageError) Error() string {
 func form(command string) string {
 	const upstream = "--upstream http://host:8000/v1"
 	forms := map[string]string{
-		"serve":          "serve " + upstream + " [--data-dir DIR] [--listen HOST:PORT]",
-		"run":            "run IN.jsonl " + upstream,
-		"sim":            "sim [--listen HOST:PORT]",
-		"version":        "version",
-		"batches":        "batches create|list|get|watch|cancel",
-		"batches create": "batches create FILE.jsonl [--endpoint /v1/chat/completions] [--window 24h] [--watch]",
-		"batches list":   "batches list [--limit N] [--after BATCH-ID]",
-		"batches get":    "batches get BATCH-ID",
-		"batches watch":  "batches watch BATCH-ID",
-		"batches cancel": "batches cancel BATCH-ID",
-		"files":          "files upload|list|get|content|delete",
-		"files upload":   "files upload FILE.jsonl [--purpose batch]",
-		"files list":     "files list [--purpose batch] [--limit N] [--after FILE-ID]",
-		"files get":      "files get FILE-ID",
-		"files content":  "files content FILE-ID [--output FILE]",
-		"files delete":   "files delete FILE-ID",
+		"serve":               "serve " + upstream + " [--data-dir DIR] [--listen HOST:PORT]",
+		"run":                 "run IN.jsonl " + upstream,
+		"sim":                 "sim [--listen HOST:PORT]",
+		"version":             "version",
+		"batches":             "batches create|list|get|watch|cancel|retry",
+		"batches create":      "batches create FILE.jsonl [--endpoint /v1/chat/completions] [--window 24h] [--watch]",
+		"batches list":        "batches list [--status STATUS] [--limit N] [--after BATCH-ID]",
+		"batches get":         "batches get BATCH-ID",
+		"batches watch":       "batches watch BATCH-ID",
+		"batches cancel":      "batches cancel BATCH-ID",
+		"batches retry":       "batches retry BATCH-ID [--window 24h] [--watch]",
+		"files":               "files upload|list|get|content|delete",
+		"files upload":        "files upload FILE.jsonl [--purpose batch]",
+		"files list":          "files list [--purpose batch] [--limit N] [--after FILE-ID]",
+		"files get":           "files get FILE-ID",
+		"files content":       "files content FILE-ID [--output FILE]",
+		"files delete":        "files delete FILE-ID",
+		"keys":                "keys create|list|revoke|rotate",
+		"keys create":         "keys create --tenant NAME [--dialect openai|novita|neosantara] [--expires 90d] [--data-dir DIR]",
+		"keys list":           "keys list [--tenant NAME] [--data-dir DIR]",
+		"keys revoke":         "keys revoke KEY-ID [--data-dir DIR]",
+		"keys rotate":         "keys rotate KEY-ID [--overlap 24h] [--data-dir DIR]",
+		"tenants":             "tenants list|set",
+		"tenants list":        "tenants list [--data-dir DIR]",
+		"tenants set":         "tenants set NAME [--weight N] [--max-stored-bytes 10GiB] [--max-requests-per-minute N] [--data-dir DIR]",
+		"webhooks":            "webhooks add|list|remove|test|deliveries|rotate|secret",
+		"webhooks add":        "webhooks add URL [--tenant NAME] [--event batch.completed]... [--data-dir DIR]",
+		"webhooks list":       "webhooks list [--tenant NAME] [--data-dir DIR]",
+		"webhooks remove":     "webhooks remove WEBHOOK-ID [--data-dir DIR]",
+		"webhooks test":       "webhooks test WEBHOOK-ID [--data-dir DIR]",
+		"webhooks deliveries": "webhooks deliveries [--webhook WEBHOOK-ID] [--batch BATCH-ID] [--limit N] [--data-dir DIR]",
+		"webhooks rotate":     "webhooks rotate WEBHOOK-ID [--overlap 24h] [--data-dir DIR]",
+		"webhooks secret":     "webhooks secret [--tenant NAME] [--data-dir DIR]",
 	}
 	if known, ok := forms[command]; ok {
 		return known
 	}
-	return "serve|run|sim|batches|files|version"
+	return "serve|run|sim|batches|files|keys|tenants|webhooks|version"
 }
 
 // quiet is an end short of success about which all that there is to say was said.

@@ -75,6 +75,9 @@ func TestEveryCommandHasItsRightForm(t *testing.T) {
 	for _, command := range []string{
 		"serve", "run", "sim", "version", "batches", "batches create", "batches list", "batches get", "batches watch",
 		"batches cancel", "files", "files upload", "files list", "files get", "files content", "files delete",
+		"keys", "keys create", "keys list", "keys revoke", "keys rotate", "tenants", "tenants list", "tenants set",
+		"webhooks", "webhooks add", "webhooks list", "webhooks remove", "webhooks test", "webhooks deliveries",
+		"webhooks rotate", "webhooks secret",
 	} {
 		if got := form(command); got == fallback || !strings.HasPrefix(got, command) {
 			t.Errorf("%s: got %q", command, got)

@@ -15,14 +15,18 @@ type remoteFlags struct {
 	JSON   bool   `name:"json" help:"Print what the server answered, as JSON."`
 }
 
+// keyVariable is the environment variable that holds the key for the server.
+const keyVariable = "BATCHD_API_KEY"
+
 // client makes the client of the server that was named.
 func (f remoteFlags) client(s *invocation) (*client.Client, error) {
 	server := f.Server
 	if server == "" {
 		server = s.variable("BATCHD_SERVER")
 	}
+	key := s.variable(keyVariable)
 	c, err := client.New(client.Options{
-		Server: server, APIKey: s.variable("BATCHD_API_KEY"), UserAgent: "batchd/" + s.Version,
+		Server: server, APIKey: key, UserAgent: "batchd/" + s.Version,
 	})
 	if err != nil {
 		return nil, misuse("--server: %v", err)

@@ -37,9 +37,6 @@ func (c *serveCommand) Run(s *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := checkAuth(cfg); err != nil {
-		return err
-	}
 	log := logger(s.Stderr, cfg.Log, slog.LevelDebug)
 	slog.SetDefault(log) // net/http writes some lines to the standard logger, which has no other switch
 	err = app.Serve(s.ctx, cfg, log, func(a net.Addr) { announce(s, cfg, log, a) })
@@ -47,15 +44,6 @@ func (c *serveCommand) Run(s *invocation) error {
 		return nil // the signal came while the server was starting
 	}
 	return err
-}
-
-// checkAuth refuses to open the API to a network by accident.
-func checkAuth(cfg config.Config) error {
-	if cfg.Auth.Mode == "none" || app.Loopback(cfg.Listen) {
-		return nil
-	}
-	return misuse("%s can be reached from other machines, and there are no API keys: listen on 127.0.0.1, "+
-		"or add --no-auth to let everybody in", cfg.Listen)
 }
 
 // announce says where the server is. A log in JSON stays JSON.
@@ -69,8 +57,5 @@ func announce(s *invocation, cfg config.Config, log *slog.Logger, a net.Addr) {
 		log.Info("listening", "url", at, "data", cfg.DataDir)
 	} else {
 		fmt.Fprintf(s.Stderr, "batchd listening on %s (data in %s)\n", at, cfg.DataDir)
-	}
-	if cfg.Auth.Mode == "keys" {
-		log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
 	}
 }

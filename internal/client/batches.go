@@ -19,6 +19,7 @@ type Batch struct {
 	OutputFileID     string      `json:"output_file_id"`
 	ErrorFileID      string      `json:"error_file_id"`
 	CompletionWindow string      `json:"completion_window"`
+	ContinuedFrom    string      `json:"continued_from"`
 	CreatedAt        int64       `json:"created_at"`
 	ExpiresAt        int64       `json:"expires_at"`
 	Counts           Counts      `json:"request_counts"`
@@ -79,6 +80,7 @@ type NewBatch struct {
 	Endpoint         string            `json:"endpoint"`
 	CompletionWindow string            `json:"completion_window"`
 	Metadata         map[string]string `json:"metadata,omitempty"`
+	CallbackURL      string            `json:"callback_url,omitempty"`
 }
 
 // CreateBatch makes a batch.
@@ -96,6 +98,15 @@ func (c *Client) CancelBatch(ctx context.Context, id string) (Batch, error) {
 	return c.batch(ctx, http.MethodPost, "/batches/"+url.PathEscape(id)+"/cancel", nil)
 }
 
+// RetryBatch makes a new batch of the lines of an ended one that failed, expired or were cancelled. window is the new
+// batch's, "" for that of the old one.
+func (c *Client) RetryBatch(ctx context.Context, id, window string) (Batch, error) {
+	body := struct {
+		CompletionWindow string `json:"completion_window,omitempty"`
+	}{window}
+	return c.batch(ctx, http.MethodPost, "/batches/"+url.PathEscape(id)+"/retry", body)
+}
+
 func (c *Client) batch(ctx context.Context, method, path string, in any) (Batch, error) {
 	var b Batch
 	raw, err := c.call(ctx, method, path, in, &b)
@@ -103,11 +114,27 @@ func (c *Client) batch(ctx context.Context, method, path string, in any) (Batch,
 	return b, err
 }
 
-// Batches returns a page of batches, newest first. after is the id that the page before ended with, "" for the first
-// page; a limit of 0 leaves it to the server.
-func (c *Client) Batches(ctx context.Context, limit int, after string) (Page[Batch], error) {
+// BatchQuery selects a page of batches; zeros leave it to the server.
+type BatchQuery struct {
+	Limit int
+	// After is the id that the page before ended with.
+	After string
+	// Status keeps batches in one state; CreatedAfter and CreatedBefore are unix seconds or RFC 3339.
+	Status, CreatedAfter, CreatedBefore string
+}
+
+// Batches returns a page of batches, newest first.
+func (c *Client) Batches(ctx context.Context, q BatchQuery) (Page[Batch], error) {
+	filters := url.Values{}
+	for name, value := range map[string]string{
+		"status": q.Status, "created_after": q.CreatedAfter, "created_before": q.CreatedBefore,
+	} {
+		if value != "" {
+			filters.Set(name, value)
+		}
+	}
 	var p Page[Batch]
-	raw, err := c.call(ctx, http.MethodGet, "/batches"+page(limit, after, nil), nil, &p)
+	raw, err := c.call(ctx, http.MethodGet, "/batches"+page(q.Limit, q.After, filters), nil, &p)
 	p.Raw = raw
 	return p, err
 }

@@ -1,4 +1,5 @@
-// Package client calls batchd's own HTTP API, as any user's program would: files and batches under /v1. Uploads and
+// Package client calls batchd's own HTTP API, as any user's program would: files and batches under /batchd/v1, which
+// speaks the same whatever vendor's dialect the server or the key is set to. Uploads and
 // downloads are streamed; an answer that is not a success becomes an *Error with what the server said. It keeps every
 // object's bytes as they came beside the fields it reads, and knows nothing of the server but the wire.
 package client
@@ -17,12 +18,15 @@ import (
 // DefaultServer is where a server listens that was told nothing.
 const DefaultServer = "http://127.0.0.1:8080"
 
+// prefix is where the server's API is that no setting changes.
+const prefix = "/batchd/v1"
+
 // maxObject bounds an answer that is not a file's content: a full page of files.
 const maxObject = 64 << 20
 
 // Options say which server to call, and as whom.
 type Options struct {
-	// Server is the server's address with or without /v1; "" stands for DefaultServer.
+	// Server is the server's address, with or without the prefix of any of its APIs, like /v1; "" stands for DefaultServer.
 	Server string
 	// APIKey is sent as a bearer token; "" sends none.
 	APIKey string
@@ -52,7 +56,10 @@ func New(o Options) (*Client, error) {
 	if o.HTTP == nil {
 		o.HTTP = &http.Client{}
 	}
-	base := strings.TrimSuffix(strings.TrimRight(o.Server, "/"), "/v1")
+	base := strings.TrimRight(o.Server, "/")
+	for _, api := range []string{prefix, "/openai/v1", "/neosantara/v1", "/v1"} {
+		base = strings.TrimSuffix(base, api)
+	}
 	return &Client{base: base, key: o.APIKey, userAgent: o.UserAgent, http: o.HTTP}, nil
 }
 
@@ -174,7 +181,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) ([]
 		}
 		body = strings.NewReader(string(raw))
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/v1"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+prefix+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}

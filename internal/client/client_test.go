@@ -32,7 +32,7 @@ func TestAnUploadIsStreamedWithItsLength(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat(`{"custom_id": "ü"}`+"\n", 10_000)
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.Path != "/v1/files" || r.Header.Get("Authorization") != "Bearer k1" {
+		if r.Method != http.MethodPost || r.URL.Path != "/batchd/v1/files" || r.Header.Get("Authorization") != "Bearer k1" {
 			t.Errorf("got %s %s with %q", r.Method, r.URL.Path, r.Header.Get("Authorization"))
 		}
 		if r.ContentLength <= int64(len(content)) {
@@ -88,37 +88,45 @@ func TestCallsAreWhatTheAPISays(t *testing.T) {
 		"create": {func() (string, []byte, error) {
 			b, err := c.CreateBatch(ctx, client.NewBatch{InputFileID: "f", Endpoint: "/v1/e", CompletionWindow: "1h", Metadata: map[string]string{"k": "v"}})
 			return b.ID, b.Raw, err
-		}, request{"POST", "/v1/batches", `{"input_file_id":"f","endpoint":"/v1/e","completion_window":"1h","metadata":{"k":"v"}}`}},
+		}, request{"POST", "/batchd/v1/batches", `{"input_file_id":"f","endpoint":"/v1/e","completion_window":"1h","metadata":{"k":"v"}}`}},
 		"get": {func() (string, []byte, error) {
 			b, err := c.Batch(ctx, "a/b")
 			if b.Counts != (client.Counts{Total: 3, Completed: 2, Failed: 1}) || b.Usage.OutputTokens != 9 || !b.Ended() {
 				t.Errorf("got batch %+v", b)
 			}
 			return b.ID, b.Raw, err
-		}, request{"GET", "/v1/batches/a%2Fb", ""}},
+		}, request{"GET", "/batchd/v1/batches/a%2Fb", ""}},
 		"cancel": {func() (string, []byte, error) {
 			b, err := c.CancelBatch(ctx, "b1")
 			return b.ID, b.Raw, err
-		}, request{"POST", "/v1/batches/b1/cancel", ""}},
+		}, request{"POST", "/batchd/v1/batches/b1/cancel", ""}},
 		"list": {func() (string, []byte, error) {
-			p, err := c.Batches(ctx, 5, "b0")
+			p, err := c.Batches(ctx, client.BatchQuery{Limit: 5, After: "b0"})
 			if !p.HasMore || p.LastID != "y" || len(p.Data) != 1 {
 				t.Errorf("got page %+v", p)
 			}
 			return "x", p.Raw, err
-		}, request{"GET", "/v1/batches?after=b0&limit=5", ""}},
+		}, request{"GET", "/batchd/v1/batches?after=b0&limit=5", ""}},
+		"retry": {func() (string, []byte, error) {
+			b, err := c.RetryBatch(ctx, "b1", "1h")
+			return b.ID, b.Raw, err
+		}, request{"POST", "/batchd/v1/batches/b1/retry", `{"completion_window":"1h"}`}},
+		"filtered list": {func() (string, []byte, error) {
+			p, err := c.Batches(ctx, client.BatchQuery{Status: "failed", CreatedAfter: "1", CreatedBefore: "2"})
+			return "x", p.Raw, err
+		}, request{"GET", "/batchd/v1/batches?created_after=1&created_before=2&status=failed", ""}},
 		"files": {func() (string, []byte, error) {
 			p, err := c.Files(ctx, "batch", 0, "")
 			return "x", p.Raw, err
-		}, request{"GET", "/v1/files?purpose=batch", ""}},
+		}, request{"GET", "/batchd/v1/files?purpose=batch", ""}},
 		"file": {func() (string, []byte, error) {
 			f, err := c.File(ctx, "f1")
 			return f.ID, f.Raw, err
-		}, request{"GET", "/v1/files/f1", ""}},
+		}, request{"GET", "/batchd/v1/files/f1", ""}},
 		"delete": {func() (string, []byte, error) {
 			d, err := c.DeleteFile(ctx, "f1")
 			return d.ID, d.Raw, err
-		}, request{"DELETE", "/v1/files/f1", ""}},
+		}, request{"DELETE", "/batchd/v1/files/f1", ""}},
 	} {
 		id, raw, err := test.call()
 		if err != nil || id != "x" || !json.Valid(raw) {
@@ -201,7 +209,7 @@ func TestTheEndOfTheContextIsToldFromAnUnreachableServer(t *testing.T) {
 func TestContentThatEndsEarlyIsNotTakenForTheWhole(t *testing.T) {
 	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/files/cut/content" {
+		if r.URL.Path == "/batchd/v1/files/cut/content" {
 			w.Header().Set("Content-Length", "100")
 		}
 		fmt.Fprint(w, "some lines\n")

@@ -39,7 +39,7 @@ func (c *Client) UploadFile(ctx context.Context, u Upload) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("make form: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/v1/files", body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+prefix+"/files", body)
 	if err != nil {
 		return File{}, fmt.Errorf("make request: %w", err)
 	}
@@ -115,7 +115,7 @@ func (c *Client) DeleteFile(ctx context.Context, id string) (Deleted, error) {
 
 // OpenFile opens a file's content for reading. Content that ends early is io.ErrUnexpectedEOF. The caller closes it.
 func (c *Client) OpenFile(ctx context.Context, id string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/files/"+url.PathEscape(id)+"/content", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+prefix+"/files/"+url.PathEscape(id)+"/content", nil)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}

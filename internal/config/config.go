@@ -41,9 +41,12 @@ type Config struct {
 	ShutdownGrace time.Duration
 	Retention     Retention
 
-	Dialect Dialect
-	// OpenAIStrict gives OpenAI's own limits, windows and retention.
-	OpenAIStrict bool
+	Dialect    Dialect
+	OpenAI     OpenAI
+	Novita     Novita
+	Neosantara Neosantara
+
+	Webhooks Webhooks
 
 	Log     Log
 	Metrics Metrics
@@ -53,6 +56,9 @@ type Config struct {
 type Auth struct {
 	// Mode is "keys" or "none".
 	Mode string
+	// BootstrapKey is an API key of the default tenant that is to exist from the start on; "" for none. It comes from
+	// BATCHD_BOOTSTRAP_KEY only: neither a file nor a command line keeps a secret.
+	BootstrapKey Secret
 }
 
 // TLS are the files of the server's certificate; both or none.
@@ -81,6 +87,47 @@ type Dialect struct {
 	Hosts   map[string]string
 }
 
+// OpenAI are the switches of OpenAI's dialect.
+type OpenAI struct {
+	// Strict gives OpenAI's own limits, windows and retention, and nothing that batchd adds.
+	Strict bool
+	// MissingFile says what a create call with an unknown input file gets: MissingFileRefuse or MissingFileFailBatch.
+	MissingFile string
+}
+
+// What a create call with an unknown input file gets: an error, or a batch that has failed.
+const (
+	MissingFileRefuse    = "refuse"
+	MissingFileFailBatch = "fail_batch"
+)
+
+// Novita are the switches of Novita AI's dialect.
+type Novita struct {
+	// Strict drops all that batchd adds.
+	Strict bool
+	// StatusCase is "upper" or "lower".
+	StatusCase string
+	// TimeZone is the zone of its times, a name of the IANA database or an offset like +08:00; "" is UTC.
+	TimeZone string
+}
+
+// Neosantara are the switches of Neosantara's dialect.
+type Neosantara struct {
+	// Strict drops all that batchd adds.
+	Strict bool
+	// CancelledSpelling is "cancelled" or "canceled", the status of a cancelled batch outside the cancel call's answer.
+	CancelledSpelling string
+}
+
+// Dialects lists the names of all dialects.
+func Dialects() []string { return []string{"openai", "novita", "neosantara"} }
+
+// Webhooks says who may be told of events.
+type Webhooks struct {
+	// Allow are ranges of private addresses that may be called, in CIDR form; all public addresses may.
+	Allow []string
+}
+
 // Log is how the server logs.
 type Log struct {
 	// Level is debug, info, warn or error; Format text or json.
@@ -98,7 +145,8 @@ func Default() Config {
 		Auth:    Auth{Mode: "keys"},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
 		CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
-		Dialect: Dialect{Default: "openai"},
-		Log:     Log{Level: "info", Format: "text"},
+		Dialect: Dialect{Default: "openai"}, OpenAI: OpenAI{MissingFile: MissingFileRefuse},
+		Novita: Novita{StatusCase: "upper"}, Neosantara: Neosantara{CancelledSpelling: "cancelled"},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }

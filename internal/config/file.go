@@ -93,8 +93,6 @@ func (f *file) entry(prefix string, pair *ast.MappingValueNode) {
 		f.assignments = append(f.assignments, assignment{where: f.at(pair.Key), key: key, value: v})
 	case section(key):
 		f.walk(key+".", pair.Value)
-	case key == "novita" || key == "neosantara":
-		f.fault(pair.Key, key, errNoVendor)
 	case !inFile(key):
 		f.fault(pair.Key, key, errors.New("unknown key; it belongs to each entry of upstreams"))
 	default:

@@ -19,6 +19,8 @@ type Source struct {
 	Environ []string
 	// Flags are what the command line sets, in the order in which it counts.
 	Flags []Flag
+	// NoCalls is set by commands that call no upstream: they need no upstream's key in their environment.
+	NoCalls bool
 }
 
 // Flag is a setting from the command line.
@@ -29,6 +31,9 @@ type Flag struct {
 	// Values are one text, or any number of them for a list.
 	Values []string
 }
+
+// bootstrapVariable is the one setting that has no key: nothing but the environment may hold it.
+const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
 
 // assignment is one setting from one source.
 type assignment struct {
@@ -74,7 +79,12 @@ func Load(src Source) (Config, error) {
 	}
 	c, wrong := build(assignments)
 	faults = append(faults, wrong...)
-	return c, errors.Join(append(faults, missingKeys(c, src.Environ)...)...)
+	bootstrap, _ := lookup(src.Environ, bootstrapVariable)
+	c.Auth.BootstrapKey = Secret(bootstrap)
+	if !src.NoCalls {
+		faults = append(faults, missingKeys(c, src.Environ)...)
+	}
+	return c, errors.Join(faults...)
 }
 
 func ofFlag(f Flag) value {
@@ -111,7 +121,7 @@ func lookup(environ []string, name string) (string, bool) {
 func build(assignments []assignment) (Config, []error) {
 	slices.SortStableFunc(assignments, func(a, b assignment) int { return rank(a.key) - rank(b.key) })
 	c, faults := apply(Default(), assignments)
-	if c.OpenAIStrict {
+	if c.OpenAI.Strict {
 		c, _ = apply(strict(Default()), assignments)
 	}
 	return c, faults
@@ -155,7 +165,7 @@ func strict(c Config) Config {
 		bytes = 200 * batch.MiB
 		life  = 30 * 24 * time.Hour
 	)
-	c.OpenAIStrict = true
+	c.OpenAI.Strict = true
 	c.Limits.MaxLines, c.Limits.MaxFileBytes = lines, bytes
 	c.Windows = []string{"24h"}
 	c.Retention.Output = life

@@ -85,7 +85,12 @@ retention:
 dialect:
   default: openai
   hosts:
-    api.example.com: openai
+    api.example.com: novita
+openai: {missing_file: fail_batch}
+novita: {strict: true, status_case: lower, time_zone: "+08:00"}
+neosantara: {strict: true, cancelled_spelling: canceled}
+webhooks:
+  allow: [10.0.0.0/8, "fd00::/8"]
 log:
   level: debug
   format: json
@@ -109,8 +114,11 @@ metrics:
 		},
 		CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second,
 		Retention: config.Retention{Input: 7 * 24 * time.Hour},
-		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "openai"}},
-		Log:       config.Log{Level: "debug", Format: "json"}, Metrics: config.Metrics{Listen: "127.0.0.1:9100"},
+		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "novita"}},
+		OpenAI:    config.OpenAI{MissingFile: config.MissingFileFailBatch},
+		Novita:    config.Novita{Strict: true, StatusCase: "lower", TimeZone: "+08:00"}, Neosantara: config.Neosantara{Strict: true, CancelledSpelling: "canceled"},
+		Webhooks: config.Webhooks{Allow: []string{"10.0.0.0/8", "fd00::/8"}},
+		Log:      config.Log{Level: "debug", Format: "json"}, Metrics: config.Metrics{Listen: "127.0.0.1:9100"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -205,7 +213,7 @@ upstreams:
 		path + `:3:3: limits.max_lines: want a whole number, got "many"`,
 		path + ":4:3: limits.max_linse: unknown key",
 		path + ":5:12: retention: want a mapping of keys to values",
-		path + ":6:1: novita: not available in this version",
+		path + ":7:3: novita.windows: unknown key",
 		path + ":8:1: concurrency: unknown key; it belongs to each entry of upstreams",
 		path + ":11:5: upstreams[0].rpm: not available yet",
 		path + ":12:5: upstreams[0].concurrency: adaptive concurrency is not available yet; give a number",

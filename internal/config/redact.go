@@ -56,3 +56,27 @@ func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil
 
 // LogValue is String.
 func (u Upstream) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+// Secret is a text that is shown in no way: however it is printed, logged or encoded, it comes out as "xxxxx", or as
+// nothing if it is empty.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// GoString is String: %#v must not show more than %v.
+func (s Secret) GoString() string { return s.String() }
+
+// Format is String for every verb, such as %q and %x.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
+// MarshalText is String, so that no encoder of JSON or YAML shows more.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue is String.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -14,6 +14,7 @@ import (
 func TestNothingPrintedShowsASecret(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
+	c.Auth.BootstrapKey = "s3cret"
 	c.Upstreams = []config.Upstream{
 		{
 			URL: "https://me:s3cret@host/v1?token=s3cret", Models: []string{"m"}, Concurrency: 3, APIKeyEnv: "KEY",
@@ -30,9 +31,10 @@ func TestNothingPrintedShowsASecret(t *testing.T) {
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "config", c, "upstream", c.Upstreams[0], "all", c.Upstreams)
 	for name, text := range map[string]string{
 		"%v": fmt.Sprintf("%v", c), "%+v": fmt.Sprintf("%+v", c), "%#v": fmt.Sprintf("%#v", c),
+		"%q of a key": fmt.Sprintf("%q", c.Auth.BootstrapKey), "%x of a key": fmt.Sprintf("%x %v", c.Auth.BootstrapKey, c.Auth),
 		"upstream": c.Upstreams[0].String(), "JSON": string(encoded), "log": logged.String(),
 	} {
-		if strings.Contains(text, "s3cret") {
+		if strings.Contains(text, "s3cret") || strings.Contains(text, "733363726574") {
 			t.Errorf("%s shows a secret: %s", name, text)
 		}
 	}

@@ -13,9 +13,6 @@ type setting struct {
 	set func(c *Config, v value) error
 }
 
-// errNoVendor is what keys of vendors' dialects are answered.
-var errNoVendor = errors.New("not available in this version: only OpenAI's dialect is; remove the key")
-
 // settings is the table of every key. The two that no file may hold stand for flags that apply to all upstreams.
 func settings() []setting {
 	return []setting{
@@ -43,7 +40,14 @@ func settings() []setting {
 		{"retention.output", duration(func(c *Config) *time.Duration { return &c.Retention.Output })},
 		{"dialect.default", text(func(c *Config) *string { return &c.Dialect.Default })},
 		{"dialect.hosts", pairs(func(c *Config) *map[string]string { return &c.Dialect.Hosts })},
-		{"openai.strict", boolean(func(c *Config) *bool { return &c.OpenAIStrict })},
+		{"openai.strict", boolean(func(c *Config) *bool { return &c.OpenAI.Strict })},
+		{"openai.missing_file", text(func(c *Config) *string { return &c.OpenAI.MissingFile })},
+		{"novita.strict", boolean(func(c *Config) *bool { return &c.Novita.Strict })},
+		{"novita.status_case", text(func(c *Config) *string { return &c.Novita.StatusCase })},
+		{"novita.time_zone", text(func(c *Config) *string { return &c.Novita.TimeZone })},
+		{"neosantara.strict", boolean(func(c *Config) *bool { return &c.Neosantara.Strict })},
+		{"neosantara.cancelled_spelling", text(func(c *Config) *string { return &c.Neosantara.CancelledSpelling })},
+		{"webhooks.allow", list(func(c *Config) *[]string { return &c.Webhooks.Allow })},
 		{"log.level", text(func(c *Config) *string { return &c.Log.Level })},
 		{"log.format", text(func(c *Config) *string { return &c.Log.Format })},
 		{"metrics.listen", text(func(c *Config) *string { return &c.Metrics.Listen })},
@@ -62,9 +66,6 @@ func find(key string) (setting, bool) {
 	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
 	if i >= 0 {
 		return all[i], true
-	}
-	if vendor, _, deeper := strings.Cut(key, "."); deeper && (vendor == "novita" || vendor == "neosantara") {
-		return setting{key, func(*Config, value) error { return errNoVendor }}, true
 	}
 	return setting{}, false
 }
@@ -106,10 +107,10 @@ func boolean(field func(*Config) *bool) func(*Config, value) error { return pars
 
 func number(field func(*Config) *int64) func(*Config, value) error { return parsed(field, parseNumber) }
 
-func size(field func(*Config) *int64) func(*Config, value) error { return parsed(field, parseSize) }
+func size(field func(*Config) *int64) func(*Config, value) error { return parsed(field, ParseSize) }
 
 func duration(field func(*Config) *time.Duration) func(*Config, value) error {
-	return parsed(field, parseDuration)
+	return parsed(field, ParseDuration)
 }
 
 func list(field func(*Config) *[]string) func(*Config, value) error {

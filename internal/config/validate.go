@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"batchd/internal/batch"
 )
@@ -30,7 +32,9 @@ func (c Config) Validate() error {
 		v.upstream(fmt.Sprintf("upstreams[%d]", i), u)
 	}
 	v.rules(c)
-	v.dialects(c.Dialect)
+	v.dialects(c)
+	_, err := c.Webhooks.Ranges()
+	v.check(err == nil, "webhooks.allow", "%w", err)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	return errors.Join(v.faults...)
@@ -98,10 +102,36 @@ func (v *validation) rules(c Config) {
 	v.check(c.ShutdownGrace > 0, "shutdown_grace", "want more than nothing, like 25s")
 }
 
-func (v *validation) dialects(d Dialect) {
-	const later = "%q is not available in this version: only openai is; remove the key"
-	v.check(d.Default == "openai", "dialect.default", later, d.Default)
-	for host, name := range d.Hosts {
-		v.check(name == "openai", "dialect.hosts."+host, later, name)
+func (v *validation) dialects(c Config) {
+	v.oneOf("dialect.default", c.Dialect.Default, Dialects()...)
+	for host, name := range c.Dialect.Hosts {
+		v.oneOf("dialect.hosts."+host, name, Dialects()...)
 	}
+	v.oneOf("openai.missing_file", c.OpenAI.MissingFile, MissingFileRefuse, MissingFileFailBatch)
+	v.oneOf("novita.status_case", c.Novita.StatusCase, "upper", "lower")
+	_, err := c.Novita.Zone()
+	v.check(err == nil, "novita.time_zone", "want a name like Asia/Jakarta or an offset like +08:00, got %q", c.Novita.TimeZone)
+	v.oneOf("neosantara.cancelled_spelling", c.Neosantara.CancelledSpelling, "cancelled", "canceled")
+}
+
+// Zone returns the zone that TimeZone names.
+func (n Novita) Zone() (*time.Location, error) {
+	if at, err := time.Parse("-07:00", n.TimeZone); err == nil {
+		_, seconds := at.Zone()
+		return time.FixedZone("", seconds), nil
+	}
+	return time.LoadLocation(n.TimeZone)
+}
+
+// Ranges returns the ranges of Allow. Validate reports what it cannot read.
+func (w Webhooks) Ranges() ([]netip.Prefix, error) {
+	ranges := make([]netip.Prefix, 0, len(w.Allow))
+	for _, text := range w.Allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || p.Addr().Is4In6() || p != p.Masked() {
+			return nil, fmt.Errorf("want ranges of addresses like 10.0.0.0/8, fd00::/8 or 192.168.1.7/32, got %q", text)
+		}
+		ranges = append(ranges, p)
+	}
+	return ranges, nil
 }

@@ -104,9 +104,9 @@ func parseNumber(s string) (int64, error) {
 	return n, nil
 }
 
-// parseSize reads a number of bytes: "1048576", "200MB", "16GiB". KB, MB, GB and TB are powers of 1000, KiB, MiB, GiB
+// ParseSize reads a number of bytes: "1048576", "200MB", "16GiB". KB, MB, GB and TB are powers of 1000, KiB, MiB, GiB
 // and TiB of 1024.
-func parseSize(s string) (int64, error) {
+func ParseSize(s string) (int64, error) {
 	bad := fmt.Errorf("want a size like 200MB, 16GiB or a number of bytes, got %q", s)
 	digits := strings.TrimRight(s, "BKMGTi ")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -123,8 +123,8 @@ func parseSize(s string) (int64, error) {
 	return n * unit, nil
 }
 
-// parseDuration reads a length of time: "60s", "24h", "1h30m", or whole days, "7d". A bare 0 is zero.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a length of time: "60s", "24h", "1h30m", or whole days, "7d". A bare 0 is zero.
+func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("want a length of time like 60s, 24h or 7d, got %q", s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseInt(days, 10, 64)

@@ -108,6 +108,9 @@ func (n *node) open(ctx context.Context, method, path, contentType string, body 
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
+	if n.key != "" {
+		request.Header.Set("Authorization", "Bearer "+n.key)
+	}
 	answer, err := p.http.Do(request)
 	if err != nil {
 		cancel()

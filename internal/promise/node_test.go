@@ -42,6 +42,9 @@ type node struct {
 	dir      string
 	args     []string
 	env      []string
+	// keys makes the server demand keys; key is the one that calls carry, "" for none.
+	keys bool
+	key  string
 
 	// mu guards following fields.
 	mu   sync.Mutex
@@ -134,7 +137,10 @@ func (n *node) tryStart(extra ...string) error {
 func (n *node) spawn(extra ...string) (*process, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--no-auth", "--data-dir", n.dir}, n.args...)
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", n.dir}, n.args...)
+	if !n.keys {
+		args = append(args, "--no-auth")
+	}
 	if n.upstream != "" {
 		args = append(args, "--upstream", n.upstream)
 	} else {

@@ -81,5 +81,6 @@ func scenarios() []scenario {
 		{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
 		{"small batches, shipped settings", (*bench).small},
 		{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},
+		{"lists of 1,000,000 batches", (*bench).lists},
 	}
 }

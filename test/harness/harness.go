@@ -89,6 +89,17 @@ func Cached(t testing.TB, part, path string) string {
 	return full
 }
 
+// Installed returns the path of a program of the system, for example "curl". If it is not there the test is skipped with
+// the command that installs it, or fails where the run demands everything.
+func Installed(t testing.TB, part, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		absent(t, fmt.Sprintf("%s is not installed: run scripts/setup %s", program, part))
+	}
+	return path
+}
+
 // Platform skips the test unless it runs on one of the wanted platforms, each written GOOS/GOARCH. No prerequisite
 // could be fetched for the others, so this is a skip even where the run demands everything.
 func Platform(t testing.TB, wanted ...string) {

@@ -2,10 +2,7 @@ package sdk_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,26 +19,33 @@ import (
 const (
 	fileCount = 5
 	lineCount = 20
-	// finishWithin is how long a batch of a few lines on the simulator may take, on a loaded machine.
-	finishWithin = 90 * time.Second
 )
 
 func TestGoSDK(t *testing.T) {
 	t.Parallel()
-	j := &journey{client: openai.NewClient(option.WithBaseURL(harness.Serve(t)+"/v1"), option.WithAPIKey("unused"))}
-	legs := []func(*testing.T){
-		j.upload, j.retrieve, j.listFiles, j.create, j.poll, j.listBatches, j.content, j.cancel, j.delete, j.errors,
+	j := &journey{user: newUser(harness.Serve(t) + "/v1")}
+	walk(t, steps, []func(*testing.T){
+		j.upload, j.retrieve, j.listFiles, j.create, j.idempotency, j.poll, j.listBatches, j.content, j.expiry, j.failed,
+		j.cancel, j.delete, j.errors,
+	})
+}
+
+// walk runs the legs of a journey, named by its steps. Each builds on the one before.
+func walk(t *testing.T, steps []string, legs []func(*testing.T)) {
+	t.Helper()
+	if len(steps) != len(legs) {
+		t.Fatalf("%d steps, %d legs", len(steps), len(legs))
 	}
 	for i, leg := range legs {
 		if !t.Run(steps[i], leg) {
-			t.FailNow() // each step builds on the one before
+			t.FailNow()
 		}
 	}
 }
 
 // journey is what one user of the SDK knows after each step.
 type journey struct {
-	client  openai.Client
+	user
 	files   []string // ids, oldest first
 	batches []string // ids, oldest first
 	output  string   // the first batch's output file
@@ -49,7 +53,7 @@ type journey struct {
 
 func (j *journey) upload(t *testing.T) {
 	for n := range fileCount {
-		file := j.mustUpload(t, fmt.Sprintf("input-%d.jsonl", n), lineCount)
+		file := j.mustUpload(t, fmt.Sprintf("input-%d.jsonl", n), requests(lineCount))
 		if file.Purpose != openai.FileObjectPurposeBatch || slices.Contains(j.files, file.ID) {
 			t.Fatalf("unexpected file object: %s", file.RawJSON())
 		}
@@ -74,6 +78,9 @@ func (j *journey) listFiles(t *testing.T) {
 	if diff := cmp.Diff(reversed(j.files), newestFirst); diff != "" {
 		t.Errorf("files by default (-want +got):\n%s", diff)
 	}
+	if others := j.fileIDs(t, openai.FileListParams{Purpose: openai.String("fine-tune")}); len(others) > 0 {
+		t.Errorf("files of another purpose: %q", others)
+	}
 	oldestFirst := j.fileIDs(t, openai.FileListParams{
 		Limit: openai.Int(2), Order: openai.FileListParamsOrderAsc, Purpose: openai.String("batch"),
 	})
@@ -90,6 +97,17 @@ func (j *journey) create(t *testing.T) {
 		}
 		j.batches = append(j.batches, batch.ID)
 	}
+}
+
+func (j *journey) idempotency(t *testing.T) {
+	nightly := option.WithHeader("Idempotency-Key", "nightly")
+	once := j.mustCreate(t, j.files[0], nil, nightly)
+	if again := j.mustCreate(t, j.files[0], nil, nightly); again.ID != once.ID {
+		t.Errorf("the same call again made %s beside %s", again.ID, once.ID)
+	}
+	_, err := j.client.Batches.New(t.Context(), batchOf(j.files[1], nil), nightly)
+	wantError(t, err, fault{status: http.StatusConflict, code: "idempotency_key_reused"})
+	j.batches = append(j.batches, once.ID)
 }
 
 func (j *journey) poll(t *testing.T) {
@@ -109,15 +127,7 @@ func (j *journey) poll(t *testing.T) {
 }
 
 func (j *journey) listBatches(t *testing.T) {
-	pager := j.client.Batches.ListAutoPaging(t.Context(), openai.BatchListParams{Limit: openai.Int(2)})
-	var ids []string
-	for pager.Next() {
-		ids = append(ids, pager.Current().ID)
-	}
-	if err := pager.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(reversed(j.batches), ids); diff != "" {
+	if diff := cmp.Diff(reversed(j.batches), j.batchIDs(t, 2)); diff != "" {
 		t.Errorf("batches (-want +got):\n%s", diff)
 	}
 }
@@ -126,32 +136,49 @@ func (j *journey) content(t *testing.T) {
 	if got := j.mustRead(t, j.files[0]); !bytes.Equal(got, requests(lineCount)) {
 		t.Error("an uploaded file came back changed")
 	}
-	n := 0
-	for line := range bytes.Lines(j.mustRead(t, j.output)) {
-		var result struct {
-			CustomID string `json:"custom_id"`
-			Response struct {
-				StatusCode int                   `json:"status_code"`
-				Body       openai.ChatCompletion `json:"body"`
-			} `json:"response"`
-		}
-		if err := json.Unmarshal(line, &result); err != nil {
-			t.Fatalf("output line %d: %v", n+1, err)
-		}
-		if result.CustomID != fmt.Sprintf("request-%d", n) || result.Response.StatusCode != http.StatusOK ||
-			len(result.Response.Body.Choices) != 1 {
-			t.Errorf("output line %d: %s", n+1, line)
-		}
-		n++
+	checkAnswers(t, resultsIn(t, j.mustRead(t, j.output)), lineCount)
+}
+
+func (j *journey) expiry(t *testing.T) {
+	brief, err := j.client.Files.New(t.Context(), openai.FileNewParams{
+		File:         openai.File(bytes.NewReader(requests(lineCount)), "brief.jsonl", "application/jsonl"),
+		Purpose:      openai.FilePurposeBatch,
+		ExpiresAfter: openai.FileNewParamsExpiresAfter{Seconds: 3600},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n != lineCount {
-		t.Errorf("the output has %d lines, want %d", n, lineCount)
+	params := batchOf(brief.ID, nil)
+	params.OutputExpiresAfter = openai.BatchNewParamsOutputExpiresAfter{Seconds: 3600}
+	batch, err := j.client.Batches.New(t.Context(), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := j.client.Files.Get(t.Context(), j.waitFor(t, batch.ID, openai.BatchStatusCompleted).OutputFileID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []*openai.FileObject{brief, output} {
+		if file.ExpiresAt != file.CreatedAt+3600 {
+			t.Errorf("unexpected file object: %s", file.RawJSON())
+		}
+	}
+}
+
+func (j *journey) failed(t *testing.T) {
+	input := append(requests(lineCount), `{"custom_id": "request-1"}`+"\n"...)
+	batch := j.waitFor(t, j.mustCreate(t, j.mustUpload(t, "bad.jsonl", input).ID, nil).ID, openai.BatchStatusFailed)
+	found := slices.ContainsFunc(batch.Errors.Data, func(e openai.BatchError) bool {
+		return e.Line == lineCount+1 && e.Code == "missing_required_parameter" && e.Param == "method" && e.Message != ""
+	})
+	if !found || batch.FailedAt == 0 || batch.OutputFileID != "" {
+		t.Errorf("unexpected batch: %s", batch.RawJSON())
 	}
 }
 
 func (j *journey) cancel(t *testing.T) {
 	const lines = 5000
-	doomed := j.mustCreate(t, j.mustUpload(t, "doomed.jsonl", lines).ID, nil)
+	doomed := j.mustCreate(t, j.mustUpload(t, "doomed.jsonl", requests(lines)).ID, nil)
 	if _, err := j.client.Batches.Cancel(t.Context(), doomed.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +198,7 @@ func (j *journey) delete(t *testing.T) {
 		t.Fatalf("delete %s: %v, %v", last, deleted, err)
 	}
 	_, err = j.client.Files.Get(t.Context(), last)
-	wantError(t, err, http.StatusNotFound, "id")
+	wantError(t, err, fault{status: http.StatusNotFound, param: "id", message: last})
 	if slices.Contains(j.fileIDs(t, openai.FileListParams{Limit: openai.Int(2)}), last) {
 		t.Errorf("deleted file %s is still listed", last)
 	}
@@ -181,123 +208,25 @@ func (j *journey) errors(t *testing.T) {
 	_, err := j.client.Files.New(t.Context(), openai.FileNewParams{
 		File: openai.File(bytes.NewReader(requests(1)), "a.jsonl", "application/jsonl"), Purpose: "nonsense",
 	})
-	wantError(t, err, http.StatusBadRequest, "purpose")
-	_, err = j.client.Batches.New(t.Context(), openai.BatchNewParams{
-		InputFileID: j.files[0], Endpoint: "/v1/nonsense", CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
-	})
-	wantError(t, err, http.StatusBadRequest, "endpoint")
+	wantError(t, err, fault{status: http.StatusBadRequest, param: "purpose", code: "invalid_value"})
+	nowhere := batchOf(j.files[0], nil)
+	nowhere.Endpoint = "/v1/nonsense"
+	_, err = j.client.Batches.New(t.Context(), nowhere)
+	wantError(t, err, fault{http.StatusBadRequest, "endpoint", "invalid_value", "/v1/nonsense"})
 	_, err = j.client.Batches.Get(t.Context(), "batch_absent")
-	wantError(t, err, http.StatusNotFound, "id")
-	_, err = j.client.Batches.Cancel(t.Context(), j.batches[0], option.WithMaxRetries(0))
-	wantError(t, err, http.StatusConflict, "")
-}
-
-// wantError checks that the SDK understood an error answer: its status, its message and the parameter it names.
-func wantError(t *testing.T, err error, status int, param string) {
-	t.Helper()
-	refusal, ok := errors.AsType[*openai.Error](err)
-	if !ok {
-		t.Fatalf("got %v, want an API error with status %d", err, status)
-	}
-	if refusal.StatusCode != status || refusal.Param != param || refusal.Message == "" {
-		t.Errorf("got status %d, param %q, message %q; want status %d, param %q and a message",
-			refusal.StatusCode, refusal.Param, refusal.Message, status, param)
+	wantError(t, err, fault{status: http.StatusNotFound, param: "id", message: "batch_absent"})
+	sent := 0
+	_, err = j.client.Batches.Cancel(t.Context(), j.batches[0], counting(&sent))
+	wantError(t, err, fault{status: http.StatusConflict, message: "completed"})
+	if sent != 1 {
+		t.Errorf("a refusal that stays was asked for %d times", sent)
 	}
 }
 
-func (j *journey) mustUpload(t *testing.T, name string, lines int) *openai.FileObject {
-	t.Helper()
-	file, err := j.client.Files.New(t.Context(), openai.FileNewParams{
-		File: openai.File(bytes.NewReader(requests(lines)), name, "application/jsonl"), Purpose: openai.FilePurposeBatch,
+// counting counts the requests that a call sends, those that it sends again included.
+func counting(sent *int) option.RequestOption {
+	return option.WithMiddleware(func(r *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+		*sent++
+		return next(r)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-func (j *journey) mustCreate(t *testing.T, file string, metadata map[string]string) *openai.Batch {
-	t.Helper()
-	batch, err := j.client.Batches.New(t.Context(), openai.BatchNewParams{
-		InputFileID:      file,
-		Endpoint:         openai.BatchNewParamsEndpointV1ChatCompletions,
-		CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
-		Metadata:         metadata,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return batch
-}
-
-func (j *journey) mustRead(t *testing.T, file string) []byte {
-	t.Helper()
-	response, err := j.client.Files.Content(t.Context(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	content, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
-}
-
-func (j *journey) fileIDs(t *testing.T, query openai.FileListParams) []string {
-	t.Helper()
-	pager := j.client.Files.ListAutoPaging(t.Context(), query)
-	var ids []string
-	for pager.Next() {
-		ids = append(ids, pager.Current().ID)
-	}
-	if err := pager.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return ids
-}
-
-// waitFor polls until the batch has the status; any other final one fails the test.
-func (j *journey) waitFor(t *testing.T, id string, status openai.BatchStatus) *openai.Batch {
-	t.Helper()
-	final := []openai.BatchStatus{
-		openai.BatchStatusCompleted, openai.BatchStatusFailed, openai.BatchStatusExpired, openai.BatchStatusCancelled,
-	}
-	deadline := time.NewTimer(finishWithin)
-	defer deadline.Stop()
-	poll := time.NewTicker(50 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		batch, err := j.client.Batches.Get(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if batch.Status == status {
-			return batch
-		}
-		if slices.Contains(final, batch.Status) {
-			t.Fatalf("%s became %s, want %s: %s", id, batch.Status, status, batch.RawJSON())
-		}
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			t.Fatalf("%s is still %s after %s, want %s", id, batch.Status, finishWithin, status)
-		}
-	}
-}
-
-// requests returns an input file of n chat completions.
-func requests(n int) []byte {
-	var file strings.Builder
-	for i := range n {
-		fmt.Fprintf(&file, `{"custom_id":"request-%d","method":"POST","url":"/v1/chat/completions",`+
-			`"body":{"model":"sim","max_tokens":4,"messages":[{"role":"user","content":"Say %d."}]}}`+"\n", i, i)
-	}
-	return []byte(file.String())
-}
-
-func reversed(ids []string) []string {
-	turned := slices.Clone(ids)
-	slices.Reverse(turned)
-	return turned
 }

@@ -17,7 +17,8 @@ import (
 
 // steps is what every SDK must have done, in this order, to have driven the whole API.
 var steps = []string{
-	"upload", "retrieve", "list-files", "create", "poll", "list-batches", "content", "cancel", "delete", "errors",
+	"upload", "retrieve", "list-files", "create", "idempotency", "poll", "list-batches", "content", "expiry", "failed",
+	"cancel", "delete", "errors",
 }
 
 // programWithin is how long one program may take, on a loaded machine.
@@ -27,22 +28,37 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 func TestPythonSDK(t *testing.T) {
 	t.Parallel()
-	python := harness.Cached(t, "python", "venv/bin/python")
-	drive(t, exec.CommandContext(limited(t), python, "-B", filepath.Join("python", "journey.py")))
+	drive(t, harness.Serve(t)+"/v1", python(t, "journey.py"), steps)
 }
 
 func TestNodeSDK(t *testing.T) {
 	t.Parallel()
-	node, script := nodeScript(t, readFile(t, filepath.Join("node", "journey.mjs")))
-	drive(t, exec.CommandContext(limited(t), node, script))
+	drive(t, harness.Serve(t)+"/v1", node(t, "journey.mjs"), steps)
 }
 
-// drive runs a program against a fresh server and checks that it went through every step.
-func drive(t *testing.T, program *exec.Cmd) {
+// python is the command of a program in the folder python.
+func python(t *testing.T, program string, arguments ...string) *exec.Cmd {
 	t.Helper()
-	output := runAgainst(t, harness.Serve(t), program)
+	arguments = append([]string{"-B", filepath.Join("python", program)}, arguments...)
+	return exec.CommandContext(limited(t), harness.Cached(t, "python", "venv/bin/python"), arguments...)
+}
+
+// node is the command of a program in the folder node.
+func node(t *testing.T, program string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	shared := filepath.Join("node", "driving.mjs")
+	dir := nodeFolder(t)
+	for _, source := range []string{shared, filepath.Join("node", program)} {
+		writeFile(t, filepath.Join(dir, filepath.Base(source)), readFile(t, source))
+	}
+	return nodeCommand(t, filepath.Join(dir, program), arguments...)
+}
+
+// drive runs a program against the API at a base URL and checks that it went through every step.
+func drive(t *testing.T, base string, program *exec.Cmd, steps []string) {
+	t.Helper()
 	var done []string
-	for line := range strings.Lines(output) {
+	for line := range strings.Lines(runAgainst(t, base, program)) {
 		if step, ok := strings.CutPrefix(strings.TrimSpace(line), "ok "); ok {
 			done = append(done, step)
 		}
@@ -61,9 +77,9 @@ func limited(t *testing.T) context.Context {
 }
 
 // runAgainst runs a program with the environment variables that the SDKs read and returns what it printed.
-func runAgainst(t *testing.T, server string, program *exec.Cmd) string {
+func runAgainst(t *testing.T, base string, program *exec.Cmd) string {
 	t.Helper()
-	program.Env = append(os.Environ(), "OPENAI_BASE_URL="+server+"/v1", "OPENAI_API_KEY=unused")
+	program.Env = append(os.Environ(), "OPENAI_BASE_URL="+base, "OPENAI_API_KEY=unused")
 	output, err := program.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(program.Args, " "), err, output)
@@ -71,20 +87,21 @@ func runAgainst(t *testing.T, server string, program *exec.Cmd) string {
 	return string(output)
 }
 
-// nodeScript puts a script where Node finds the SDK, which is beside its node_modules, and returns Node's own path and
-// the script's.
-func nodeScript(t *testing.T, source string) (node, script string) {
+// nodeFolder makes a folder where Node finds the SDK, which is beside its node_modules. It goes when the test ends.
+func nodeFolder(t *testing.T) string {
 	t.Helper()
-	node = harness.Cached(t, "node", "bin/node")
 	modules := harness.Cached(t, "node", "npm/sdk/node_modules")
 	dir, err := os.MkdirTemp(filepath.Dir(modules), "run-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	script = filepath.Join(dir, "program.mjs")
-	writeFile(t, script, source)
-	return node, script
+	return dir
+}
+
+func nodeCommand(t *testing.T, script string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(limited(t), harness.Cached(t, "node", "bin/node"), append([]string{script}, arguments...)...)
 }
 
 func readFile(t *testing.T, path string) string {

@@ -38,7 +38,7 @@ func TestREADMESnippets(t *testing.T) {
 			command := program(t, strings.ReplaceAll(code, documentedServer, server))
 			command.Dir = t.TempDir()
 			writeFile(t, filepath.Join(command.Dir, inputName), string(requests(3)))
-			if output := runAgainst(t, server, command); strings.TrimSpace(output) == "" {
+			if output := runAgainst(t, server+"/v1", command); strings.TrimSpace(output) == "" {
 				t.Error("the snippet printed nothing: a reader would not see that it worked")
 			}
 		})
@@ -94,8 +94,9 @@ func pythonProgram(t *testing.T, code string) *exec.Cmd {
 
 func nodeProgram(t *testing.T, code string) *exec.Cmd {
 	t.Helper()
-	node, script := nodeScript(t, code)
-	return exec.CommandContext(limited(t), node, script)
+	script := filepath.Join(nodeFolder(t), "snippet.mjs")
+	writeFile(t, script, code)
+	return nodeCommand(t, script)
 }
 
 // goProgram builds the snippet, wrapped into a main function unless it is a whole program, in this module, which has

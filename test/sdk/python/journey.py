@@ -4,72 +4,29 @@ OPENAI_BASE_URL and OPENAI_API_KEY say where the server is; it must hold nothing
 OpenAI's own service would have it ends the program with a traceback.
 """
 
-import json
 import time
 
 import openai
 
-client = openai.OpenAI()
+from driving import CountingClient, client, create, lines_of, refused, requests, upload, wait_for
+
 LINES = 20
+INPUT = requests(LINES)
 
-
-def requests(count):
-    """The bytes of an input file of count chat completions."""
-    lines = (
-        {
-            "custom_id": f"request-{n}",
-            "method": "POST",
-            "url": "/v1/chat/completions",
-            "body": {"model": "sim", "max_tokens": 4, "messages": [{"role": "user", "content": f"Say {n}."}]},
-        }
-        for n in range(count)
-    )
-    return "".join(json.dumps(line) + "\n" for line in lines).encode()
-
-
-def upload(name, count=LINES):
-    return client.files.create(file=(name, requests(count)), purpose="batch")
-
-
-def create(file_id, **more):
-    return client.batches.create(
-        input_file_id=file_id, endpoint="/v1/chat/completions", completion_window="24h", **more
-    )
-
-
-def wait_for(batch_id, status):
-    """Polls until the batch has the status; any other final one is a failure."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        batch = client.batches.retrieve(batch_id)
-        if batch.status == status:
-            return batch
-        assert batch.status not in ("completed", "failed", "expired", "cancelled"), batch
-        time.sleep(0.05)
-    raise AssertionError(f"{batch_id} did not become {status}: {batch}")
-
-
-def refused(kind, call):
-    """The error of that kind which the call must raise."""
-    try:
-        answer = call()
-    except kind as error:
-        return error
-    raise AssertionError(f"want {kind.__name__}, got {answer}")
-
-
-files = [upload(f"input-{n}.jsonl") for n in range(5)]
+files = [upload(f"input-{n}.jsonl", INPUT) for n in range(5)]
 assert all(f.id and f.object == "file" and f.purpose == "batch" for f in files), files
 assert len({f.id for f in files}) == 5, files
 print("ok upload")
 
 got = client.files.retrieve(files[0].id)
 assert (got.id, got.filename, got.status) == (files[0].id, "input-0.jsonl", "processed"), got
-assert got.bytes == len(requests(LINES)) and abs(got.created_at - time.time()) < 300, got
+assert got.bytes == len(INPUT) and abs(got.created_at - time.time()) < 300, got
+assert client.files.wait_for_processing(got.id).id == got.id
 print("ok retrieve")
 
 listed = [f.id for f in client.files.list(limit=2)]
 assert listed == [f.id for f in reversed(files)], listed
+assert client.files.list(purpose="fine-tune").data == []
 ascending = [f.id for f in client.files.list(limit=2, order="asc", purpose="batch")]
 assert ascending == [f.id for f in files], ascending
 print("ok list-files")
@@ -78,6 +35,16 @@ batches = [create(f.id, metadata={"run": str(n)}) for n, f in enumerate(files)]
 assert all(b.object == "batch" and b.status == "validating" for b in batches), batches
 assert batches[3].metadata == {"run": "3"} and batches[3].completion_window == "24h", batches[3]
 print("ok create")
+
+once = create(files[0].id, extra_headers={"Idempotency-Key": "nightly"})
+again = create(files[0].id, extra_headers={"Idempotency-Key": "nightly"})
+assert once.id == again.id, again
+reused = refused(
+    openai.ConflictError, lambda: create(files[1].id, extra_headers={"Idempotency-Key": "nightly"})
+)
+assert reused.code == "idempotency_key_reused", reused.body
+batches.append(again)
+print("ok idempotency")
 
 batches = [wait_for(b.id, "completed") for b in batches]
 for b in batches:
@@ -91,17 +58,31 @@ listed = [b.id for b in client.batches.list(limit=2)]
 assert listed == [b.id for b in reversed(batches)], listed
 print("ok list-batches")
 
-content = client.files.content(batches[0].output_file_id)
-results = [json.loads(line) for line in content.text.splitlines()]
+results = lines_of(batches[0].output_file_id)
 assert [r["custom_id"] for r in results] == [f"request-{n}" for n in range(LINES)], results
 for r in results:
     assert r["id"] and r["error"] is None and r["response"]["status_code"] == 200, r
     assert r["response"]["body"]["choices"][0]["message"]["role"] == "assistant", r
 assert client.files.retrieve(batches[0].output_file_id).purpose == "batch_output"
-assert client.files.content(files[0].id).content == requests(LINES)
+assert client.files.content(files[0].id).content == INPUT
 print("ok content")
 
-doomed = create(upload("doomed.jsonl", 5000).id)
+hour = {"anchor": "created_at", "seconds": 3600}
+brief = client.files.create(file=("brief.jsonl", INPUT), purpose="batch", expires_after=hour)
+assert brief.expires_at == brief.created_at + 3600, brief
+batch = wait_for(create(brief.id, output_expires_after=hour).id, "completed")
+output = client.files.retrieve(batch.output_file_id)
+assert output.expires_at == output.created_at + 3600, output
+print("ok expiry")
+
+failed = wait_for(create(upload("bad.jsonl", INPUT + b'{"custom_id": "request-1"}\n').id).id, "failed")
+assert failed.failed_at and failed.output_file_id is None and failed.errors.object == "list", failed
+found = {(e.line, e.code, e.param) for e in failed.errors.data}
+assert (LINES + 1, "missing_required_parameter", "method") in found, failed.errors
+assert all(e.message for e in failed.errors.data), failed.errors
+print("ok failed")
+
+doomed = create(upload("doomed.jsonl", requests(5000)).id)
 cancelling = client.batches.cancel(doomed.id)
 assert cancelling.status in ("cancelling", "cancelled") and cancelling.cancelling_at, cancelling
 cancelled = wait_for(doomed.id, "cancelled")
@@ -126,9 +107,12 @@ error = refused(
     ),
 )
 assert error.param == "endpoint" and error.body["message"], error.body
+error = refused(openai.BadRequestError, lambda: create(files[0].id, completion_window="1d"))
+assert (error.param, error.code) == ("completion_window", "invalid_value") and "1d" in error.message, error.body
 error = refused(openai.NotFoundError, lambda: client.batches.retrieve("batch_absent"))
-assert error.status_code == 404 and error.body["message"], error.body
-once = client.with_options(max_retries=0)
-error = refused(openai.ConflictError, lambda: once.batches.cancel(batches[0].id))
+assert error.status_code == 404 and "batch_absent" in error.message, error.body
+counting = CountingClient()
+error = refused(openai.ConflictError, lambda: counting.batches.cancel(batches[0].id))
 assert "completed" in error.body["message"], error.body
+assert counting.sent == 1, f"a refusal that stays was asked for {counting.sent} times"
 print("ok errors")

@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"batchd/internal/config"
+	"batchd/internal/store"
+	"batchd/internal/tenant"
+)
+
+// bootstrapVariable is the environment variable that may hold the first key.
+const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
+
+// authenticator returns who decides on whose behalf a call is made. Without auth, everybody is let in. With keys, a
+// server that only this machine can reach is open until there is one; any other is not served without one, which is a
+// *UsageError.
+func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error) {
+	open := tenant.Open{Tenant: e.tenant}
+	if e.cfg.Auth.Mode == "none" {
+		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
+		return open, nil
+	}
+	if err := e.bootstrap(ctx, time.Now()); err != nil {
+		return nil, err
+	}
+	exist, err := e.folder.store.HasKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := tenant.NewKeys(e.folder.store, time.Now)
+	switch {
+	case exist:
+		return keys, nil
+	case Loopback(e.cfg.Listen):
+		e.log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
+		return tenant.NewOpenUntilKeys(open, keys, e.log), nil
+	default:
+		return nil, errUnguarded(e.cfg)
+	}
+}
+
+// checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data folder is made.
+func checkGuarded(cfg config.Config) error {
+	if cfg.Auth.Mode == "none" {
+		return nil
+	}
+	if text := string(cfg.Auth.BootstrapKey); text != "" {
+		return checkBootstrap(text)
+	}
+	if Loopback(cfg.Listen) {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, databaseName)); errors.Is(err, fs.ErrNotExist) {
+		return errUnguarded(cfg)
+	}
+	return nil // the database knows
+}
+
+// errUnguarded refuses to open the API to a network by accident.
+func errUnguarded(cfg config.Config) error {
+	return misuse("%s can be reached from other machines, and there are no API keys: make one with "+
+		"`batchd keys create --tenant NAME --data-dir %s`, listen on 127.0.0.1, or add --no-auth to let everybody in",
+		cfg.Listen, cfg.DataDir)
+}
+
+func checkBootstrap(text string) error {
+	if err := tenant.CheckChosen(text); err != nil {
+		return misuse("%s %v", bootstrapVariable, err)
+	}
+	return nil
+}
+
+// bootstrap makes the key that the environment asks for, unless it is there. One that was revoked stays so: a restart
+// must not undo that.
+func (e *Engine) bootstrap(ctx context.Context, now time.Time) error {
+	text := string(e.cfg.Auth.BootstrapKey)
+	if text == "" {
+		return nil
+	}
+	if err := checkBootstrap(text); err != nil {
+		return err
+	}
+	wanted := store.Key{ID: tenant.IDOf(text), Tenant: e.tenant, Hash: tenant.HashOf(text), CreatedAt: now}
+	err := e.folder.store.CreateKey(ctx, wanted)
+	if err == nil {
+		e.log.Info("API key created from the environment", "variable", bootstrapVariable, "key", wanted.ID)
+		return nil
+	}
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	found, _, err := e.folder.store.Key(ctx, wanted.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for the key of %s: %w", bootstrapVariable, err)
+	case found.Hash != wanted.Hash:
+		return misuse("%s has the id of another key, %s; choose another text", bootstrapVariable, wanted.ID)
+	case !found.Usable(now):
+		e.log.Warn("the API key in the environment has ended and opens nothing", "variable", bootstrapVariable, "key", wanted.ID)
+	}
+	return nil
+}

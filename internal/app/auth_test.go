@@ -1,0 +1,216 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"batchd/internal/app"
+	"batchd/internal/config"
+)
+
+// journal is a log that may be read while it is written.
+type journal struct {
+	// mu guards following field.
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write takes lines of the log.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) said(words string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Contains(j.text.String(), words)
+}
+
+// guarded returns settings of a server on some port of a host.
+func guarded(t *testing.T, host string) config.Config {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Listen, cfg.DataDir = host+":0", filepath.Join(t.TempDir(), "data")
+	cfg.Upstreams = []config.Upstream{{URL: config.Simulator, Concurrency: 1}}
+	return cfg
+}
+
+// serving runs a server until the test ends, and returns the URL of its file list and its log.
+func serving(t *testing.T, cfg config.Config) (files string, log *journal) {
+	t.Helper()
+	log = &journal{}
+	ctx, stop := context.WithCancel(context.Background())
+	at, failed := make(chan net.Addr, 1), make(chan error, 1)
+	var running sync.WaitGroup
+	running.Go(func() {
+		failed <- app.Serve(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)), func(a net.Addr) { at <- a })
+	})
+	t.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
+	select {
+	case a := <-at:
+		_, port, err := net.SplitHostPort(a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "http://127.0.0.1:" + port + "/v1/files", log
+	case err := <-failed:
+		t.Fatalf("the server did not start: %v", err)
+		return "", nil
+	}
+}
+
+// answer returns the status of a call with a key, or without one.
+func answer(t *testing.T, url, text string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != "" {
+		r.Header.Set("Authorization", "Bearer "+text)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// soon waits until a call with a key is answered with a status: what a command changes is seen within five seconds.
+func soon(t *testing.T, url, text string, want int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // five, and a machine with other things to do
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for answer(t, url, text) != want {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("the answer is still not %d", want)
+		}
+	}
+}
+
+func TestOnLoopbackTheFirstKeyClosesTheServer(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "127.0.0.1")
+	url, log := serving(t, cfg)
+	if !log.said("no API keys exist: every program on this machine is let in") {
+		t.Error("the log does not say that everybody is let in")
+	}
+	for _, text := range []string{"", "sk-anything"} {
+		if status := answer(t, url, text); status != http.StatusOK {
+			t.Errorf("key %q: status %d", text, status)
+		}
+	}
+	k, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon(t, url, "", http.StatusUnauthorized)
+	if status := answer(t, url, k.Text); status != http.StatusOK {
+		t.Errorf("with the key: status %d", status)
+	}
+	if status := answer(t, url, "sk-anything"); status != http.StatusUnauthorized {
+		t.Errorf("with another: status %d", status)
+	}
+}
+
+func TestWithoutKeysNoNetworkIsServed(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "0.0.0.0")
+	refuse := func() {
+		t.Helper()
+		err := app.Serve(t.Context(), cfg, slog.New(slog.DiscardHandler), func(net.Addr) { t.Error("served") })
+		var wrong *app.UsageError
+		if !errors.As(err, &wrong) || !strings.Contains(wrong.Problem, "batchd keys create") || !strings.Contains(wrong.Problem, "--no-auth") {
+			t.Errorf("got %v, want both ways out", err)
+		}
+	}
+	refuse()
+	if _, err := os.Stat(cfg.DataDir); err == nil {
+		t.Error("a server that refused to start made its data folder")
+	}
+	if _, err := app.ListKeys(t.Context(), cfg.DataDir, "", noon); err == nil {
+		t.Fatal("there is a database")
+	}
+	// Nor with a folder that never had a key.
+	local := cfg
+	local.Listen = "127.0.0.1:0"
+	stopped, stop := context.WithCancel(t.Context())
+	if err := app.Serve(stopped, local, slog.New(slog.DiscardHandler), func(net.Addr) { stop() }); err != nil {
+		t.Fatal(err)
+	}
+	refuse()
+
+	k, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, _ := serving(t, cfg)
+	if got := [2]int{answer(t, url, ""), answer(t, url, k.Text)}; got != [2]int{401, 200} {
+		t.Errorf("without and with the key: %v", got)
+	}
+}
+
+func TestWithoutAuthEverybodyIsLetInWhateverKeysThereAre(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "0.0.0.0")
+	cfg.Auth.Mode = "none"
+	if _, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	url, log := serving(t, cfg)
+	if status := answer(t, url, "sk-anything"); status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	if !log.said("no API key is asked for") {
+		t.Error("the log does not say that everybody is let in")
+	}
+}
+
+func TestTheEnvironmentsKeyIsTheDefaultTenants(t *testing.T) {
+	t.Parallel()
+	const text = "correct-horse-battery-staple"
+	cfg := guarded(t, "0.0.0.0")
+	cfg.Auth.BootstrapKey = text
+	url, log := serving(t, cfg)
+	if got := [2]int{answer(t, url, ""), answer(t, url, text)}; got != [2]int{401, 200} {
+		t.Errorf("without and with the key: %v", got)
+	}
+	if log.said(text) || !log.said("API key created from the environment") {
+		t.Error("the log does not say that there is a key now, or says too much")
+	}
+	keys, err := app.ListKeys(t.Context(), cfg.DataDir, "", time.Now())
+	if err != nil || len(keys) != 1 || keys[0].Tenant != "default" {
+		t.Errorf("got %+v, %v", keys, err)
+	}
+}
+
+func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "127.0.0.1")
+	cfg.Auth.BootstrapKey = "pass word"
+	err := app.Serve(t.Context(), cfg, slog.New(slog.DiscardHandler), func(net.Addr) { t.Error("served") })
+	var wrong *app.UsageError
+	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Problem, "BATCHD_BOOTSTRAP_KEY has a space") || strings.Contains(err.Error(), "pass word") {
+		t.Errorf("got %v", err)
+	}
+}

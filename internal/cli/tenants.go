@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"batchd/internal/app"
+	"batchd/internal/config"
+)
+
+// tenantsCommand is the commands on tenants. They open the data folder themselves, as those on keys do.
+type tenantsCommand struct {
+	dataFlags
+	List listTenants `cmd:"" help:"List tenants with what they use and may have."`
+	Set  setTenant   `cmd:"" help:"Change a tenant's weight and limits."`
+}
+
+type listTenants struct{}
+
+// Run lists tenants.
+func (*listTenants) Run(s *invocation, g *grammar) error {
+	dir, err := g.Tenants.folder(s)
+	if err != nil {
+		return err
+	}
+	tenants, err := app.ListTenants(s.ctx, dir, time.Now())
+	if err != nil {
+		return err
+	}
+	if g.Tenants.JSON {
+		return s.printObject(listOf(tenants, tenantJSON))
+	}
+	rows := []string{"NAME\tWEIGHT\tKEYS\tSTORED\tFILES\tOPEN BATCHES\tQUEUED LINES\tQUEUED TOKENS\tBATCHES/H\tREQUESTS/MIN"}
+	for _, t := range tenants {
+		row := fmt.Sprintf("%s\t%d\t%d", t.Name, t.Weight, t.Keys)
+		for _, q := range quotas(t) {
+			row += "\t" + q.short()
+		}
+		rows = append(rows, row)
+	}
+	return s.table(rows)
+}
+
+// setTenant takes every limit as a text, since 0 lifts one and none leaves it as it is.
+type setTenant struct {
+	Name                 string  `arg:"" name:"name" help:"Name of the tenant."`
+	Weight               *int    `placeholder:"N" help:"Share of upstream capacity beside other tenants', from 1 to 1000."`
+	MaxStoredBytes       *string `placeholder:"SIZE" help:"Bytes of all files, like 10GiB; 0 lifts this limit, as it does the others."`
+	MaxFiles             *string `placeholder:"N" help:"Number of files."`
+	MaxOpenBatches       *string `placeholder:"N" help:"Batches that have not ended."`
+	MaxEnqueuedLines     *string `placeholder:"N" help:"Lines of batches that have not ended."`
+	MaxEnqueuedTokens    *string `placeholder:"N" help:"Tokens of batches that have not ended, as estimated."`
+	MaxBatchesPerHour    *string `placeholder:"N" help:"Batches created within an hour."`
+	MaxRequestsPerMinute *string `placeholder:"N" help:"API requests within a minute."`
+}
+
+// Run changes what was given and shows the tenant.
+func (c *setTenant) Run(s *invocation, g *grammar) error {
+	dir, err := g.Tenants.folder(s)
+	if err != nil {
+		return err
+	}
+	changes, err := c.changes()
+	if err != nil {
+		return err
+	}
+	t, err := app.SetTenant(s.ctx, dir, c.Name, func(t *app.Tenant) {
+		for _, change := range changes {
+			change(t)
+		}
+	}, time.Now())
+	if err != nil {
+		return err
+	}
+	if g.Tenants.JSON {
+		return s.printObject(tenantJSON(t))
+	}
+	rows := []string{"name:\t" + t.Name, "id:\t" + t.ID, fmt.Sprintf("weight:\t%d", t.Weight), fmt.Sprintf("keys:\t%d", t.Keys)}
+	for _, q := range quotas(t) {
+		rows = append(rows, q.name+":\t"+q.long())
+	}
+	return s.table(rows)
+}
+
+// changes reads the flags that were given.
+func (c *setTenant) changes() ([]func(*app.Tenant), error) {
+	var changes []func(*app.Tenant)
+	if c.Weight != nil {
+		changes = append(changes, func(t *app.Tenant) { t.Weight = *c.Weight })
+	}
+	for _, f := range []struct {
+		flag  string
+		text  *string
+		parse func(string) (int64, error)
+		field func(*app.Tenant) *int64
+	}{
+		{"--max-stored-bytes", c.MaxStoredBytes, config.ParseSize, func(t *app.Tenant) *int64 { return &t.Limits.StoredBytes }},
+		{"--max-files", c.MaxFiles, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.Files }},
+		{"--max-open-batches", c.MaxOpenBatches, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.OpenBatches }},
+		{"--max-enqueued-lines", c.MaxEnqueuedLines, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.EnqueuedLines }},
+		{"--max-enqueued-tokens", c.MaxEnqueuedTokens, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.EnqueuedTokens }},
+		{"--max-batches-per-hour", c.MaxBatchesPerHour, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.BatchesPerHour }},
+		{"--max-requests-per-minute", c.MaxRequestsPerMinute, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.RequestsPerMinute }},
+	} {
+		if f.text == nil {
+			continue
+		}
+		n, err := f.parse(*f.text)
+		if err != nil {
+			return nil, misuse("%s: %v", f.flag, err)
+		}
+		changes = append(changes, func(t *app.Tenant) { *f.field(t) = n })
+	}
+	if len(changes) == 0 {
+		return nil, misuse("nothing to set: give --weight or a limit")
+	}
+	return changes, nil
+}
+
+// parseLimit reads how many there may be of something.
+func parseLimit(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("want a whole number, 0 for no limit, got %q", text)
+	}
+	return n, nil
+}
+
+// quota is a limit beside what counts against it.
+type quota struct {
+	name string
+	// used is below zero where it is not known outside the server.
+	used, limit int64
+	write       func(int64) string
+}
+
+// quotas are all limits of a tenant, in the order in which they are shown.
+func quotas(t app.Tenant) []quota {
+	u, l := t.Usage, t.Limits
+	return []quota{
+		{"stored", u.StoredBytes, l.StoredBytes, bytesOf},
+		{"files", u.Files, l.Files, count},
+		{"open batches", u.OpenBatches, l.OpenBatches, count},
+		{"enqueued lines", u.EnqueuedLines, l.EnqueuedLines, count},
+		{"enqueued tokens", u.EnqueuedTokens, l.EnqueuedTokens, count},
+		{"batches in the last hour", u.BatchesLastHour, l.BatchesPerHour, count},
+		{"requests per minute", -1, l.RequestsPerMinute, count},
+	}
+}
+
+// short is a quota in a cell of a table: "3", or "3/10" with a limit.
+func (q quota) short() string {
+	switch {
+	case q.used < 0 && q.limit == 0:
+		return "-"
+	case q.used < 0:
+		return q.write(q.limit)
+	case q.limit == 0:
+		return q.write(q.used)
+	default:
+		return q.write(q.used) + "/" + q.write(q.limit)
+	}
+}
+
+// long is a quota on a line of its own.
+func (q quota) long() string {
+	limit := "no limit"
+	if q.limit > 0 {
+		limit = "at most " + q.write(q.limit)
+	}
+	if q.used < 0 {
+		return limit
+	}
+	return q.write(q.used) + " (" + limit + ")"
+}
+
+// tenantObject is a tenant in JSON. A limit of 0 is none.
+type tenantObject struct {
+	ID        string       `json:"id"`
+	Name      string       `json:"name"`
+	CreatedAt *int64       `json:"created_at"`
+	Weight    int          `json:"weight"`
+	Keys      int          `json:"keys"`
+	Limits    limitsObject `json:"limits"`
+	Usage     usageObject  `json:"usage"`
+}
+
+type limitsObject struct {
+	StoredBytes       int64 `json:"stored_bytes"`
+	Files             int64 `json:"files"`
+	OpenBatches       int64 `json:"open_batches"`
+	EnqueuedLines     int64 `json:"enqueued_lines"`
+	EnqueuedTokens    int64 `json:"enqueued_tokens"`
+	BatchesPerHour    int64 `json:"batches_per_hour"`
+	RequestsPerMinute int64 `json:"requests_per_minute"`
+}
+
+type usageObject struct {
+	StoredBytes     int64 `json:"stored_bytes"`
+	Files           int64 `json:"files"`
+	OpenBatches     int64 `json:"open_batches"`
+	EnqueuedLines   int64 `json:"enqueued_lines"`
+	EnqueuedTokens  int64 `json:"enqueued_tokens"`
+	BatchesLastHour int64 `json:"batches_last_hour"`
+}
+
+func tenantJSON(t app.Tenant) tenantObject {
+	return tenantObject{
+		ID: t.ID, Name: t.Name, CreatedAt: unixOf(t.CreatedAt), Weight: t.Weight, Keys: t.Keys,
+		Limits: limitsObject(t.Limits), Usage: usageObject(t.Usage),
+	}
+}

@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"batchd/internal/app"
+	"batchd/internal/config"
+)
+
+// webhooksCommand is the commands on webhooks. They open the data folder themselves, as those on keys do.
+type webhooksCommand struct {
+	dataFlags
+	Add        addWebhook     `cmd:"" help:"Tell an address of the ends of a tenant's batches, and show the secret that signs what it is told."`
+	List       listWebhooks   `cmd:"" help:"List webhooks, oldest first."`
+	Remove     removeWebhook  `cmd:"" help:"Forget a webhook and its deliveries."`
+	Test       testWebhook    `cmd:"" help:"Send a webhook.test event from here and show what the receiver answers."`
+	Deliveries listDeliveries `cmd:"" help:"List what was sent or is to be, newest first."`
+	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's secret; the old one signs beside it for a while."`
+	Secret     callbackSecret `cmd:"" help:"Show the secret that signs what a tenant's callback URLs are told."`
+}
+
+type addWebhook struct {
+	URL    string   `arg:"" name:"url" help:"Address of the receiver, http or https. A private one must be in the settings' webhooks.allow."`
+	Tenant string   `default:"default" placeholder:"NAME" help:"Whose batches it is told of (default: default)."`
+	Event  []string `placeholder:"EVENT" help:"Only this event: batch.completed, batch.failed, batch.expired or batch.cancelled; may be given several times. Default: all that the batch's dialect announces."`
+}
+
+// Run adds a webhook and shows its secret, this once.
+func (c *addWebhook) Run(s *invocation, g *grammar) error {
+	cfg, err := g.Webhooks.settings(s)
+	if err != nil {
+		return err
+	}
+	w, err := app.AddWebhook(s.ctx, cfg, app.NewWebhook{Tenant: c.Tenant, URL: c.URL, Events: c.Event}, time.Now())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Stderr, "created %s for tenant %s, which is told of %s\n", w.ID, w.Tenant, eventsOf(w.Webhook))
+	return s.showSecret(w, g.Webhooks.JSON)
+}
+
+// showSecret writes a new secret, alone on standard output so that a script can take it from there.
+func (s *invocation) showSecret(w app.SecretWebhook, asJSON bool) error {
+	fmt.Fprintln(s.Stderr, "The secret is shown this once: give it to the receiver now.")
+	if asJSON {
+		return s.printObject(secretObject{Secret: w.Secret, webhookObject: webhookJSON(w.Webhook)})
+	}
+	_, err := fmt.Fprintln(s.Stdout, w.Secret)
+	return err
+}
+
+// eventsOf names what a webhook is told of, in words.
+func eventsOf(w app.Webhook) string {
+	if len(w.Events) == 0 {
+		return "every event"
+	}
+	return strings.Join(w.Events, ", ")
+}
+
+type listWebhooks struct {
+	Tenant string `placeholder:"NAME" help:"Only webhooks of this tenant."`
+}
+
+// Run lists webhooks.
+func (c *listWebhooks) Run(s *invocation, g *grammar) error {
+	dir, err := g.Webhooks.folder(s)
+	if err != nil {
+		return err
+	}
+	webhooks, err := app.ListWebhooks(s.ctx, dir, c.Tenant, time.Now())
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(listOf(webhooks, webhookJSON))
+	}
+	rows := []string{"ID\tTENANT\tEVENTS\tCREATED\tURL"}
+	for _, w := range webhooks {
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.ID, w.Tenant, eventsOf(w), momentOf(w.CreatedAt), w.URL))
+	}
+	return s.table(rows)
+}
+
+type removeWebhook struct {
+	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
+}
+
+// Run forgets a webhook.
+func (c *removeWebhook) Run(s *invocation, g *grammar) error {
+	dir, err := g.Webhooks.folder(s)
+	if err != nil {
+		return err
+	}
+	if err := app.RemoveWebhook(s.ctx, dir, c.ID); err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(removedObject{ID: c.ID, Deleted: true})
+	}
+	fmt.Fprintf(s.Stdout, "removed %s\n", c.ID)
+	return nil
+}
+
+type testWebhook struct {
+	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
+}
+
+// Run sends one event, and fails if the receiver does not take it.
+func (c *testWebhook) Run(s *invocation, g *grammar) error {
+	cfg, err := g.Webhooks.settings(s)
+	if err != nil {
+		return err
+	}
+	t, err := app.TestWebhook(s.ctx, cfg, c.ID, "batchd/"+s.Version)
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		err = s.printObject(testJSON(t))
+	} else {
+		_, err = fmt.Fprintln(s.Stdout, outcome(t))
+	}
+	if err == nil && !t.OK {
+		return errFailed
+	}
+	return err
+}
+
+// outcome says in a line what came of a test.
+func outcome(t app.WebhookTest) string {
+	took := t.Took.Round(time.Millisecond)
+	switch {
+	case t.OK:
+		return fmt.Sprintf("%s took the event: HTTP %d after %s", t.URL, t.Status, took)
+	case t.Status != 0:
+		return fmt.Sprintf("%s refused the event: HTTP %d after %s; only 2xx counts as taken", t.URL, t.Status, took)
+	default:
+		return fmt.Sprintf("%s was not reached after %s: %s", t.URL, took, t.Problem)
+	}
+}
+
+type rotateWebhook struct {
+	ID      string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
+	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old secret signs too (default 24h); 0 ends it at once."`
+}
+
+// Run replaces a secret and shows the new one, this once.
+func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
+	dir, err := g.Webhooks.folder(s)
+	if err != nil {
+		return err
+	}
+	overlap, err := config.ParseDuration(c.Overlap)
+	if err != nil {
+		return misuse("--overlap: %v", err)
+	}
+	w, err := app.RotateWebhook(s.ctx, dir, c.ID, overlap, time.Now())
+	if err != nil {
+		return err
+	}
+	if w.PreviousUntil.IsZero() {
+		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs nothing any more\n", w.ID)
+	} else {
+		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs too until %s\n", w.ID, momentOf(w.PreviousUntil))
+	}
+	return s.showSecret(w, g.Webhooks.JSON)
+}
+
+type callbackSecret struct {
+	Tenant string `default:"default" placeholder:"NAME" help:"Whose callbacks it signs (default: default)."`
+}
+
+// Run shows the secret of a tenant's callbacks.
+func (c *callbackSecret) Run(s *invocation, g *grammar) error {
+	dir, err := g.Webhooks.folder(s)
+	if err != nil {
+		return err
+	}
+	secret, err := app.CallbackSecret(s.ctx, dir, c.Tenant)
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(callbackObject{Tenant: c.Tenant, Secret: secret})
+	}
+	_, err = fmt.Fprintln(s.Stdout, secret)
+	return err
+}
+
+type listDeliveries struct {
+	Webhook string `placeholder:"WEBHOOK-ID" help:"Only deliveries to this webhook."`
+	Batch   string `placeholder:"BATCH-ID" help:"Only deliveries that tell of this batch."`
+	Tenant  string `placeholder:"NAME" help:"Only deliveries of this tenant."`
+	Limit   int    `default:"20" help:"How many to list (default 20)."`
+}
+
+// Run lists deliveries.
+func (c *listDeliveries) Run(s *invocation, g *grammar) error {
+	if c.Limit < 1 {
+		return misuse("--limit: want a number from 1, got %d", c.Limit)
+	}
+	dir, err := g.Webhooks.folder(s)
+	if err != nil {
+		return err
+	}
+	deliveries, err := app.ListDeliveries(s.ctx, dir, app.DeliveryQuery{
+		Tenant: c.Tenant, Webhook: c.Webhook, Batch: c.Batch, Limit: c.Limit,
+	})
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(listOf(deliveries, deliveryJSON))
+	}
+	rows := []string{"CREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
+	for _, d := range deliveries {
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", momentOf(d.CreatedAt), d.Event, d.Batch,
+			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, momentOf(d.NextAt), lastAnswer(d)))
+	}
+	return s.table(rows)
+}
+
+// lastAnswer says what the last attempt came to: a status, or why there was none.
+func lastAnswer(d app.WebhookDelivery) string {
+	if d.LastStatus != 0 {
+		return fmt.Sprintf("HTTP %d", d.LastStatus)
+	}
+	return cmp.Or(d.LastError, "-")
+}

@@ -1,0 +1,169 @@
+package webhook
+
+import (
+	"net/url"
+	"slices"
+	"time"
+
+	"batchd/internal/store"
+)
+
+const (
+	// maxHeld bounds the leased deliveries in memory.
+	maxHeld = 16_384
+	// callsWell is how many calls a receiver that answers well gets at once. Any other gets one: a receiver that does not
+	// answer, or that nobody knows yet, holds one seat.
+	callsWell  = 4
+	callsOther = 1
+	// waitingEach is how many deliveries wait here for one receiver; for one that fails it is less, because few of them
+	// would be sent before their leases end.
+	waitingEach   = 1024
+	waitingUnwell = 4
+)
+
+// receiver is whom calls are counted for. Two tenants that name the same host are two receivers: one must not wait for
+// what the other does.
+type receiver struct{ tenant, host string }
+
+func receiverOf(d store.Delivery) receiver {
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		return receiver{d.Tenant, d.URL}
+	}
+	return receiver{d.Tenant, u.Host}
+}
+
+// leased is a delivery that is ours until a time; after that somebody else may send it.
+type leased struct {
+	store.Delivery
+	to    receiver
+	until time.Time
+}
+
+// lane is what waits and runs for one receiver. It is forgotten when it is empty.
+type lane struct {
+	to      receiver
+	waiting []leased
+	running int
+	health  health
+}
+
+// health is how a receiver did in its last call.
+type health int
+
+const (
+	unknown health = iota
+	well
+	// unwell is a receiver that failed or was slow.
+	unwell
+)
+
+// full reports whether no more may wait.
+func (l *lane) full() bool {
+	return len(l.waiting) >= waitingEach || l.health == unwell && len(l.waiting) >= waitingUnwell
+}
+
+// mayCall reports whether the receiver may get another call now.
+func (l *lane) mayCall() bool {
+	return len(l.waiting) > 0 && (l.running < callsOther || l.health == well && l.running < callsWell)
+}
+
+func (l *lane) empty() bool { return l.running == 0 && len(l.waiting) == 0 }
+
+// queue decides which delivery is sent next: receivers take turns, none has more than its calls, and no tenant
+// more than half of all seats. What it does not hold, or holds no more, comes back by a later lease. One goroutine
+// owns it.
+type queue struct {
+	seats   int
+	held    int
+	running int
+	lanes   map[receiver]*lane
+	// turns are the lanes; the first that may call is next and goes to the end.
+	turns []*lane
+	// calls counts the running ones of each tenant.
+	calls map[string]int
+}
+
+func newQueue(seats int) *queue {
+	return &queue{seats: seats, lanes: make(map[receiver]*lane), calls: make(map[string]int)}
+}
+
+// room is how many more deliveries can be held.
+func (q *queue) room() int { return maxHeld - q.held }
+
+// add holds a delivery, unless too many wait for its receiver already.
+func (q *queue) add(d leased) {
+	l := q.lanes[d.to]
+	if l == nil {
+		l = &lane{to: d.to}
+		q.lanes[d.to] = l
+		q.turns = append(q.turns, l)
+	}
+	if !l.full() {
+		l.waiting = append(l.waiting, d)
+		q.held++
+	}
+}
+
+// next takes the delivery that is to be sent now and gives it a seat, which leave gives back.
+func (q *queue) next() (leased, bool) {
+	if q.running == q.seats {
+		return leased{}, false
+	}
+	i := slices.IndexFunc(q.turns, func(l *lane) bool {
+		return l.mayCall() && q.calls[l.to.tenant] < max(1, q.seats/2)
+	})
+	if i < 0 {
+		return leased{}, false
+	}
+	l := q.turns[i]
+	q.turns = append(slices.Delete(q.turns, i, i+1), l)
+	d := l.waiting[0]
+	l.waiting = l.waiting[1:]
+	l.running++
+	q.running++
+	q.calls[l.to.tenant]++
+	return d, true
+}
+
+// leave gives a seat back, and notes how the receiver did.
+func (q *queue) leave(r receiver, h health) {
+	l := q.lanes[r]
+	l.health = h
+	l.running--
+	q.running--
+	q.held--
+	if q.calls[r.tenant]--; q.calls[r.tenant] == 0 {
+		delete(q.calls, r.tenant)
+	}
+	if l.health == unwell && len(l.waiting) > waitingUnwell {
+		q.keep(l, l.waiting[:waitingUnwell])
+	}
+	if l.empty() {
+		q.forgetEmpty()
+	}
+}
+
+// drop forgets what waits and whose lease ends before the given time: it would be sent while somebody else may send
+// it too.
+func (q *queue) drop(before time.Time) {
+	for _, l := range q.turns {
+		q.keep(l, slices.DeleteFunc(l.waiting, func(d leased) bool { return d.until.Before(before) }))
+	}
+	q.forgetEmpty()
+}
+
+// keep makes these the only ones that wait in a lane.
+func (q *queue) keep(l *lane, waiting []leased) {
+	q.held -= len(l.waiting) - len(waiting)
+	l.waiting = waiting
+}
+
+func (q *queue) forgetEmpty() {
+	q.turns = slices.DeleteFunc(q.turns, func(l *lane) bool {
+		if l.empty() {
+			delete(q.lanes, l.to)
+		}
+		return l.empty()
+	})
+}

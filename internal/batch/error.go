@@ -48,8 +48,8 @@ type Error struct {
 	Param string
 	// RetryAfter is how long to wait before the same call can pass; zero where nothing is known or waiting is no use.
 	RetryAfter time.Duration
-	// Limit is the tenant's limit that was reached; 0 for none.
-	Limit int64
+	// Limit is the tenant's limit that was reached; 0 for none. Remaining is what is left of it, less than was asked for.
+	Limit, Remaining int64
 }
 
 // Error returns the message.

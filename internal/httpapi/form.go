@@ -182,7 +182,7 @@ func (r *fileReader) take(n int64) error {
 		return want.tooLarge(want.limit)
 	}
 	if !r.form.room.take(n) {
-		return r.form.overQuota()
+		return r.form.overQuota(r.form.room.left)
 	}
 	return nil
 }

@@ -58,16 +58,16 @@ func (c *call) allowance() (*allowance, error) {
 	}
 	left = max(left, 0)
 	if c.r.ContentLength-formOverhead > left {
-		return nil, c.overQuota()
+		return nil, c.overQuota(left)
 	}
 	return &allowance{incoming: &c.incoming, tenant: c.who.Tenant, left: left}, nil
 }
 
-// overQuota is what the store would say of a file that passes the tenant's quota of bytes.
-func (c *call) overQuota() error {
+// overQuota is what the store would say of a file that passes the tenant's quota of bytes, of which so many are left.
+func (c *call) overQuota(left int64) error {
 	t, err := c.Store.Tenant(c.r.Context(), c.who.Tenant)
 	if err != nil {
 		return fmt.Errorf("limit of stored bytes: %w", err)
 	}
-	return c.quotaFault(&store.QuotaError{Quota: store.QuotaStoredBytes, Limit: t.Limits.StoredBytes})
+	return c.quotaFault(&store.QuotaError{Quota: store.QuotaStoredBytes, Limit: t.Limits.StoredBytes, Used: t.Limits.StoredBytes - left})
 }

@@ -99,7 +99,7 @@ func (c *call) quotaFault(err error) error {
 	if !errors.As(err, &quota) {
 		return err
 	}
-	fault := &batch.Error{Class: batch.RateLimited, RetryAfter: quota.RetryAfter, Limit: quota.Limit}
+	fault := &batch.Error{Class: batch.RateLimited, RetryAfter: quota.RetryAfter, Limit: quota.Limit, Remaining: max(0, quota.Limit-quota.Used)}
 	switch quota.Quota {
 	case store.QuotaStoredBytes:
 		fault.Code, fault.RetryAfter = codeStorage, 0

@@ -111,6 +111,8 @@ type QuotaError struct {
 	Limit int64
 	// Asked is how much the write would have added, where that can be more than one. More than Limit never passes.
 	Asked int64
+	// Used is how much of the limit was taken; it may be more than all of it.
+	Used int64
 	// RetryAfter is when the call can pass if nothing else is called, zero where only the tenant can make room.
 	RetryAfter time.Duration
 }

@@ -39,7 +39,7 @@ type limitDetails struct {
 func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	o := errorObject{Message: e.Message, Type: kind(e, status), Param: e.Param, Code: present(e.Code)}
 	if e.Class == batch.RateLimited {
-		o.Details = &limitDetails{Limit: e.Limit, RetryAfter: wholeSeconds(e.RetryAfter)}
+		o.Details = &limitDetails{Limit: e.Limit, Remaining: e.Remaining, RetryAfter: wholeSeconds(e.RetryAfter)}
 	}
 	return encode(errorEnvelope{o})
 }

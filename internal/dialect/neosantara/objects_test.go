@@ -162,7 +162,7 @@ func TestErrorsHaveTheVendorsTypes(t *testing.T) {
 		"upstream is late": {coded(batch.Unavailable, ""), 504, `"type":"gateway_timeout","code":null`},
 		"storage full":     {coded(batch.StorageFull, ""), 507, `"type":"api_error","code":null`},
 		"limit":            {&batch.Error{Class: batch.RateLimited, Message: "m", Code: "itpm_exceeded", Limit: 500, RetryAfter: 1500 * time.Millisecond}, 429, `"type":"rate_limit_error","code":"itpm_exceeded","details":{"limit":500,"remaining":0,"retry_after":2}`},
-		"no use waiting":   {&batch.Error{Class: batch.RateLimited, Message: "m", Limit: 3}, 429, `"type":"rate_limit_error","code":null,"details":{"limit":3,"remaining":0}`},
+		"no use waiting":   {&batch.Error{Class: batch.RateLimited, Message: "m", Limit: 3, Remaining: 2}, 429, `"type":"rate_limit_error","code":null,"details":{"limit":3,"remaining":2}`},
 		"no number":        {&batch.Error{Class: batch.RateLimited, Message: "m", RetryAfter: time.Minute}, 429, `"type":"rate_limit_error","code":null,"details":{"remaining":0,"retry_after":60}`},
 	} {
 		t.Run(name, func(t *testing.T) {

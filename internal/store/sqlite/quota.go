@@ -55,9 +55,9 @@ func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now ti
 func (a account) overStorage(more growth) error {
 	switch {
 	case passes(a.limits.StoredBytes, a.storedBytes, more.bytes):
-		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes, Asked: more.bytes}
+		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes, Asked: more.bytes, Used: a.storedBytes}
 	case passes(a.limits.Files, a.files, more.files):
-		return &store.QuotaError{Quota: store.QuotaFiles, Limit: a.limits.Files}
+		return &store.QuotaError{Quota: store.QuotaFiles, Limit: a.limits.Files, Used: a.files}
 	default:
 		return nil
 	}
@@ -111,9 +111,9 @@ func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error
 	}
 	switch {
 	case passes(a.limits.OpenBatches, open.batches, 1):
-		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches}
+		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches, Used: open.batches}
 	case passes(a.limits.EnqueuedLines, open.lines, lines):
-		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines}
+		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines, Used: open.lines}
 	default:
 		return a.checkBatchRate(ctx, t, b)
 	}
@@ -162,7 +162,7 @@ func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error
 		return err
 	}
 	return &store.QuotaError{
-		Quota: store.QuotaBatchesPerHour, Limit: limit, RetryAfter: blocking.Add(time.Hour).Sub(b.CreatedAt),
+		Quota: store.QuotaBatchesPerHour, Limit: limit, Used: limit, RetryAfter: blocking.Add(time.Hour).Sub(b.CreatedAt),
 	}
 }
 
@@ -175,7 +175,7 @@ func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error 
 	}
 	open, err := a.openBatches(ctx, t, tenant)
 	if err == nil && passes(a.limits.EnqueuedTokens, open.tokens, tokens) {
-		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens}
+		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens, Used: open.tokens}
 	}
 	return err
 }

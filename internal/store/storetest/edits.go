@@ -160,7 +160,7 @@ func failedBatchTests() []test {
 			if !errors.As(err, &quota) {
 				x.Fatalf("got error %v, want a quota", err)
 			}
-			x.same(*quota, store.QuotaError{Quota: store.QuotaBatchesPerHour, Limit: 2, RetryAfter: time.Hour})
+			x.same(*quota, store.QuotaError{Quota: store.QuotaBatchesPerHour, Limit: 2, Used: 2, RetryAfter: time.Hour})
 			_, err = x.store.BatchByID(x.ctx, "b3")
 			x.fails(err, store.ErrNotFound)
 			x.now = x.now.Add(time.Hour)

@@ -12,7 +12,7 @@ import (
 	"batchd/internal/store"
 )
 
-// refused checks that err is a quota's, and all that it says; how much was asked for only where that is expected.
+// refused checks that err is a quota's, and all that it says; how much was asked for and taken only where that is expected.
 func (x *fixture) refused(err error, want store.QuotaError) {
 	x.Helper()
 	var got *store.QuotaError
@@ -21,6 +21,9 @@ func (x *fixture) refused(err error, want store.QuotaError) {
 	}
 	if want.Asked == 0 {
 		got.Asked = 0
+	}
+	if want.Used == 0 {
+		got.Used = 0
 	}
 	x.same(*got, want)
 }
@@ -185,11 +188,12 @@ func batchQuotaTests() []test {
 			x.createFiles("input")
 			x.ok(x.another("b1"))
 			x.ok(x.another("b2"))
-			full := store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: 25, Asked: 10}
+			full := store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: 25, Asked: 10, Used: 20}
 			x.refused(x.another("b3"), full)
 			st := x.newStart("b1", x.lease(store.StageValidate, "b1"), 1)
 			st.Total = 6
 			x.ok(x.store.StartBatch(x.ctx, st))
+			full.Used = 16
 			x.refused(x.another("b3"), full)
 			x.limit(tenant, store.Limits{EnqueuedLines: 26})
 			x.ok(x.another("b3"))

@@ -30,6 +30,8 @@ const (
 	MethodNotAllowed
 	// RateLimited: a limit of the tenant is reached; RetryAfter says when to come back, Limit what it is.
 	RateLimited
+	// Unreadable: the object is there, and its stored bytes cannot be read; only the server's operator can help.
+	Unreadable
 	// Gone: the object was there, and its life has ended.
 	Gone
 	// TooSlow: the request's body arrives more slowly than the server waits for.

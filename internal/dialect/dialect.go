@@ -62,6 +62,11 @@ type Unrouted interface {
 	UnknownPath() (body []byte, contentType string)
 }
 
+// Typed is a dialect whose vendor sends files under types of their own; without it all are octet streams.
+type Typed interface {
+	ContentType(purpose batch.Purpose) string
+}
+
 // Editor is a dialect whose batches can be edited after their creation.
 type Editor interface {
 	ParseEditBatch(body []byte) (EditBatch, error)

@@ -12,6 +12,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/dialect"
 )
 
 const (
@@ -96,7 +97,7 @@ type download struct {
 func (c *call) openDownload(f batch.File, span byteRange) (*download, error) {
 	manifest, err := blob.Content(c.r.Context(), c.Blobs, f)
 	if err != nil {
-		return nil, err
+		return nil, c.unreadable(f, err)
 	}
 	d := &download{call: c, span: span, manifest: manifest, next: span.start, pool: &c.buffers}
 	var ok bool
@@ -106,9 +107,22 @@ func (c *call) openDownload(f batch.File, span byteRange) (*download, error) {
 	}
 	if err := d.read(c.r.Context()); err != nil {
 		d.close()
-		return nil, fmt.Errorf("content of file %s: %w", f.ID, err)
+		return nil, c.unreadable(f, err)
 	}
 	return d, nil
+}
+
+// unreadable tells the operator of damage before anything was sent, and returns what the client is told of it.
+func (c *call) unreadable(f batch.File, err error) error {
+	err = fmt.Errorf("content of file %s: %w", f.ID, err)
+	if !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, blob.ErrNotExist) {
+		return err
+	}
+	c.logFailure(err)
+	return &batch.Error{
+		Class: batch.Unreadable, Code: "content_unavailable",
+		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.w.requestID + ".",
+	}
 }
 
 func (d *download) close() { d.pool.Put(d.buffer) }
@@ -182,10 +196,18 @@ func (d *download) sendPacked(f batch.File) error {
 func (d *download) begin(f batch.File, status int, packed bool) {
 	h := d.w.Header()
 	setValidators(h, f, packed)
-	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Type", contentType(d.dialect, f.Purpose))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", disposition(f.Name))
 	d.w.WriteHeader(status)
+}
+
+// contentType is the type of a file's content: the vendor's word where it has one.
+func contentType(d dialect.Dialect, purpose batch.Purpose) string {
+	if typed, ok := d.(dialect.Typed); ok {
+		return typed.ContentType(purpose)
+	}
+	return "application/octet-stream"
 }
 
 // copyTo writes all pieces to dst, which is the client or leads to it.

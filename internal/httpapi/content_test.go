@@ -202,7 +202,7 @@ func TestContentThatIsGoneIsAnErrorOfTheServer(t *testing.T) {
 	f := newFixture(t, nil)
 	id := f.mustUpload(goodLine)
 	clear(f.objects.objects)
-	if got := faultOf(t, f.do("GET", "/v1/files/"+id+"/content", "")); got.Status != 500 || !strings.Contains(got.Message, "req_") {
+	if got := faultOf(t, f.do("GET", "/v1/files/"+id+"/content", "")); got.Status != 500 || got.Code != "content_unavailable" || !strings.Contains(got.Message, "req_") {
 		t.Errorf("fault %+v", got)
 	}
 }

@@ -29,8 +29,7 @@ func (c *call) fail(err error) {
 	}
 	if fault == nil {
 		if status != statusClientGone {
-			c.Logger.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
-				slog.String("request_id", c.w.requestID), slog.String("route", c.w.route), slog.Any("error", err))
+			c.logFailure(err)
 		}
 		fault = &batch.Error{Message: "The server had an error while processing your request. Its request id is " + c.w.requestID + "."}
 	}
@@ -71,13 +70,20 @@ func (c *call) advise(fault *batch.Error, status int) {
 	switch {
 	case fault.RetryAfter > 0:
 		h.Set("Retry-After", strconv.FormatInt(int64(fault.RetryAfter/time.Second), 10))
-	case fault.Class == batch.Conflict, fault.Class == batch.StorageFull, fault.Class == batch.RateLimited:
+	case fault.Class == batch.Conflict, fault.Class == batch.StorageFull, fault.Class == batch.RateLimited,
+		fault.Class == batch.Unreadable:
 		// SDKs send these statuses again of their own accord, which here can only fail again.
 		h.Set("X-Should-Retry", "false")
 	}
 	if status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", "Bearer")
 	}
+}
+
+// logFailure tells the operator of a fault that is not the client's.
+func (c *call) logFailure(err error) {
+	c.Logger.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
+		slog.String("request_id", c.w.requestID), slog.String("route", c.w.route), slog.Any("error", err))
 }
 
 // statusOf is the only place where an error becomes an HTTP status. The returned fault is what the client may be
@@ -118,6 +124,8 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		return http.StatusMethodNotAllowed, fault
 	case batch.RateLimited:
 		return http.StatusTooManyRequests, fault
+	case batch.Unreadable:
+		return http.StatusInternalServerError, fault
 	case batch.Gone:
 		return http.StatusGone, fault
 	case batch.TooSlow:

@@ -14,7 +14,7 @@ package httpapi_test
 //	                limits lines=N bytes=N       bounds on every mount's files
 //	                rate limit=N remaining=N reset=D wait=D    where every tenant stands with its requests
 //	-- seed --      objects to put into the store, one to a line, as seeder.seed reads them:
-//	                file lines=3 name=in.jsonl purpose=batch created=-1h expires=1h
+//	                file lines=3 name=in.jsonl purpose=batch created=-1h expires=1h lost=yes, whose bytes are gone
 //	                batch completed total=3 completed=2 failed=1 metadata='{"a": 1}'
 //	                batch failed errors=2, or batch failed faults=duplicate,tokens   see life.fault
 //	                upload id=upload_1 bytes=97   a pending one

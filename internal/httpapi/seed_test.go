@@ -93,7 +93,7 @@ func (s *seeder) seed(section string) {
 		what, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch what {
 		case "file":
-			s.file(parseSettings(s.t, rest, "id", "name", "purpose", "lines", "created", "expires", "tenant", "dialect"))
+			s.file(parseSettings(s.t, rest, "id", "name", "purpose", "lines", "created", "expires", "tenant", "dialect", "lost"))
 		case "batch":
 			state, rest, _ := strings.Cut(rest, " ")
 			s.batch(batch.Status(state), parseSettings(s.t, rest, "id", "input", "output", "error", "created", "window", "endpoint",
@@ -143,6 +143,9 @@ func (s *seeder) file(w settings) batch.File {
 	}
 	f.Bytes = f.Content.Size()
 	s.must(s.store.CreateFile(s.t.Context(), f))
+	if w.word("lost", "") != "" {
+		s.must(s.blobs.Delete(s.t.Context(), f.Content[0].Blob.Key))
+	}
 	return f
 }
 

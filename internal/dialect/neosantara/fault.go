@@ -12,6 +12,8 @@ const (
 	codeNoFile      = "file_not_found"
 	codeNoBatch     = "batch_not_found"
 	codeFileExpired = "file_expired"
+	// codeNoContent is that of a file whose bytes cannot be read. Its page gives such errors a type of their own.
+	codeNoContent = "content_unavailable"
 )
 
 type errorEnvelope struct {
@@ -47,6 +49,8 @@ func (d *Dialect) Error(e *batch.Error, status int) []byte {
 // kind returns the type of an error, which follows from the status but for files that are not there.
 func kind(e *batch.Error, status int) string {
 	switch {
+	case e.Code == codeNoContent:
+		return "server_error"
 	case status == http.StatusUnauthorized:
 		return "authentication_error"
 	case status == http.StatusNotFound && e.Code != codeNoFile:

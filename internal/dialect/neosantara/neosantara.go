@@ -56,7 +56,10 @@ type Dialect struct {
 	description []byte
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var (
+	_ dialect.Dialect = (*Dialect)(nil)
+	_ dialect.Typed   = (*Dialect)(nil)
+)
 
 //go:embed openapi.json
 var document string

@@ -197,3 +197,11 @@ func encode(v any) []byte {
 	}
 	return raw
 }
+
+// ContentType returns the type of a file's content: what Neosantara's page shows for JSON Lines.
+func (d *Dialect) ContentType(purpose batch.Purpose) string {
+	if purpose == batch.PurposeBatch || purpose == batch.PurposeBatchOutput {
+		return "text/jsonl"
+	}
+	return "application/octet-stream"
+}

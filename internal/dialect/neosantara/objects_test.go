@@ -162,6 +162,7 @@ func TestErrorsHaveTheVendorsTypes(t *testing.T) {
 		"upstream is late": {coded(batch.Unavailable, ""), 504, `"type":"gateway_timeout","code":null`},
 		"storage full":     {coded(batch.StorageFull, ""), 507, `"type":"api_error","code":null`},
 		"limit":            {&batch.Error{Class: batch.RateLimited, Message: "m", Code: "itpm_exceeded", Limit: 500, RetryAfter: 1500 * time.Millisecond}, 429, `"type":"rate_limit_error","code":"itpm_exceeded","details":{"limit":500,"remaining":0,"retry_after":2}`},
+		"damaged file":     {coded(batch.Unreadable, "content_unavailable"), 500, `"type":"server_error","code":"content_unavailable"`},
 		"no use waiting":   {&batch.Error{Class: batch.RateLimited, Message: "m", Limit: 3, Remaining: 2}, 429, `"type":"rate_limit_error","code":null,"details":{"limit":3,"remaining":2}`},
 		"no number":        {&batch.Error{Class: batch.RateLimited, Message: "m", RetryAfter: time.Minute}, 429, `"type":"rate_limit_error","code":null,"details":{"remaining":0,"retry_after":60}`},
 	} {
@@ -195,5 +196,17 @@ func TestWhatIsNotThereIsNamedWithoutItsID(t *testing.T) {
 				t.Errorf("fault (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestContentIsOfTheTypeThatNeosantaraShows(t *testing.T) {
+	t.Parallel()
+	d := neosantara.New(neosantara.Options{})
+	for purpose, want := range map[batch.Purpose]string{
+		batch.PurposeBatch: "text/jsonl", batch.PurposeBatchOutput: "text/jsonl", "assistants": "application/octet-stream",
+	} {
+		if got := d.ContentType(purpose); got != want {
+			t.Errorf("%s: %s, want %s", purpose, got, want)
+		}
 	}
 }

@@ -31,10 +31,11 @@ var mayImport = map[string]struct {
 	"vfs/memfs":   {"vfs", "a disk for tests behind the same seam"},
 	"vfs/vfstest": {"vfs", "the conformance suite sees a disk as its users do"},
 
-	"dialect":            {"batch", "wire shapes over the vocabulary"},
-	"dialect/openai":     {"batch dialect", "one vendor's rendering; the others' are none of its business"},
-	"dialect/novita":     {"batch dialect dialect/openai", "Novita follows OpenAI: what they share is OpenAI's, and the rest is here"},
-	"dialect/neosantara": {"batch dialect dialect/openai", "Neosantara follows OpenAI: what they share is OpenAI's, and the rest is here"},
+	"dialect":             {"batch", "wire shapes over the vocabulary"},
+	"dialect/dialecttest": {"", "checks documents and renderings as bytes, of whatever vendor"},
+	"dialect/openai":      {"batch dialect", "one vendor's rendering; the others' are none of its business"},
+	"dialect/novita":      {"batch dialect dialect/openai", "Novita follows OpenAI: what they share is OpenAI's, and the rest is here"},
+	"dialect/neosantara":  {"batch dialect dialect/openai", "Neosantara follows OpenAI: what they share is OpenAI's, and the rest is here"},
 
 	"store":           {"batch", "the contract of the metadata store, without a database in it"},
 	"store/sqlite":    {"batch store", "the contract in one dialect of SQL; only app names it"},

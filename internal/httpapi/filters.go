@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 	"batchd/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (c *call) filter(q url.Values, param string) (string, error) {
 	case len(values) == 0:
 		return "", nil
 	case !c.dialect.Extensions():
-		return "", batch.Invalidf(param, "unknown_parameter", "Unknown parameter: '%s'.", param)
+		return "", dialect.UnknownParameter(param)
 	case len(values) > 1:
 		return "", batch.Invalidf(param, "invalid_value", "Invalid '%s': it is given %d times. Give it once.", param, len(values))
 	case values[0] == "":

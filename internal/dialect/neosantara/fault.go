@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // The codes of objects that are not there. That of batches is ours: Neosantara's pages show none.
@@ -39,11 +40,11 @@ type limitDetails struct {
 
 // Error renders Neosantara's error envelope.
 func (d *Dialect) Error(e *batch.Error, status int) []byte {
-	o := errorObject{Message: e.Message, Type: kind(e, status), Param: e.Param, Code: present(e.Code)}
+	o := errorObject{Message: e.Message, Type: kind(e, status), Param: e.Param, Code: dialect.Present(e.Code)}
 	if e.Class == batch.RateLimited {
 		o.Details = &limitDetails{Limit: e.Limit, Remaining: e.Remaining, RetryAfter: wholeSeconds(e.RetryAfter)}
 	}
-	return encode(errorEnvelope{o})
+	return dialect.Encode(errorEnvelope{o})
 }
 
 // kind returns the type of an error, which follows from the status but for files that are not there.

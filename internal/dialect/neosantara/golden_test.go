@@ -1,18 +1,17 @@
 package neosantara_test
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"regexp"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect/dialecttest"
 	"batchd/internal/dialect/neosantara"
 )
 
@@ -46,7 +45,7 @@ func TestTheSampleOfTheListPageComesOutAsItIsPublished(t *testing.T) {
 	}
 	for _, strict := range []bool{false, true} {
 		got := neosantara.New(neosantara.Options{Strict: strict}).BatchList(batches, false)
-		if diff := cmp.Diff(string(want), string(indented(t, got))); diff != "" {
+		if diff := cmp.Diff(string(want), string(dialecttest.Indented(t, got))); diff != "" {
 			t.Errorf("strict %v (-want +got):\n%s", strict, diff)
 		}
 	}
@@ -102,25 +101,12 @@ func TestBatchesInEveryState(t *testing.T) {
 	d := neosantara.New(neosantara.Options{})
 	got := &txtar.Archive{Comment: []byte("A batch in every state, as create and get calls show it, and as a cancel call does where it can.\n\n")}
 	for _, s := range states() {
-		got.Files = append(got.Files, txtar.File{Name: s.name, Data: indented(t, d.Batch(s.batch))})
+		got.Files = append(got.Files, txtar.File{Name: s.name, Data: dialecttest.Indented(t, d.Batch(s.batch))})
 		if s.batch.Stop == batch.StopCancel {
-			got.Files = append(got.Files, txtar.File{Name: s.name + ", cancel call", Data: indented(t, d.CancelledBatch(s.batch))})
+			got.Files = append(got.Files, txtar.File{Name: s.name + ", cancel call", Data: dialecttest.Indented(t, d.CancelledBatch(s.batch))})
 		}
 	}
-	name := "testdata/states.txtar"
-	if *update {
-		if err := os.WriteFile(name, txtar.Format(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	dialecttest.Golden(t, "testdata/states.txtar", got, *update)
 }
 
 func TestListedBatchesDifferInOneKey(t *testing.T) {
@@ -138,14 +124,4 @@ func TestListedBatchesDifferInOneKey(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", s.name, got, want)
 		}
 	}
-}
-
-// indented lays JSON out over lines without changing the order of its keys, nor its strings.
-func indented(t *testing.T, raw []byte) []byte {
-	t.Helper()
-	v := jsontext.Value(bytes.Clone(raw))
-	if err := v.Indent(jsontext.WithIndent("  ")); err != nil {
-		t.Fatalf("%s: %v", raw, err)
-	}
-	return append(v, '\n')
 }

@@ -1,55 +1,48 @@
 package neosantara
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
 )
 
 // The structs below fix the order of the keys by the order of their fields.
 
 type batchObject struct {
-	ID               string         `json:"id"`
-	Object           string         `json:"object"`
-	Endpoint         string         `json:"endpoint"`
-	Errors           jsontext.Value `json:"errors"`
-	InputFileID      string         `json:"input_file_id"`
-	CompletionWindow string         `json:"completion_window"`
-	Status           string         `json:"status"`
-	OutputFileID     *string        `json:"output_file_id"`
-	ErrorFileID      *string        `json:"error_file_id"`
-	CreatedAt        int64          `json:"created_at"`
-	InProgressAt     *int64         `json:"in_progress_at"`
-	ExpiresAt        int64          `json:"expires_at"`
-	FinalizingAt     *int64         `json:"finalizing_at"`
-	CompletedAt      *int64         `json:"completed_at"`
-	FailedAt         *int64         `json:"failed_at"`
-	ExpiredAt        *int64         `json:"expired_at"`
-	CancellingAt     jsontext.Value `json:"cancelling_at,omitzero"` // absent in lists
-	CancelledAt      *int64         `json:"cancelled_at"`
-	RequestCounts    requestCounts  `json:"request_counts"`
-	Metadata         jsontext.Value `json:"metadata"`
-	ContinuedFrom    string         `json:"continued_from,omitempty"`
-}
-
-type requestCounts struct {
-	Total     int64 `json:"total"`
-	Completed int64 `json:"completed"`
-	Failed    int64 `json:"failed"`
+	ID               string                `json:"id"`
+	Object           string                `json:"object"`
+	Endpoint         string                `json:"endpoint"`
+	Errors           jsontext.Value        `json:"errors"`
+	InputFileID      string                `json:"input_file_id"`
+	CompletionWindow string                `json:"completion_window"`
+	Status           string                `json:"status"`
+	OutputFileID     *string               `json:"output_file_id"`
+	ErrorFileID      *string               `json:"error_file_id"`
+	CreatedAt        int64                 `json:"created_at"`
+	InProgressAt     *int64                `json:"in_progress_at"`
+	ExpiresAt        int64                 `json:"expires_at"`
+	FinalizingAt     *int64                `json:"finalizing_at"`
+	CompletedAt      *int64                `json:"completed_at"`
+	FailedAt         *int64                `json:"failed_at"`
+	ExpiredAt        *int64                `json:"expired_at"`
+	CancellingAt     jsontext.Value        `json:"cancelling_at,omitzero"` // absent in lists
+	CancelledAt      *int64                `json:"cancelled_at"`
+	RequestCounts    dialect.RequestCounts `json:"request_counts"`
+	Metadata         jsontext.Value        `json:"metadata"`
+	ContinuedFrom    string                `json:"continued_from,omitempty"`
 }
 
 type cancelledBatch struct {
-	ID            string        `json:"id"`
-	Object        string        `json:"object"`
-	Endpoint      string        `json:"endpoint"`
-	Status        string        `json:"status"`
-	CancelledAt   *int64        `json:"cancelled_at"`
-	RequestCounts requestCounts `json:"request_counts"`
+	ID            string                `json:"id"`
+	Object        string                `json:"object"`
+	Endpoint      string                `json:"endpoint"`
+	Status        string                `json:"status"`
+	CancelledAt   *int64                `json:"cancelled_at"`
+	RequestCounts dialect.RequestCounts `json:"request_counts"`
 }
 
 type batchList struct {
@@ -84,15 +77,15 @@ type fileList struct {
 // Batch renders a batch as create and get calls show it.
 func (d *Dialect) Batch(b batch.Batch) []byte {
 	o := d.listedBatch(b)
-	o.CancellingAt = encode(unix(b.CancellingAt))
-	return encode(o)
+	o.CancellingAt = dialect.Encode(dialect.Unix(b.CancellingAt))
+	return dialect.Encode(o)
 }
 
 // CancelledBatch renders the answer of a cancel call: a few members, and the batch as cancelled already.
 func (d *Dialect) CancelledBatch(b batch.Batch) []byte {
-	return encode(cancelledBatch{
+	return dialect.Encode(cancelledBatch{
 		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Status: spelledOneL,
-		CancelledAt: unix(cancelledAt(b)), RequestCounts: requestCounts(b.Counts),
+		CancelledAt: dialect.Unix(cancelledAt(b)), RequestCounts: dialect.RequestCounts(b.Counts),
 	})
 }
 
@@ -105,11 +98,11 @@ func (d *Dialect) BatchList(items []batch.Batch, hasMore bool) []byte {
 	if n := len(items); n > 0 {
 		l.FirstID, l.LastID = &items[0].ID, &items[n-1].ID
 	}
-	return encode(l)
+	return dialect.Encode(l)
 }
 
 // File renders a file object.
-func (d *Dialect) File(f batch.File) []byte { return encode(d.fileObject(f)) }
+func (d *Dialect) File(f batch.File) []byte { return dialect.Encode(d.fileObject(f)) }
 
 // FileList renders a page of files. The vendor's has no ids of its own: they are there, where the dialect is not strict,
 // for clients that page by last_id like OpenAI's.
@@ -123,9 +116,9 @@ func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
 		if n := len(items); n > 0 {
 			first, last = &items[0].ID, &items[n-1].ID
 		}
-		l.FirstID, l.LastID = encode(first), encode(last)
+		l.FirstID, l.LastID = dialect.Encode(first), dialect.Encode(last)
 	}
-	return encode(l)
+	return dialect.Encode(l)
 }
 
 // DeletedFile renders the answer of a delete call, which is OpenAI's.
@@ -136,11 +129,11 @@ func (d *Dialect) listedBatch(b batch.Batch) batchObject {
 	o := batchObject{
 		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Errors: openai.Errors(b.Errors),
 		InputFileID: b.InputFileID, CompletionWindow: b.Window, Status: d.status(b.Status),
-		OutputFileID: present(b.OutputFileID), ErrorFileID: present(b.ErrorFileID),
-		CreatedAt: b.CreatedAt.Unix(), InProgressAt: unix(b.InProgressAt), ExpiresAt: b.ExpiresAt.Unix(),
-		FinalizingAt: unix(b.FinalizingAt), CompletedAt: unix(b.CompletedAt), FailedAt: unix(b.FailedAt),
-		ExpiredAt: unix(b.ExpiredAt), CancelledAt: unix(cancelledAt(b)),
-		RequestCounts: requestCounts(b.Counts), Metadata: b.Metadata,
+		OutputFileID: dialect.Present(b.OutputFileID), ErrorFileID: dialect.Present(b.ErrorFileID),
+		CreatedAt: b.CreatedAt.Unix(), InProgressAt: dialect.Unix(b.InProgressAt), ExpiresAt: b.ExpiresAt.Unix(),
+		FinalizingAt: dialect.Unix(b.FinalizingAt), CompletedAt: dialect.Unix(b.CompletedAt), FailedAt: dialect.Unix(b.FailedAt),
+		ExpiredAt: dialect.Unix(b.ExpiredAt), CancelledAt: dialect.Unix(cancelledAt(b)),
+		RequestCounts: dialect.RequestCounts(b.Counts), Metadata: b.Metadata,
 	}
 	if len(o.Metadata) == 0 {
 		o.Metadata = jsontext.Value("{}")
@@ -166,36 +159,9 @@ func (d *Dialect) fileObject(f batch.File) fileObject {
 		Status: "uploaded",
 	}
 	if !d.strict {
-		o.ExpiresAt = unix(f.ExpiresAt)
+		o.ExpiresAt = dialect.Unix(f.ExpiresAt)
 	}
 	return o
-}
-
-// present returns nil for "", which JSON shows as null.
-func present(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// unix returns nil for the zero time, which JSON shows as null.
-func unix(t time.Time) *int64 {
-	if t.IsZero() {
-		return nil
-	}
-	s := t.Unix()
-	return &s
-}
-
-// encode renders one of the structs above, or a part of one. Text that is not valid UTF-8 is shown with replacement
-// characters rather than not at all. It can only fail on metadata that was not JSON when it was stored, a broken store.
-func encode(v any) []byte {
-	raw, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic(fmt.Sprintf("neosantara: encode %T: %v", v, err))
-	}
-	return raw
 }
 
 // ContentType returns the type of a file's content: what Neosantara's page shows for JSON Lines.

@@ -18,7 +18,7 @@ const (
 func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {
 	c, err := d.requests.ParseCreateBatch(body, rules)
 	if err == nil && d.strict && c.OutputTTLSeconds != 0 {
-		return dialect.CreateBatch{}, unknownParameter("output_expires_after")
+		return dialect.CreateBatch{}, dialect.UnknownParameter("output_expires_after")
 	}
 	return c, err
 }
@@ -31,13 +31,9 @@ func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialec
 	}
 	u, err := d.requests.CheckUpload(fields, filename)
 	if err == nil && d.strict && u.TTLSeconds != 0 {
-		return dialect.Upload{}, unknownParameter("expires_after")
+		return dialect.Upload{}, dialect.UnknownParameter("expires_after")
 	}
 	return u, err
-}
-
-func unknownParameter(name string) error {
-	return batch.Invalidf(name, "unknown_parameter", "Unknown parameter: '%s'.", name)
 }
 
 // ParseStatus returns the states that a status word stands for. Both spellings of cancelled are known, whichever is

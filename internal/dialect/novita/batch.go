@@ -1,55 +1,48 @@
 package novita
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // The structs of this package fix the order of the keys by the order of their fields.
 
 type batchObject struct {
-	ID               string         `json:"id"`
-	Object           string         `json:"object"`
-	Endpoint         string         `json:"endpoint"`
-	InputFileID      string         `json:"input_file_id"`
-	OutputFileID     string         `json:"output_file_id"`
-	ErrorFileID      string         `json:"error_file_id"`
-	CompletionWindow string         `json:"completion_window"`
-	InProgressAt     *string        `json:"in_progress_at"`
-	ExpiresAt        *string        `json:"expires_at"`
-	FinalizingAt     *string        `json:"finalizing_at"`
-	CompletedAt      *string        `json:"completed_at"`
-	FailedAt         *string        `json:"failed_at"`
-	ExpiredAt        *string        `json:"expired_at"`
-	CancellingAt     *string        `json:"cancelling_at"`
-	CancelledAt      *string        `json:"cancelled_at"`
-	Status           string         `json:"status"`
-	Errors           string         `json:"errors"`
-	Version          int64          `json:"version"`
-	CreatedAt        string         `json:"created_at"`
-	UpdatedAt        *string        `json:"updated_at"`
-	CreatedBy        string         `json:"created_by"`
-	CreatedByKeyID   string         `json:"created_by_key_id"`
-	Remark           string         `json:"remark"`
-	Total            int64          `json:"total"`
-	Completed        int64          `json:"completed"`
-	Failed           int64          `json:"failed"`
-	Metadata         jsontext.Value `json:"metadata"`
-	RequestCounts    requestCounts  `json:"request_counts"`
+	ID               string                `json:"id"`
+	Object           string                `json:"object"`
+	Endpoint         string                `json:"endpoint"`
+	InputFileID      string                `json:"input_file_id"`
+	OutputFileID     string                `json:"output_file_id"`
+	ErrorFileID      string                `json:"error_file_id"`
+	CompletionWindow string                `json:"completion_window"`
+	InProgressAt     *string               `json:"in_progress_at"`
+	ExpiresAt        *string               `json:"expires_at"`
+	FinalizingAt     *string               `json:"finalizing_at"`
+	CompletedAt      *string               `json:"completed_at"`
+	FailedAt         *string               `json:"failed_at"`
+	ExpiredAt        *string               `json:"expired_at"`
+	CancellingAt     *string               `json:"cancelling_at"`
+	CancelledAt      *string               `json:"cancelled_at"`
+	Status           string                `json:"status"`
+	Errors           string                `json:"errors"`
+	Version          int64                 `json:"version"`
+	CreatedAt        string                `json:"created_at"`
+	UpdatedAt        *string               `json:"updated_at"`
+	CreatedBy        string                `json:"created_by"`
+	CreatedByKeyID   string                `json:"created_by_key_id"`
+	Remark           string                `json:"remark"`
+	Total            int64                 `json:"total"`
+	Completed        int64                 `json:"completed"`
+	Failed           int64                 `json:"failed"`
+	Metadata         jsontext.Value        `json:"metadata"`
+	RequestCounts    dialect.RequestCounts `json:"request_counts"`
 	// ContinuedFrom is batchd's own, shown only where there is something to show.
 	ContinuedFrom string `json:"continued_from,omitempty"`
-}
-
-type requestCounts struct {
-	Total     int64 `json:"total"`
-	Completed int64 `json:"completed"`
-	Failed    int64 `json:"failed"`
 }
 
 type batchPage struct {
@@ -61,7 +54,7 @@ type batchPage struct {
 }
 
 // Batch renders a batch object.
-func (d *Dialect) Batch(b batch.Batch) []byte { return encode(d.newBatchObject(b)) }
+func (d *Dialect) Batch(b batch.Batch) []byte { return dialect.Encode(d.newBatchObject(b)) }
 
 // CancelledBatch renders the whole object: Novita's cancel answers like a retrieve.
 func (d *Dialect) CancelledBatch(b batch.Batch) []byte { return d.Batch(b) }
@@ -75,7 +68,7 @@ func (d *Dialect) BatchList(items []batch.Batch, hasMore bool) []byte {
 	if n := len(items); n > 0 {
 		p.FirstID, p.LastID = items[0].ID, items[n-1].ID
 	}
-	return encode(p)
+	return dialect.Encode(p)
 }
 
 func (d *Dialect) newBatchObject(b batch.Batch) batchObject {
@@ -88,7 +81,7 @@ func (d *Dialect) newBatchObject(b batch.Batch) batchObject {
 		Version: b.Version, CreatedAt: d.format(b.CreatedAt), UpdatedAt: d.time(b.UpdatedAt),
 		CreatedBy: b.Tenant, CreatedByKeyID: b.KeyID, Remark: b.Remark,
 		Total: b.Counts.Total, Completed: b.Counts.Completed, Failed: b.Counts.Failed,
-		Metadata: b.Metadata, RequestCounts: requestCounts(b.Counts),
+		Metadata: b.Metadata, RequestCounts: dialect.RequestCounts(b.Counts),
 	}
 	if b.Status != batch.Validating {
 		o.ExpiresAt = d.time(b.ExpiresAt) // Novita shows none in the answer of a create call
@@ -122,13 +115,3 @@ func (d *Dialect) time(t time.Time) *string {
 }
 
 func (d *Dialect) format(t time.Time) string { return t.In(d.zone).Format(time.RFC3339Nano) }
-
-// encode renders one of this package's structs. Text that is not valid UTF-8 is shown with replacement characters
-// rather than not at all. It can only fail on metadata that was not JSON when it was stored, a broken store.
-func encode(v any) []byte {
-	raw, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic(fmt.Sprintf("novita: encode %T: %v", v, err))
-	}
-	return raw
-}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // maxErrorText is how long the errors of a batch may be as one string, in characters.
@@ -25,7 +26,7 @@ func errorText(errs []batch.LineError, total int64) string {
 		length := utf8.RuneCountInString(text)
 		if length > maxErrorText {
 			// If not even the first entry fits, a part of it is better than nothing.
-			return cmp.Or(whole, clip(text, room-1)) + ending
+			return cmp.Or(whole, dialect.Clip(text, room-1)) + ending
 		}
 		if length <= room {
 			whole = text
@@ -39,15 +40,4 @@ func lineErrorText(e batch.LineError) string {
 		return e.Code + ": " + e.Message
 	}
 	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Code, e.Message)
-}
-
-// clip cuts s to n characters, saying so with an ellipsis.
-func clip(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i] + "…"
-		}
-		n--
-	}
-	return s
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // Codes of errors that have a reason of their own.
@@ -40,7 +41,7 @@ func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	if !d.strict {
 		o.Error = newOpenAIError(e, status)
 	}
-	return encode(o)
+	return dialect.Encode(o)
 }
 
 func newOpenAIError(e *batch.Error, status int) *openaiError {
@@ -97,9 +98,9 @@ func (d *Dialect) Status(e *batch.Error) int {
 
 // NotFound returns the error for an object that is not there, or not this tenant's.
 func (d *Dialect) NotFound(kind, id string) *batch.Error {
-	e := &batch.Error{Class: batch.NotFound, Code: codeFileNotFound, Param: "id", Message: "File not found: " + clip(id, shownID)}
+	e := &batch.Error{Class: batch.NotFound, Code: codeFileNotFound, Param: "id", Message: "File not found: " + dialect.Clip(id, shownID)}
 	if kind == "batch" {
-		e.Code, e.Message = codeBatchNotFound, "Batch not found: "+clip(id, shownID)
+		e.Code, e.Message = codeBatchNotFound, "Batch not found: "+dialect.Clip(id, shownID)
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package novita
 
 import (
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 type fileObject struct {
@@ -44,7 +45,7 @@ type deletedObject struct {
 }
 
 // File renders a file object. Its times are numbers, unlike a batch's.
-func (d *Dialect) File(f batch.File) []byte { return encode(d.newFileObject(f)) }
+func (d *Dialect) File(f batch.File) []byte { return dialect.Encode(d.newFileObject(f)) }
 
 // FileList renders a page of files. Novita documents neither the message nor what a reader of many files should do.
 func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
@@ -59,12 +60,12 @@ func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
 		}
 		p.paging = paging{Object: "list", FirstID: &first, LastID: &last, HasMore: &hasMore}
 	}
-	return encode(p)
+	return dialect.Encode(p)
 }
 
 // DeletedFile renders the answer of a delete call.
 func (d *Dialect) DeletedFile(id string) []byte {
-	return encode(deletedObject{Deleted: true, ID: id, Object: "file"})
+	return dialect.Encode(deletedObject{Deleted: true, ID: id, Object: "file"})
 }
 
 func (d *Dialect) newFileObject(f batch.File) fileObject {

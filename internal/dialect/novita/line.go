@@ -1,11 +1,8 @@
 package novita
 
 import (
-	"cmp"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/dialect"
 )
@@ -21,22 +18,22 @@ func (d *Dialect) ResultFrame(r dialect.Result) (before, after []byte) {
 	// Room for every part with its quotes, so that a frame is two allocations.
 	before = make([]byte, 0, 160+len(r.ID)+len(r.CustomID)+len(r.Message))
 	before = append(before, `{"custom_id":`...)
-	before = appendCustomID(before, r.CustomID)
+	before = dialect.AppendCustomID(before, r.CustomID)
 	if r.Code != "" {
 		before = append(before, `,"error":{"code":`...)
-		before = appendString(before, string(r.Code))
+		before = dialect.AppendString(before, string(r.Code))
 		before = append(before, `,"message":`...)
-		before = appendString(before, message(r))
-		before = appendString(append(before, `},"id":`...), lineID(r))
+		before = dialect.AppendString(before, r.FailureMessage())
+		before = dialect.AppendString(append(before, `},"id":`...), lineID(r))
 		return append(before, `,"response":null}`...), nil
 	}
-	before = appendString(append(before, `,"error":null,"id":`...), lineID(r))
+	before = dialect.AppendString(append(before, `,"error":null,"id":`...), lineID(r))
 	before = append(before, `,"response":{"body":`...)
 
 	after = make([]byte, 0, 64+len(r.CustomID))
 	after = append(after, `,"request_id":`...)
 	// In Novita's sample the request id of an answer is the custom_id.
-	after = appendString(after, r.CustomID)
+	after = dialect.AppendString(after, r.CustomID)
 	after = append(after, `,"status_code":`...)
 	after = strconv.AppendInt(after, int64(r.Status), 10)
 	return before, append(after, `}}`...)
@@ -45,23 +42,4 @@ func (d *Dialect) ResultFrame(r dialect.Result) (before, after []byte) {
 // lineID is the result's own id with the prefix of Novita's.
 func lineID(r dialect.Result) string {
 	return "batch_req_task_" + strings.TrimPrefix(r.ID, "batch_req_")
-}
-
-// message returns the result's own message, or the words that belong to its code.
-func message(r dialect.Result) string {
-	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
-}
-
-// appendCustomID appends the line's custom_id; null stands for one that cannot be read back any more.
-func appendCustomID(dst, id []byte) []byte {
-	if id == nil {
-		return append(dst, "null"...)
-	}
-	return appendString(dst, id)
-}
-
-// appendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters.
-func appendString[S string | []byte](dst []byte, s S) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,9 +12,6 @@ import (
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
 )
-
-// maxRemark is how long a remark may be, in characters.
-const maxRemark = 512
 
 // ParseCreateBatch reads the body of a create call. What Novita does not document is taken as OpenAI means it, since
 // OpenAI's SDKs can send it; a strict dialect refuses it, so that nobody believes it had an effect.
@@ -35,7 +30,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 		{"callback_url", c.CallbackURL != ""},
 	} {
 		if member.sent {
-			return dialect.CreateBatch{}, unknownParameter(member.name)
+			return dialect.CreateBatch{}, dialect.UnknownParameter(member.name)
 		}
 	}
 	return c, nil
@@ -46,13 +41,9 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialect.Upload, error) {
 	u, err := d.requests.CheckUpload(fields, filename)
 	if err == nil && d.strict && u.TTLSeconds != 0 {
-		return dialect.Upload{}, unknownParameter("expires_after")
+		return dialect.Upload{}, dialect.UnknownParameter("expires_after")
 	}
 	return u, err
-}
-
-func unknownParameter(name string) error {
-	return batch.Invalidf(name, "unknown_parameter", "Unknown parameter: '%s'.", name)
 }
 
 // ParseStatus returns the states behind one of Novita's words, in upper or in lower case.
@@ -106,17 +97,5 @@ func parseRemark(v jsontext.Value) (string, error) {
 	default:
 		return "", batch.Invalidf("remark", "invalid_type", "Invalid type for 'remark': expected a string or null.")
 	}
-	raw, err := jsontext.AppendUnquote(nil, v)
-	if err != nil {
-		return "", batch.Invalidf("remark", "invalid_type", "Invalid 'remark': the string is malformed.")
-	}
-	remark := string(raw)
-	if n := utf8.RuneCountInString(remark); n > maxRemark {
-		return "", batch.Invalidf("remark", "string_above_max_length",
-			"Invalid 'remark': string too long. Expected a string with maximum length %d, but got a string with length %d instead.", maxRemark, n)
-	}
-	if strings.ContainsFunc(remark, unicode.IsControl) {
-		return "", batch.Invalidf("remark", "invalid_value", "Invalid 'remark': control characters are not allowed.")
-	}
-	return remark, nil
+	return openai.ShortText("remark", v, openai.MaxRemark)
 }

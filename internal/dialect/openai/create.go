@@ -80,9 +80,9 @@ func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {
 	return window, checkWindow(window, rules)
 }
 
-// maxRemark and maxCallback bound what batchd adds to a create call, in characters.
+// MaxRemark and maxCallback bound what batchd adds to a create call, in characters.
 const (
-	maxRemark   = 512
+	MaxRemark   = 512
 	maxCallback = 2048
 )
 
@@ -91,12 +91,12 @@ const (
 func (d *Dialect) parseAdditions(m members, c *dialect.CreateBatch) (err error) {
 	if d.strict {
 		if m.has("callback_url") {
-			return batch.Invalidf("callback_url", "unknown_parameter", "Unknown parameter: 'callback_url'.")
+			return dialect.UnknownParameter("callback_url")
 		}
 		return nil
 	}
 	if d.variant.Remark && m.has("remark") {
-		if c.Remark, err = m.shortText("remark", maxRemark); err != nil {
+		if c.Remark, err = m.shortText("remark", MaxRemark); err != nil {
 			return err
 		}
 	}
@@ -106,9 +106,13 @@ func (d *Dialect) parseAdditions(m members, c *dialect.CreateBatch) (err error) 
 	return err
 }
 
-// shortText returns a string of at most limit characters without control characters.
 func (m members) shortText(name string, limit int) (string, error) {
-	s, err := text(name, m[name])
+	return ShortText(name, m[name], limit)
+}
+
+// ShortText reads a string of at most limit characters without control characters.
+func ShortText(name string, v jsontext.Value, limit int) (string, error) {
+	s, err := text(name, v)
 	if err != nil {
 		return "", err
 	}
@@ -142,7 +146,7 @@ func duplicateName(err error) string {
 	if !errors.As(err, &syntax) {
 		return "a key appears twice"
 	}
-	return "the key '" + clip(syntax.JSONPointer.LastToken(), shownValue) + "' appears twice"
+	return "the key '" + dialect.Clip(syntax.JSONPointer.LastToken(), shownValue) + "' appears twice"
 }
 
 // has reports whether the member is there and not null; null stands for absence in all of the API.
@@ -196,7 +200,7 @@ func kindName(v jsontext.Value) string {
 }
 
 func unsupported(param, got string, supported []string) *batch.Error {
-	return batch.Invalidf(param, codeValue, "Invalid value: '%s'. Supported values are: %s.", clip(got, shownValue), enumerate(supported))
+	return batch.Invalidf(param, codeValue, "Invalid value: '%s'. Supported values are: %s.", dialect.Clip(got, shownValue), enumerate(supported))
 }
 
 // enumerate writes 'a', 'b', and 'c'.
@@ -222,20 +226,7 @@ func checkWindow(window string, rules dialect.CreateRules) error {
 	}
 	if _, err := batch.ParseWindow(window); err != nil {
 		return batch.Invalidf("completion_window", codeValue,
-			"Invalid value: '%s'. Supported values are a whole number followed by s, m, h or d, from 1s to 30d.", clip(window, shownValue))
+			"Invalid value: '%s'. Supported values are a whole number followed by s, m, h or d, from 1s to 30d.", dialect.Clip(window, shownValue))
 	}
 	return nil
-}
-
-// clip cuts s to n characters, saying so with an ellipsis.
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	end := 0
-	for range n {
-		_, size := utf8.DecodeRuneInString(s[end:])
-		end += size
-	}
-	return s[:end] + "…"
 }

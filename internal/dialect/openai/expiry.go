@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // expiry reads the life of a file, an object named param, and returns it in seconds, 0 for none given.
@@ -62,9 +63,9 @@ func checkInteger(param, digits string, low, high int64) (int64, error) {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
 		return 0, batch.Invalidf(param, codeType, "Invalid type for '%s': expected an integer, but got a string instead.", param)
 	case n > high:
-		return 0, batch.Invalidf(param, codeAbove, "Invalid '%s': integer above maximum value. Expected a value <= %d, but got %s instead.", param, high, clip(digits, shownValue))
+		return 0, batch.Invalidf(param, codeAbove, "Invalid '%s': integer above maximum value. Expected a value <= %d, but got %s instead.", param, high, dialect.Clip(digits, shownValue))
 	case n < low:
-		return 0, batch.Invalidf(param, codeBelow, "Invalid '%s': integer below minimum value. Expected a value >= %d, but got %s instead.", param, low, clip(digits, shownValue))
+		return 0, batch.Invalidf(param, codeBelow, "Invalid '%s': integer below minimum value. Expected a value >= %d, but got %s instead.", param, low, dialect.Clip(digits, shownValue))
 	}
 	return n, nil
 }

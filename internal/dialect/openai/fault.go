@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // shownID is how many characters of an unknown id an error message repeats.
@@ -39,7 +40,7 @@ func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	case status == http.StatusTooManyRequests:
 		kind = "rate_limit_error"
 	}
-	return encode(errorEnvelope{errorObject{Message: message, Type: kind, Param: present(e.Param), Code: present(code)}})
+	return dialect.Encode(errorEnvelope{errorObject{Message: message, Type: kind, Param: dialect.Present(e.Param), Code: dialect.Present(code)}})
 }
 
 // Status returns 400 for what is too large, which is what OpenAI answers, if the dialect is strict. Otherwise 413
@@ -60,7 +61,7 @@ func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	case "upload":
 		name = "Upload"
 	}
-	return &batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + clip(id, shownID)}
+	return &batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + dialect.Clip(id, shownID)}
 }
 
 // FileExpired returns the error for a file whose life has ended: to OpenAI's clients there is no such file any more.

@@ -3,14 +3,12 @@ package openai_test
 import (
 	"bytes"
 	"flag"
-	"os"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect/dialecttest"
 	"batchd/internal/dialect/openai"
 )
 
@@ -76,7 +74,7 @@ func TestBatchesInEveryState(t *testing.T) {
 	d := openai.New(openai.Options{})
 	got := &txtar.Archive{Comment: []byte("A batch in every state, as create, get, cancel and list calls show it.\n\n")}
 	for _, s := range states() {
-		got.Files = append(got.Files, txtar.File{Name: s.name, Data: indented(t, d.Batch(s.batch))})
+		got.Files = append(got.Files, txtar.File{Name: s.name, Data: dialecttest.Indented(t, d.Batch(s.batch))})
 		if list := d.BatchList([]batch.Batch{s.batch}, false); !bytes.Contains(list, d.Batch(s.batch)) {
 			t.Errorf("%s: a list shows it otherwise: %s", s.name, list)
 		}
@@ -84,33 +82,5 @@ func TestBatchesInEveryState(t *testing.T) {
 			t.Errorf("%s: a cancel call shows it otherwise", s.name)
 		}
 	}
-	golden(t, "testdata/states.txtar", got)
-}
-
-// golden compares got with a file, which -update rewrites.
-func golden(t *testing.T, name string, got *txtar.Archive) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, txtar.Format(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(txtar.Format(got))); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
-}
-
-// indented lays JSON out over lines without changing the order of its keys, nor its strings.
-func indented(t *testing.T, raw []byte) []byte {
-	t.Helper()
-	v := jsontext.Value(bytes.Clone(raw))
-	if err := v.Indent(jsontext.WithIndent("  ")); err != nil {
-		t.Fatalf("%s: %v", raw, err)
-	}
-	return append(v, '\n')
+	dialecttest.Golden(t, "testdata/states.txtar", got, *update)
 }

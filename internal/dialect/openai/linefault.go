@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // OpenAI's codes for faults of an input file.
@@ -21,20 +22,20 @@ const shownCustomID = 128
 func (d *Dialect) DuplicateCustomID(customID string, first int64) batch.LineError {
 	return batch.LineError{Code: "duplicate_custom_id", Param: "custom_id", Message: fmt.Sprintf(
 		"The custom_id '%s' for this request is a duplicate of another request, on line %d. The custom_id parameter must be unique for each request in a batch.",
-		clip(customID, shownCustomID), first)}
+		dialect.Clip(customID, shownCustomID), first)}
 }
 
 // MismatchedModel is about a line of another model where a batch may have only one.
 func (d *Dialect) MismatchedModel(model string) batch.LineError {
 	return batch.LineError{Code: "mismatched_model", Param: "body.model", Message: fmt.Sprintf(
 		"The model '%s' for this request does not match the rest of the batch. Each batch must contain requests for a single model.",
-		clip(model, shownCustomID))}
+		dialect.Clip(model, shownCustomID))}
 }
 
 // ModelNotFound is about a line of a model that no upstream has.
 func (d *Dialect) ModelNotFound(model string) batch.LineError {
 	return batch.LineError{Code: "model_not_found", Param: "body.model", Message: fmt.Sprintf(
-		"The provided model '%s' is not supported by the Batch API.", clip(model, shownCustomID))}
+		"The provided model '%s' is not supported by the Batch API.", dialect.Clip(model, shownCustomID))}
 }
 
 // LineTooLong is about a line of more than limit bytes.
@@ -67,7 +68,7 @@ func (d *Dialect) TooManyModels(limit int) batch.LineError {
 func (d *Dialect) TokenLimit(model string, tokens, limit int64) batch.LineError {
 	reached := "Enqueued token limit reached"
 	if model != "" {
-		reached += " for '" + clip(model, shownCustomID) + "'"
+		reached += " for '" + dialect.Clip(model, shownCustomID) + "'"
 	}
 	remedy := "Please try again once some in_progress batches have been completed."
 	if tokens > limit {
@@ -79,7 +80,7 @@ func (d *Dialect) TokenLimit(model string, tokens, limit int64) batch.LineError 
 // InputMissing is about an input file that is gone before it could be read.
 func (d *Dialect) InputMissing(fileID string) batch.LineError {
 	return batch.LineError{Code: codeInvalidRequest, Param: "file_id", Message: fmt.Sprintf(
-		"Cannot find file %s, or you do not have access to it.", clip(fileID, shownID))}
+		"Cannot find file %s, or you do not have access to it.", dialect.Clip(fileID, shownID))}
 }
 
 // MoreErrors ends a list of errors that does not hold all of them.

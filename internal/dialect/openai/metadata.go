@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // OpenAI's bounds of metadata, in pairs and in characters.
@@ -61,7 +62,7 @@ func compactMetadata(v jsontext.Value, limit int) ([]byte, error) {
 // checkPair refuses control characters as well as what OpenAI refuses: metadata is shown in terminals and sent in
 // webhooks, where a line break starts something else.
 func checkPair(key string, v jsontext.Value) error {
-	param := "metadata." + clip(key, maxKeyChars)
+	param := "metadata." + dialect.Clip(key, maxKeyChars)
 	if n := utf8.RuneCountInString(key); n > maxKeyChars {
 		return batch.Invalidf("metadata", codeTooLong,
 			"Invalid property name in 'metadata': too long. Expected at most %d characters, but got %d instead.", maxKeyChars, n)

@@ -1,47 +1,38 @@
 package openai
 
 import (
-	"fmt"
-	"time"
-
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
 
 // The structs below fix the order of the keys by the order of their fields.
 
 type batchObject struct {
-	ID               string         `json:"id"`
-	Object           string         `json:"object"`
-	Endpoint         string         `json:"endpoint"`
-	Model            string         `json:"model,omitempty"`
-	Errors           *list          `json:"errors"`
-	InputFileID      string         `json:"input_file_id"`
-	CompletionWindow string         `json:"completion_window"`
-	Status           batch.Status   `json:"status"`
-	OutputFileID     *string        `json:"output_file_id"`
-	ErrorFileID      *string        `json:"error_file_id"`
-	CreatedAt        int64          `json:"created_at"`
-	InProgressAt     *int64         `json:"in_progress_at"`
-	ExpiresAt        *int64         `json:"expires_at"`
-	FinalizingAt     *int64         `json:"finalizing_at"`
-	CompletedAt      *int64         `json:"completed_at"`
-	FailedAt         *int64         `json:"failed_at"`
-	ExpiredAt        *int64         `json:"expired_at"`
-	CancellingAt     *int64         `json:"cancelling_at"`
-	CancelledAt      *int64         `json:"cancelled_at"`
-	RequestCounts    requestCounts  `json:"request_counts"`
-	Usage            usageObject    `json:"usage"`
-	Metadata         jsontext.Value `json:"metadata"`
-	ContinuedFrom    string         `json:"continued_from,omitempty"`
-}
-
-type requestCounts struct {
-	Total     int64 `json:"total"`
-	Completed int64 `json:"completed"`
-	Failed    int64 `json:"failed"`
+	ID               string                `json:"id"`
+	Object           string                `json:"object"`
+	Endpoint         string                `json:"endpoint"`
+	Model            string                `json:"model,omitempty"`
+	Errors           *list                 `json:"errors"`
+	InputFileID      string                `json:"input_file_id"`
+	CompletionWindow string                `json:"completion_window"`
+	Status           batch.Status          `json:"status"`
+	OutputFileID     *string               `json:"output_file_id"`
+	ErrorFileID      *string               `json:"error_file_id"`
+	CreatedAt        int64                 `json:"created_at"`
+	InProgressAt     *int64                `json:"in_progress_at"`
+	ExpiresAt        *int64                `json:"expires_at"`
+	FinalizingAt     *int64                `json:"finalizing_at"`
+	CompletedAt      *int64                `json:"completed_at"`
+	FailedAt         *int64                `json:"failed_at"`
+	ExpiredAt        *int64                `json:"expired_at"`
+	CancellingAt     *int64                `json:"cancelling_at"`
+	CancelledAt      *int64                `json:"cancelled_at"`
+	RequestCounts    dialect.RequestCounts `json:"request_counts"`
+	Usage            usageObject           `json:"usage"`
+	Metadata         jsontext.Value        `json:"metadata"`
+	ContinuedFrom    string                `json:"continued_from,omitempty"`
 }
 
 // usageObject is there from creation on, with zeros, so that readers need no case for its absence.
@@ -100,7 +91,7 @@ type deletedObject struct {
 }
 
 // Batch renders a batch object.
-func (d *Dialect) Batch(b batch.Batch) []byte { return encode(d.batchObject(b)) }
+func (d *Dialect) Batch(b batch.Batch) []byte { return dialect.Encode(d.batchObject(b)) }
 
 // CancelledBatch renders the whole object: OpenAI's cancel answers like a retrieve.
 func (d *Dialect) CancelledBatch(b batch.Batch) []byte { return d.Batch(b) }
@@ -115,11 +106,11 @@ func (d *Dialect) BatchList(items []batch.Batch, hasMore bool) []byte {
 	if n := len(items); n > 0 {
 		p.FirstID, p.LastID = &items[0].ID, &items[n-1].ID
 	}
-	return encode(p)
+	return dialect.Encode(p)
 }
 
 // File renders a file object.
-func (d *Dialect) File(f batch.File) []byte { return encode(newFileObject(f)) }
+func (d *Dialect) File(f batch.File) []byte { return dialect.Encode(newFileObject(f)) }
 
 // FileList renders a page of files.
 func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
@@ -131,23 +122,23 @@ func (d *Dialect) FileList(items []batch.File, hasMore bool) []byte {
 	if n := len(items); n > 0 {
 		p.FirstID, p.LastID = &items[0].ID, &items[n-1].ID
 	}
-	return encode(p)
+	return dialect.Encode(p)
 }
 
 // DeletedFile renders the answer of a delete call.
 func (d *Dialect) DeletedFile(id string) []byte {
-	return encode(deletedObject{ID: id, Object: "file", Deleted: true})
+	return dialect.Encode(deletedObject{ID: id, Object: "file", Deleted: true})
 }
 
 func (d *Dialect) batchObject(b batch.Batch) batchObject {
 	o := batchObject{
 		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Model: b.Model, Errors: newErrorList(b.Errors),
 		InputFileID: b.InputFileID, CompletionWindow: b.Window, Status: b.Status,
-		OutputFileID: present(b.OutputFileID), ErrorFileID: present(b.ErrorFileID),
-		CreatedAt: b.CreatedAt.Unix(), InProgressAt: unix(b.InProgressAt), ExpiresAt: unix(b.ExpiresAt),
-		FinalizingAt: unix(b.FinalizingAt), CompletedAt: unix(b.CompletedAt), FailedAt: unix(b.FailedAt),
-		ExpiredAt: unix(b.ExpiredAt), CancellingAt: unix(b.CancellingAt), CancelledAt: unix(b.CancelledAt),
-		RequestCounts: requestCounts(b.Counts),
+		OutputFileID: dialect.Present(b.OutputFileID), ErrorFileID: dialect.Present(b.ErrorFileID),
+		CreatedAt: b.CreatedAt.Unix(), InProgressAt: dialect.Unix(b.InProgressAt), ExpiresAt: dialect.Unix(b.ExpiresAt),
+		FinalizingAt: dialect.Unix(b.FinalizingAt), CompletedAt: dialect.Unix(b.CompletedAt), FailedAt: dialect.Unix(b.FailedAt),
+		ExpiredAt: dialect.Unix(b.ExpiredAt), CancellingAt: dialect.Unix(b.CancellingAt), CancelledAt: dialect.Unix(b.CancelledAt),
+		RequestCounts: dialect.RequestCounts(b.Counts),
 		Usage: usageObject{
 			InputTokens: b.Usage.Input, InputTokensDetails: inputDetails{b.Usage.Cached},
 			OutputTokens: b.Usage.Output, OutputTokenDetails: outputDetails{b.Usage.Reasoning},
@@ -162,7 +153,7 @@ func (d *Dialect) batchObject(b batch.Batch) batchObject {
 }
 
 // Errors renders a batch's list of errors, which other vendors show as OpenAI does; "null" when there are none.
-func Errors(errs []batch.LineError) []byte { return encode(newErrorList(errs)) }
+func Errors(errs []batch.LineError) []byte { return dialect.Encode(newErrorList(errs)) }
 
 func newErrorList(errs []batch.LineError) *list {
 	if len(errs) == 0 {
@@ -170,7 +161,7 @@ func newErrorList(errs []batch.LineError) *list {
 	}
 	data := make([]lineError, len(errs))
 	for i, e := range errs {
-		data[i] = lineError{Code: e.Code, Message: e.Message, Param: present(e.Param)}
+		data[i] = lineError{Code: e.Code, Message: e.Message, Param: dialect.Present(e.Param)}
 		if e.Line > 0 {
 			data[i].Line = &errs[i].Line
 		}
@@ -180,35 +171,8 @@ func newErrorList(errs []batch.LineError) *list {
 
 func newFileObject(f batch.File) fileObject {
 	return fileObject{
-		ID: f.ID, Object: "file", Bytes: f.Bytes, CreatedAt: f.CreatedAt.Unix(), ExpiresAt: unix(f.ExpiresAt),
+		ID: f.ID, Object: "file", Bytes: f.Bytes, CreatedAt: f.CreatedAt.Unix(), ExpiresAt: dialect.Unix(f.ExpiresAt),
 		// SDKs wait for this status before they use a file, and a file is never seen before it is whole.
 		Filename: f.Name, Purpose: f.Purpose, Status: "processed",
 	}
-}
-
-// present returns nil for "", which JSON shows as null.
-func present(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// unix returns nil for the zero time, which JSON shows as null.
-func unix(t time.Time) *int64 {
-	if t.IsZero() {
-		return nil
-	}
-	s := t.Unix()
-	return &s
-}
-
-// encode renders one of the structs above. Text that is not valid UTF-8 is shown with replacement characters
-// rather than not at all. It can only fail on metadata that was not JSON when it was stored, a broken store.
-func encode(v any) []byte {
-	raw, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic(fmt.Sprintf("openai: encode %T: %v", v, err))
-	}
-	return raw
 }

@@ -136,7 +136,7 @@ func distinct(param string, values []jsontext.Value) ([]string, error) {
 			return nil, err
 		}
 		if seen[id] {
-			return nil, batch.Invalidf(param, codeValue, "Invalid '%s': '%s' is named twice.", param, clip(id, shownID))
+			return nil, batch.Invalidf(param, codeValue, "Invalid '%s': '%s' is named twice.", param, dialect.Clip(id, shownID))
 		}
 		ids[i], seen[id] = id, true
 	}
@@ -166,10 +166,10 @@ func (d *Dialect) Upload(u batch.Upload, file *batch.File, now time.Time) []byte
 		f := newFileObject(*file)
 		o.File = &f
 	}
-	return encode(o)
+	return dialect.Encode(o)
 }
 
 // UploadPart renders a part.
 func (d *Dialect) UploadPart(p batch.Part) []byte {
-	return encode(partObject{ID: p.ID, Object: "upload.part", CreatedAt: p.CreatedAt.Unix(), UploadID: p.Upload})
+	return dialect.Encode(partObject{ID: p.ID, Object: "upload.part", CreatedAt: p.CreatedAt.Unix(), UploadID: p.Upload})
 }

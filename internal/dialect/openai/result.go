@@ -1,11 +1,8 @@
 package openai
 
 import (
-	"cmp"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/dialect"
 )
@@ -16,34 +13,25 @@ func (d *Dialect) ResultFrame(r dialect.Result) (before, after []byte) {
 	// Room for every part with its quotes, so that a frame is one allocation.
 	line := make([]byte, 0, 160+len(r.ID)+len(r.CustomID)+len(r.RequestID)+len(r.Message))
 	line = append(line, `{"id":`...)
-	line = appendString(line, r.ID)
+	line = dialect.AppendString(line, r.ID)
 	line = append(line, `,"custom_id":`...)
-	line = appendCustomID(line, r.CustomID)
+	line = dialect.AppendCustomID(line, r.CustomID)
 	if r.Code != "" {
 		return appendFailure(line, r), nil
 	}
 	line = append(line, `,"response":{"status_code":`...)
 	line = strconv.AppendInt(line, int64(r.Status), 10)
 	line = append(line, `,"request_id":`...)
-	line = appendString(line, requestID(r))
+	line = dialect.AppendString(line, requestID(r))
 	return append(line, `,"body":`...), []byte(`},"error":null}`)
-}
-
-// appendCustomID appends the line's custom_id; null stands for one that cannot be read back any more.
-func appendCustomID(line, id []byte) []byte {
-	if id == nil {
-		return append(line, "null"...)
-	}
-	line, _ = jsontext.AppendQuote(line, id)
-	return line
 }
 
 // appendFailure ends the line of a request that has no answer.
 func appendFailure(line []byte, r dialect.Result) []byte {
 	line = append(line, `,"response":null,"error":{"code":`...)
-	line = appendString(line, string(r.Code))
+	line = dialect.AppendString(line, string(r.Code))
 	line = append(line, `,"message":`...)
-	line = appendString(line, message(r))
+	line = dialect.AppendString(line, r.FailureMessage())
 	return append(line, `}}`...)
 }
 
@@ -53,15 +41,4 @@ func requestID(r dialect.Result) string {
 		return r.RequestID
 	}
 	return "req_" + strings.TrimPrefix(r.ID, "batch_req_")
-}
-
-// message returns the result's own message, or the words that belong to its code.
-func message(r dialect.Result) string {
-	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
-}
-
-// appendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters.
-func appendString(dst []byte, s string) []byte {
-	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
 }

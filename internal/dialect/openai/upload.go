@@ -104,5 +104,5 @@ func (d *Dialect) UploadTooLarge(limit int64) error {
 func (d *Dialect) BadFirstLine(filename string) error {
 	return batch.Invalidf("file", "",
 		"Invalid file format. The first line of '%s' is not a JSON object; a batch file has one JSON object on each line.",
-		clip(displayName(filename), shownValue))
+		dialect.Clip(displayName(filename), shownValue))
 }

@@ -1,0 +1,86 @@
+package dialect
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+)
+
+// What follows is what vendors write alike, for the renderers to be made of.
+
+// RequestCounts is the member request_counts of a batch object.
+type RequestCounts struct {
+	Total     int64 `json:"total"`
+	Completed int64 `json:"completed"`
+	Failed    int64 `json:"failed"`
+}
+
+// Encode renders an object, or a part of one. Text that is not valid UTF-8 is shown with replacement characters rather
+// than not at all. It panics on what is no JSON value: that can only be metadata of a broken store.
+func Encode(v any) []byte {
+	raw, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(fmt.Sprintf("dialect: encode %T: %v", v, err))
+	}
+	return raw
+}
+
+// Present returns nil for "", which JSON shows as null.
+func Present(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// Unix returns the seconds since 1970, nil for the zero time, which JSON shows as null.
+func Unix(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.Unix()
+	return &s
+}
+
+// Clip cuts s to n characters, saying so with an ellipsis.
+func Clip(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	end := 0
+	for range n {
+		_, size := utf8.DecodeRuneInString(s[end:])
+		end += size
+	}
+	return s[:end] + "…"
+}
+
+// AppendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters.
+func AppendString[S string | []byte](dst []byte, s S) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}
+
+// AppendCustomID appends a line's custom_id; null stands for one that cannot be read back any more.
+func AppendCustomID(dst, id []byte) []byte {
+	if id == nil {
+		return append(dst, "null"...)
+	}
+	return AppendString(dst, id)
+}
+
+// FailureMessage returns what to say of a line without an answer: its own message, or the words that belong to its code.
+func (r Result) FailureMessage() string {
+	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
+}
+
+// UnknownParameter is the fault of a parameter that a strict dialect does not have.
+func UnknownParameter(name string) *batch.Error {
+	return batch.Invalidf(name, "unknown_parameter", "Unknown parameter: '%s'.", name)
+}

@@ -160,13 +160,9 @@ func ListKeys(ctx context.Context, dataDir, tenantName string, now time.Time) ([
 		if err != nil {
 			return err
 		}
-		id := ""
-		if tenantName != "" {
-			t, err := namedTenant(ctx, st, tenantName)
-			if err != nil {
-				return err
-			}
-			id = t.ID
+		id, err := tenantIDOf(ctx, st, tenantName)
+		if err != nil {
+			return err
 		}
 		stored, err := st.ListKeys(ctx, id)
 		for _, k := range stored {
@@ -196,6 +192,26 @@ func namedTenant(ctx context.Context, st store.Tenants, name string) (store.Tena
 	return t, err
 }
 
+// tenantIDOf returns the id of the tenant with this name; "" stands for all and stays.
+func tenantIDOf(ctx context.Context, st store.Tenants, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	t, err := namedTenant(ctx, st, name)
+	return t.ID, err
+}
+
+// usable counts the keys that work at now.
+func usable(keys []store.Key, now time.Time) int {
+	n := 0
+	for _, k := range keys {
+		if k.Usable(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // RevokeKey ends a key at now, and returns it with the number of keys that still work. A running server refuses it
 // within seconds. A key that has ended already stays as it is.
 func RevokeKey(ctx context.Context, dataDir, id string, now time.Time) (revoked Key, left int, err error) {
@@ -215,11 +231,7 @@ func RevokeKey(ctx context.Context, dataDir, id string, now time.Time) (revoked 
 		}
 		revoked = describe(k, owner.Name, now)
 		all, err := st.ListKeys(ctx, "")
-		for _, k := range all {
-			if k.Usable(now) {
-				left++
-			}
-		}
+		left = usable(all, now)
 		return err
 	})
 	return revoked, left, err

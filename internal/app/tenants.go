@@ -55,13 +55,9 @@ func describeTenant(ctx context.Context, st store.Tenants, t store.Tenant, now t
 	if err != nil {
 		return Tenant{}, err
 	}
-	shown := Tenant{ID: t.ID, Name: t.Name, CreatedAt: t.CreatedAt, Weight: t.Weight, Limits: t.Limits, Usage: usage}
-	for _, k := range keys {
-		if k.Usable(now) {
-			shown.Keys++
-		}
-	}
-	return shown, nil
+	return Tenant{
+		ID: t.ID, Name: t.Name, CreatedAt: t.CreatedAt, Weight: t.Weight, Limits: t.Limits, Usage: usage, Keys: usable(keys, now),
+	}, nil
 }
 
 // SetTenant changes weight and limits of the tenant with this name, and returns it as it is then. change gets the tenant

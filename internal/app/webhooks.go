@@ -72,7 +72,7 @@ func AddWebhook(ctx context.Context, cfg config.Config, n NewWebhook, now time.T
 		return SecretWebhook{}, err
 	}
 	w := store.Webhook{
-		ID: webhook.NewID(), URL: n.URL, Events: events, Secret: webhook.NewSecret(), CreatedAt: now,
+		ID: webhook.NewID(), URL: n.URL, Events: events, Secret: store.NewSecret(), CreatedAt: now,
 	}
 	err = withData(ctx, cfg.DataDir, func(st *sqlite.Store) error {
 		owner, err := namedTenant(ctx, st, n.Tenant)
@@ -158,15 +158,6 @@ func ListWebhooks(ctx context.Context, dataDir, tenantName string, now time.Time
 	return webhooks, err
 }
 
-// tenantIDOf returns the id of the tenant with this name; "" stands for all and stays.
-func tenantIDOf(ctx context.Context, st store.Tenants, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	t, err := namedTenant(ctx, st, name)
-	return t.ID, err
-}
-
 // RemoveWebhook forgets a webhook, and what it was not yet told of.
 func RemoveWebhook(ctx context.Context, dataDir, id string) error {
 	return withData(ctx, dataDir, func(st *sqlite.Store) error { return known(id, st.RemoveWebhook(ctx, id)) })
@@ -174,7 +165,7 @@ func RemoveWebhook(ctx context.Context, dataDir, id string) error {
 
 // RotateWebhook mints a new secret for a webhook. The old one signs beside it until the overlap is over.
 func RotateWebhook(ctx context.Context, dataDir, id string, overlap time.Duration, now time.Time) (SecretWebhook, error) {
-	secret := webhook.NewSecret()
+	secret := store.NewSecret()
 	var shown Webhook
 	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
 		if err := known(id, st.RotateWebhook(ctx, id, secret, now.Add(overlap))); err != nil {

@@ -1,6 +1,8 @@
 package blob
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -10,6 +12,17 @@ const (
 	maxKey     = 512
 	maxSegment = 200
 )
+
+// Files is the kind of the objects that hold what is read as a user's file.
+const Files = "files"
+
+// RandomKey returns a key of its own for an object of a kind, like Files. It has nothing to do with names or ids of
+// users.
+func RandomKey(kind string) string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
+	return kind + "/" + hex.EncodeToString(raw[:])
+}
 
 // CheckKey returns nil if key may name an object and ErrBadKey otherwise. A key is made of slash-separated segments
 // of [A-Za-z0-9._-], none of them empty, "." or "..", each at most 200 bytes and all together at most 512.

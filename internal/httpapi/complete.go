@@ -182,7 +182,7 @@ func (c *call) setContent(f *batch.File, m batch.Manifest) error {
 		f.Content = m
 		return nil
 	}
-	stored, err := c.Blobs.Put(c.r.Context(), "manifests/uploads/"+randomName(), bytes.NewReader(encoded))
+	stored, err := c.Blobs.Put(c.r.Context(), blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
 	if err != nil {
 		return fmt.Errorf("store manifest of file %s: %w", f.ID, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 
 	"batchd/internal/batch"
+	"batchd/internal/blob"
 )
 
 // Bounds of a form's text fields. SDKs send four fields.
@@ -107,7 +108,7 @@ func (f *form) readPart(part *multipart.Part) error {
 func (f *form) store(part io.Reader) error {
 	in := &fileReader{form: f, part: part}
 	var err error
-	f.blob, err = f.Blobs.Put(f.r.Context(), newUploadKey(), in)
+	f.blob, err = f.Blobs.Put(f.r.Context(), blob.RandomKey(blob.Files), in)
 	if in.err != nil {
 		return in.err
 	}
@@ -126,12 +127,17 @@ func (f *form) discard() {
 	}
 }
 
-// discardBlob removes an object that nothing refers to, also if the client has gone.
+// discardBlob removes an object that nothing refers to. One that cannot be removed now is found by sweeping.
 func (c *call) discardBlob(b batch.Blob) {
+	c.tidy(func(ctx context.Context) error { return c.Blobs.Delete(ctx, b.Key) })
+}
+
+// tidy removes what a refused call left, also if the client has gone.
+func (c *call) tidy(remove func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
 	defer cancel()
-	if err := c.Blobs.Delete(ctx, b.Key); err != nil {
-		c.Logger.LogAttrs(ctx, slog.LevelWarn, "bytes of a refused upload not removed",
+	if err := remove(ctx); err != nil {
+		c.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused call not removed",
 			slog.String("request_id", c.w.requestID), slog.Any("error", err))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
@@ -107,7 +106,7 @@ func (c *call) keepRemainder(ended, next batch.Batch) error {
 	var quota *store.QuotaError
 	if errors.As(err, &quota) {
 		// The row is certainly not there, and a client that is over its quota may try often.
-		c.dropBlob(rest)
+		c.discardBlob(rest)
 	}
 	if err != nil {
 		return fmt.Errorf("create file %s: %w", file.ID, c.quotaFault(err))
@@ -119,19 +118,4 @@ func (c *call) keepRemainder(ended, next batch.Batch) error {
 // every deleted file do.
 func (c *call) dropInput(b batch.Batch) {
 	c.tidy(func(ctx context.Context) error { return c.Store.DeleteFile(ctx, b.Tenant, b.InputFileID, c.Now()) })
-}
-
-// dropBlob removes bytes that nothing refers to. Those that cannot be removed now are found by sweeping.
-func (c *call) dropBlob(b batch.Blob) {
-	c.tidy(func(ctx context.Context) error { return c.Blobs.Delete(ctx, b.Key) })
-}
-
-// tidy removes what a refused retry left, also if the client has gone.
-func (c *call) tidy(remove func(ctx context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
-	defer cancel()
-	if err := remove(ctx); err != nil {
-		c.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused retry not removed",
-			slog.String("request_id", c.w.requestID), slog.Any("error", err))
-	}
 }

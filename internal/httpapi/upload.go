@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -148,13 +146,4 @@ func (c *call) fullOr(err error) error {
 	c.Logger.LogAttrs(c.r.Context(), slog.LevelWarn, "upload refused",
 		slog.String("request_id", c.w.requestID), slog.Any("error", err))
 	return storageFull()
-}
-
-// newUploadKey returns the blob store's key for an upload's bytes. It has nothing to do with names or ids of users.
-func newUploadKey() string { return "files/" + randomName() }
-
-func randomName() string {
-	var raw [16]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
-	return hex.EncodeToString(raw[:])
 }

@@ -5,8 +5,6 @@ package remainder
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +52,7 @@ func (f *Finder) Put(ctx context.Context, b batch.Batch) (batch.Blob, int64, err
 	lines := newLines(blob.NewReader(ctx, f.o.Blobs, input, 0, input.Size()), blob.NewReader(ctx, f.o.Blobs, results, 0, results.Size()),
 		f.o.MaxLine, customIDs{d, dialect.LineRules{Endpoint: b.Endpoint}})
 	defer lines.close()
-	out, err := f.o.Blobs.Put(ctx, newKey(), lines)
+	out, err := f.o.Blobs.Put(ctx, blob.RandomKey(blob.Files), lines)
 	if err != nil {
 		return batch.Blob{}, 0, fmt.Errorf("put remainder of batch %s: %w", b.ID, err)
 	}
@@ -94,11 +92,4 @@ func (f *Finder) files(ctx context.Context, b batch.Batch) (input, results batch
 func gone(b batch.Batch, what string) *batch.Error {
 	return &batch.Error{Class: batch.Conflict, Code: "file_deleted", Message: fmt.Sprintf(
 		"Batch %s cannot be retried: %s has been deleted or has expired. Upload the requests again.", b.ID, what)}
-}
-
-// newKey returns a key like those of uploads: the blob becomes the content of a file.
-func newKey() string {
-	var raw [16]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
-	return "files/" + hex.EncodeToString(raw[:])
 }

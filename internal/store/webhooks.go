@@ -2,11 +2,23 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"slices"
 	"time"
 
 	"batchd/internal/batch"
 )
+
+// secretBytes is the length of a signing key. Standard Webhooks asks for 24 to 64.
+const secretBytes = 32
+
+// NewSecret mints a secret that signs what receivers are told: "whsec_" and 32 random bytes in base64.
+func NewSecret() string {
+	key := make([]byte, secretBytes)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the process first
+	return "whsec_" + base64.StdEncoding.EncodeToString(key)
+}
 
 // Webhook is an address that a tenant wants to be told of events at.
 type Webhook struct {
@@ -25,6 +37,18 @@ type Webhook struct {
 
 // Wants reports whether the webhook may be told of the event.
 func (w Webhook) Wants(e batch.Event) bool { return len(w.Events) == 0 || slices.Contains(w.Events, e) }
+
+// Secrets returns those that sign at now, the current one first.
+func (w Webhook) Secrets(now time.Time) []string {
+	var secrets []string
+	if w.Secret != "" {
+		secrets = append(secrets, w.Secret)
+	}
+	if w.Previous != "" && now.Before(w.PreviousUntil) {
+		secrets = append(secrets, w.Previous)
+	}
+	return secrets
+}
 
 // DeliveryState is how far a delivery has come.
 type DeliveryState string

@@ -103,51 +103,40 @@ func (s *Sweeper) windows(ctx context.Context) error {
 	return err
 }
 
-// files hides files whose life has ended, ends uploads whose time is over, and forgets hidden files that no download can still be reading.
+// files hides files whose life has ended, ends uploads whose time is over, and forgets hidden files that no download can
+// still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
-	err := untilFewer(func() (int, error) {
-		return s.o.Store.DeleteExpiredFiles(ctx, s.o.Now(), rowsAtOnce)
-	})
-	if err != nil {
-		return err
-	}
-	err = untilFewer(func() (int, error) {
-		return s.o.Store.ExpireUploads(ctx, s.o.Now(), rowsAtOnce)
-	})
-	if err != nil {
-		return err
-	}
-	return untilFewer(func() (int, error) {
-		return s.o.Store.PurgeFiles(ctx, s.o.Now().Add(-downloadGrace), rowsAtOnce)
-	})
+	now := s.o.Now()
+	return inTurn(
+		func() (int, error) { return s.o.Store.DeleteExpiredFiles(ctx, now, rowsAtOnce) },
+		func() (int, error) { return s.o.Store.ExpireUploads(ctx, now, rowsAtOnce) },
+		func() (int, error) { return s.o.Store.PurgeFiles(ctx, now.Add(-downloadGrace), rowsAtOnce) },
+	)
 }
 
 // keys forgets the idempotency keys that the store no longer honours, and uploads and deliveries that nobody will ask
 // about.
 func (s *Sweeper) keys(ctx context.Context) error {
-	err := untilFewer(func() (int, error) {
-		return s.o.Store.ForgetIdempotencyKeys(ctx, s.o.Now().Add(-store.KeyLife), rowsAtOnce)
-	})
-	if err != nil {
-		return err
-	}
-	err = untilFewer(func() (int, error) {
-		return s.o.Store.ForgetUploads(ctx, s.o.Now().Add(-uploadsKept), rowsAtOnce)
-	})
-	if err != nil {
-		return err
-	}
-	return untilFewer(func() (int, error) {
-		return s.o.Store.ForgetDeliveries(ctx, s.o.Now().Add(-deliveriesKept), rowsAtOnce)
-	})
+	now := s.o.Now()
+	return inTurn(
+		func() (int, error) { return s.o.Store.ForgetIdempotencyKeys(ctx, now.Add(-store.KeyLife), rowsAtOnce) },
+		func() (int, error) { return s.o.Store.ForgetUploads(ctx, now.Add(-uploadsKept), rowsAtOnce) },
+		func() (int, error) { return s.o.Store.ForgetDeliveries(ctx, now.Add(-deliveriesKept), rowsAtOnce) },
+	)
 }
 
-// untilFewer repeats a step until it found fewer than rowsAtOnce things to do, which means that it found them all.
-func untilFewer(step func() (int, error)) error {
-	for {
-		done, err := step()
-		if err != nil || done < rowsAtOnce {
-			return err
+// inTurn repeats each step until it found fewer than rowsAtOnce things to do, which means that it found them all.
+func inTurn(steps ...func() (int, error)) error {
+	for _, step := range steps {
+		for {
+			done, err := step()
+			if err != nil {
+				return err
+			}
+			if done < rowsAtOnce {
+				break
+			}
 		}
 	}
+	return nil
 }

@@ -31,7 +31,7 @@ func loopback() webhook.Guard { return guard("127.0.0.0/8", "::1/128") }
 // delivery returns one of batch_1's completion to an address.
 func delivery(url string, secrets ...string) store.Delivery {
 	if len(secrets) == 0 {
-		secrets = []string{webhook.NewSecret()}
+		secrets = []string{store.NewSecret()}
 	}
 	return store.Delivery{
 		ID: "wh_1", Tenant: "t", EventID: "evt_1", Event: batch.EventCompleted, Batch: "batch_1", Dialect: "openai",
@@ -91,7 +91,7 @@ func TestAReceiverSeesTheEventAsDocumented(t *testing.T) {
 func TestStandardWebhooksAndOpenAIsSDKVerifyOurSignatures(t *testing.T) {
 	t.Parallel()
 	url, calls := receiver(t, http.StatusOK)
-	current, previous := webhook.NewSecret(), webhook.NewSecret()
+	current, previous := store.NewSecret(), store.NewSecret()
 	if a := webhook.NewCaller(webhook.CallerOptions{Guard: loopback()}).Call(t.Context(), delivery(url, current, previous)); !a.OK() {
 		t.Fatalf("got %+v", a)
 	}
@@ -99,7 +99,7 @@ func TestStandardWebhooksAndOpenAIsSDKVerifyOurSignatures(t *testing.T) {
 	for name, c := range map[string]struct {
 		secret string
 		want   bool
-	}{"current": {current, true}, "previous": {previous, true}, "another": {webhook.NewSecret(), false}} {
+	}{"current": {current, true}, "previous": {previous, true}, "another": {store.NewSecret(), false}} {
 		verifier, err := standardwebhooks.NewWebhook(c.secret)
 		if err != nil {
 			t.Fatal(err)

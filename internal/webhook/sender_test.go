@@ -97,7 +97,7 @@ func (w *world) callsOf(id string) []time.Time {
 func to(id, host string) store.Delivery {
 	return store.Delivery{
 		ID: id, Tenant: "t", EventID: "evt_" + id, Event: batch.EventCompleted, Batch: "batch_" + id, Dialect: "openai",
-		CreatedAt: time.Now(), Webhook: "we_1", URL: "https://" + host + "/hook", Secrets: []string{webhook.NewSecret()},
+		CreatedAt: time.Now(), Webhook: "we_1", URL: "https://" + host + "/hook", Secrets: []string{store.NewSecret()},
 	}
 }
 
@@ -448,7 +448,7 @@ func TestATestEventIsSignedAsAnyOther(t *testing.T) {
 
 func TestMintedSecretsAndIDsHaveTheirForm(t *testing.T) {
 	t.Parallel()
-	if s := webhook.NewSecret(); len(s) != len("whsec_")+44 || !strings.HasPrefix(s, "whsec_") || s == webhook.NewSecret() {
+	if s := store.NewSecret(); len(s) != len("whsec_")+44 || !strings.HasPrefix(s, "whsec_") || s == store.NewSecret() {
 		t.Errorf("got secret %q", s)
 	}
 	if id := webhook.NewID(); len(id) != len("we_")+32 || !strings.HasPrefix(id, "we_") || id == webhook.NewID() {

@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,15 +74,8 @@ func storeDefaultTenant(ctx context.Context, db *sql.DB, tenant string) error {
 		return err
 	}
 	_, err := db.ExecContext(ctx, `INSERT INTO tenants (id, name, created_at, callback_secret) VALUES (?, ?, ?, ?)`,
-		tenant, store.DefaultTenantName, time.Now().UnixNano(), newSecret())
+		tenant, store.DefaultTenantName, time.Now().UnixNano(), store.NewSecret())
 	return err
-}
-
-// newSecret mints a secret that signs callbacks, in the form of Standard Webhooks.
-func newSecret() string {
-	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
-	return "whsec_" + base64.StdEncoding.EncodeToString(raw[:])
 }
 
 // upgrade brings the schema of an existing store up to schemaVersion.

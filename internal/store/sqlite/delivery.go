@@ -58,18 +58,10 @@ func (s *Store) LeaseDeliveries(ctx context.Context, now, until time.Time, n int
 // scanDue scans a row of dueDeliveriesQuery, with the secrets that sign at now.
 func scanDue(rows *sql.Rows, now time.Time) (store.Delivery, error) {
 	var d store.Delivery
-	var secret, previous string
-	var previousUntil time.Time
-	if err := rows.Scan(append(deliveryDest(&d), &secret, &previous, timeColumn(&previousUntil))...); err != nil {
-		return d, err
-	}
-	if secret != "" {
-		d.Secrets = append(d.Secrets, secret)
-	}
-	if previous != "" && now.Before(previousUntil) {
-		d.Secrets = append(d.Secrets, previous)
-	}
-	return d, nil
+	var w store.Webhook
+	err := rows.Scan(append(deliveryDest(&d), &w.Secret, &w.Previous, timeColumn(&w.PreviousUntil))...)
+	d.Secrets = w.Secrets(now)
+	return d, err
 }
 
 var (

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"batchd/internal/batch"
-	"batchd/internal/store"
 )
 
 // CreateFailedBatch implements store.Batches. It goes through no other state, so it holds nothing and no stage is due.
@@ -31,18 +30,14 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 	return got, nil
 }
 
+// insertFailed stores a batch and fails it at once.
 func insertFailed(ctx context.Context, t *tx, b batch.Batch, errs []batch.LineError) error {
-	created := nanos(b.CreatedAt)
-	n, err := t.change(ctx, `
-		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
-			callback_url, continued_from, status, stop, version, created_at, expires_at, updated_at, failed_at, errors,
-			errors_total)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
-		b.CallbackURL, b.ContinuedFrom, string(batch.Failed), string(batch.StopNone), created, nanos(b.ExpiresAt), created,
-		created, listColumn(&errs), len(errs))
-	if err == nil && n == 0 {
-		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
+	if err := insertBatch(ctx, t, b, 0); err != nil {
+		return err
 	}
+	_, err := t.change(ctx, `
+		UPDATE batches SET status = 'failed', failed_at = created_at, updated_at = created_at, version = version + 1,
+			errors = ?, errors_total = ?
+		WHERE id = ?`, listColumn(&errs), len(errs), b.ID)
 	return err
 }

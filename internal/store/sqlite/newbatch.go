@@ -34,6 +34,11 @@ func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	if err := checkNewBatch(ctx, t, b, lines); err != nil {
 		return err
 	}
+	return insertBatch(ctx, t, b, lines)
+}
+
+// insertBatch stores what the creator of a batch chose; all else starts at its beginning.
+func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	n, err := t.change(ctx, `
 		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
 			callback_url, continued_from, enqueued_lines, status, stop, created_at, expires_at)

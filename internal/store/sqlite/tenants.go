@@ -42,7 +42,7 @@ func (s *Store) CreateTenant(ctx context.Context, n store.Tenant) error {
 				max_enqueued_lines, max_enqueued_tokens, max_batches_per_hour, max_requests_per_minute, callback_secret)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			n.ID, n.Name, nanos(n.CreatedAt), max(n.Weight, 1), l.StoredBytes, l.Files, l.OpenBatches,
-			l.EnqueuedLines, l.EnqueuedTokens, l.BatchesPerHour, l.RequestsPerMinute, newSecret())
+			l.EnqueuedLines, l.EnqueuedTokens, l.BatchesPerHour, l.RequestsPerMinute, store.NewSecret())
 		if err == nil && rows == 0 {
 			err = fmt.Errorf("id or name is taken: %w", store.ErrConflict)
 		}

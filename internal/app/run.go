@@ -118,12 +118,12 @@ func (e *Engine) dispatchBatch(ctx context.Context, batchID string, adopted []*u
 		if err != nil {
 			return err
 		}
-		open = append(open, openUnit{u})
+		open = append(open, u)
 	}
 	if _, loaded := e.progress.Counts(batchID); !loaded {
 		e.progress.Load(batchID, b.Counts)
 	}
-	e.dispatcher.Add(b, job{e.keeper, in}, open)
+	e.dispatcher.Add(b, e.keeper.Job(in), open)
 	// A stop that was stored after b was read found no job to stop.
 	if b, err = e.folder.store.BatchByID(ctx, batchID); err == nil && b.Stop != batch.StopNone {
 		e.dispatcher.Stop(batchID, b.Stop)

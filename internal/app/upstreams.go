@@ -41,9 +41,7 @@ func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger)
 			return nil, err
 		}
 		all = append(all, o)
-		u.targets = append(u.targets, dispatch.Target{
-			Upstream: caller{o}, Limiter: limit.NewFixed(concurrency(c)),
-		})
+		u.targets = append(u.targets, dispatch.Target{Upstream: o, Limiter: limit.NewFixed(concurrency(c))})
 	}
 	u.set = upstream.NewSet(all...)
 	return u, nil

@@ -49,9 +49,9 @@ var mayImport = map[string]struct {
 
 	"plan":      {"batch dialect blob store vfs", "turns an input file into units; it sends nothing"},
 	"journal":   {"batch vfs", "bytes of outcomes on one node's disk, without metadata or HTTP"},
-	"unit":      {"batch dialect store blob journal plan vfs", "a leased unit from open to seal; who calls upstream is not its business"},
+	"unit":      {"batch dialect store blob journal plan vfs dispatch", "a leased unit from open to seal, in the dispatcher's words; who calls upstream is not its business"},
 	"dispatch":  {"batch limit store", "which line next; units and upstreams come in through interfaces of its own"},
-	"upstream":  {"batch limit", "one call, one outcome and one signal for the limiter; it knows no batch and no store"},
+	"upstream":  {"batch limit dispatch", "one call, one outcome and one signal, in the dispatcher's words; it knows no batch and no store"},
 	"assemble":  {"batch dialect journal blob store plan vfs", "makes the final files; it decides no line's outcome"},
 	"remainder": {"batch dialect blob store plan", "finds the lines of a batch that have no good result; what is done with them is the API's"},
 	"stage":     {"batch store", "runs the steps that lease a whole batch; what a step does is handed in"},

@@ -8,6 +8,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/failpoint"
+	"batchd/internal/limit"
 )
 
 // ErrUnreadable means that a line can never be read again; Load wraps it.
@@ -60,25 +61,28 @@ func (d *Dispatcher) landUnread(a assignment, err error) {
 	if errors.Is(err, ErrUnreadable) {
 		d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
 		d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
-		d.land(a, Answer{Verdict: Abandoned}, nil)
+		d.land(a, abandoned(), nil)
 		return
 	}
 	d.o.Logger.Warn("read input line", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
-	d.land(a, Answer{Verdict: Abandoned}, d.putOff(a.task))
+	d.land(a, abandoned(), d.putOff(a.task))
 }
+
+// abandoned is the answer to a call that was never made.
+func abandoned() Answer { return Answer{Signal: limit.Signal{Kind: limit.Abandoned}} }
 
 // judge decides what an answer means for its line.
 func (d *Dispatcher) judge(a assignment, customID []byte, answer *Answer) {
-	switch answer.Verdict {
-	case Final:
+	switch answer.Signal.Kind {
+	case limit.Served, limit.Answered:
 		d.record(a, customID, &answer.Outcome)
 		d.land(a, *answer, nil)
-	case Unsure, Broken:
+	case limit.Broken:
 		d.judgeFailure(a, customID, answer)
-	case NoRoom, Denied:
+	case limit.NoRoom, limit.Unreachable, limit.Denied:
 		discard(answer)
 		retry := d.putOff(a.task)
-		if answer.Verdict == Denied || answer.RetryAfter > 0 {
+		if answer.Signal.Kind == limit.Denied || answer.Signal.RetryAfter > 0 {
 			retry.due = d.o.Now() // the breaker holds the whole upstream back; another one may take the line now
 		}
 		d.land(a, *answer, retry)
@@ -93,7 +97,7 @@ func (d *Dispatcher) judge(a assignment, customID []byte, answer *Answer) {
 func (d *Dispatcher) judgeFailure(a assignment, customID []byte, answer *Answer) {
 	if !d.blamesAnother(a, answer) {
 		a.attempts++
-		if answer.Lost {
+		if answer.Signal.Lost {
 			a.lost++
 		}
 	}
@@ -116,7 +120,7 @@ func (d *Dispatcher) judgeFailure(a assignment, customID []byte, answer *Answer)
 // blamesAnother reports whether a broken connection is put down to a suspect that is in flight on the same
 // upstream: a line that crashes its server takes innocent calls with it, which must not cost them their tries.
 func (d *Dispatcher) blamesAnother(a assignment, answer *Answer) bool {
-	if !answer.Lost || a.suspect() {
+	if !answer.Signal.Lost || a.suspect() {
 		return false
 	}
 	d.mu.Lock()
@@ -201,14 +205,14 @@ func (d *Dispatcher) land(a assignment, answer Answer, retry *task) {
 func (d *Dispatcher) noteLocked(t *target, answer Answer) {
 	now := d.o.Now()
 	wasOpen, wasDenied := t.breaker.Open()
-	switch answer.Verdict {
-	case Final:
+	switch answer.Signal.Kind {
+	case limit.Served, limit.Answered:
 		t.breaker.Served(now)
-	case NoRoom:
-		t.breaker.Refused(now, answer.RetryAfter)
-	case Denied:
+	case limit.NoRoom, limit.Unreachable:
+		t.breaker.Refused(now, answer.Signal.RetryAfter)
+	case limit.Denied:
 		t.breaker.Denied(now)
-	case Unsure, Broken:
+	case limit.Broken:
 		t.breaker.Failed(now)
 	default:
 		t.breaker.Abandoned()

@@ -75,39 +75,17 @@ type Call struct {
 	Endpoint string
 	Model    string
 	Body     []byte
-	// Key is the same for every try of a line.
+	// Key names the line, "<batch id>-<line number>": the same for every try of it.
 	Key      string
 	Deadline time.Time
 }
 
 // Answer is what became of a call.
 type Answer struct {
-	Verdict Verdict
-	// Outcome is the line's outcome if no further try is made.
-	Outcome    batch.Outcome
-	RetryAfter time.Duration
-	Signal     limit.Signal
-	// Cause is a constant word for metrics and logs.
+	// Signal is what it says about the gate, and whether the outcome is final.
+	Signal limit.Signal
+	// Outcome is the line's outcome if no further try is made: the answer, or the code that stands for none. Its Body must be closed.
+	Outcome batch.Outcome
+	// Cause is a constant word for metrics and logs, like "timeout", "reset", "status_500".
 	Cause string
-	// Lost is set when the connection broke in the middle of the call, which is how a line that crashes its server looks.
-	Lost bool
 }
-
-// Verdict says what an answer means for its line.
-type Verdict int
-
-// The verdicts.
-const (
-	// Final: the outcome stands.
-	Final Verdict = iota
-	// NoRoom: the upstream cannot take the line now; it costs the line nothing.
-	NoRoom
-	// Unsure: the call may have been served; it costs the line an attempt.
-	Unsure
-	// Broken: the upstream failed; it costs the line an attempt.
-	Broken
-	// Denied: our credentials were refused; the upstream is paused and the line loses nothing.
-	Denied
-	// Abandoned: we ended the call ourselves.
-	Abandoned
-)

@@ -22,7 +22,7 @@ func after(d time.Duration) func(context.Context, dispatch.Call) dispatch.Answer
 	return func(ctx context.Context, _ dispatch.Call) dispatch.Answer {
 		select {
 		case <-ctx.Done():
-			return dispatch.Answer{Verdict: dispatch.Abandoned, Signal: limit.Signal{Verdict: limit.Unknown}}
+			return dispatch.Answer{Signal: limit.Signal{Kind: limit.Abandoned}}
 		case <-time.After(d):
 			return served()
 		}
@@ -30,12 +30,12 @@ func after(d time.Duration) func(context.Context, dispatch.Call) dispatch.Answer
 }
 
 func noRoom(retryAfter time.Duration) dispatch.Answer {
-	return dispatch.Answer{Verdict: dispatch.NoRoom, RetryAfter: retryAfter, Signal: limit.Signal{Verdict: limit.Refused}, Cause: "status_429"}
+	return dispatch.Answer{Signal: limit.Signal{Kind: limit.NoRoom, Status: 429, RetryAfter: retryAfter}, Cause: "status_429"}
 }
 
 func lost() dispatch.Answer {
 	return dispatch.Answer{
-		Verdict: dispatch.Unsure, Lost: true, Cause: "reset", Signal: limit.Signal{Verdict: limit.Broken},
+		Signal: limit.Signal{Kind: limit.Broken, Lost: true}, Cause: "reset",
 		Outcome: batch.Outcome{Code: batch.CodeUpstreamUnreachable},
 	}
 }
@@ -194,7 +194,7 @@ func TestU15AFailingLineIsTriedFiveTimesAndOthersAreUnaffected(t *testing.T) {
 		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 4, answer: func(_ context.Context, c dispatch.Call) dispatch.Answer {
 			if c.Key == "b-7" {
 				return dispatch.Answer{
-					Verdict: dispatch.Broken, Cause: "status_500", Signal: limit.Signal{Verdict: limit.Broken},
+					Signal: limit.Signal{Kind: limit.Broken, Status: 500}, Cause: "status_500",
 					Outcome: batch.Outcome{Status: 500, Body: batch.MemoryBody(`{"error":"x"}`)},
 				}
 			}
@@ -271,7 +271,7 @@ func TestU17DeniedCredentialsPauseTheUpstreamAndItResumesByItself(t *testing.T) 
 		fixed := time.Now().Add(5 * time.Minute)
 		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 8, answer: func(context.Context, dispatch.Call) dispatch.Answer {
 			if time.Now().Before(fixed) {
-				return dispatch.Answer{Verdict: dispatch.Denied, Signal: limit.Signal{Verdict: limit.Unknown}, Cause: "status_401"}
+				return dispatch.Answer{Signal: limit.Signal{Kind: limit.Denied, Status: 401}, Cause: "status_401"}
 			}
 			return served()
 		}})
@@ -456,7 +456,7 @@ func TestNoLineIsForgottenHoweverTriesFail(t *testing.T) {
 				case 1:
 					return lost()
 				case 2:
-					return dispatch.Answer{Verdict: dispatch.Broken, Cause: "status_500", Signal: limit.Signal{Verdict: limit.Broken}, Outcome: batch.Outcome{Status: 500}}
+					return dispatch.Answer{Signal: limit.Signal{Kind: limit.Broken, Status: 500}, Cause: "status_500", Outcome: batch.Outcome{Status: 500}}
 				default:
 					return served()
 				}

@@ -293,7 +293,7 @@ func (d *Dispatcher) takeLocked(t *target, now time.Time) (assignment, bool) {
 	}
 	task := d.turnLocked(t, now)
 	if task == nil {
-		t.limiter.Release(limit.Signal{Verdict: limit.Unknown})
+		t.limiter.Release(limit.Signal{Kind: limit.Abandoned})
 		return assignment{}, false
 	}
 	task.unit.flying++

@@ -75,9 +75,9 @@ func (u *upstreamFunc) Call(ctx context.Context, c dispatch.Call) dispatch.Answe
 // served is the answer of an upstream that did the work.
 func served() dispatch.Answer {
 	return dispatch.Answer{
-		Verdict: dispatch.Final,
+		Signal:  limit.Signal{Kind: limit.Served, Status: 200},
 		Outcome: batch.Outcome{Status: 200, Body: batch.MemoryBody(`{}`)},
-		Signal:  limit.Signal{Verdict: limit.Served},
+		Cause:   "ok",
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"batchd/internal/dialect"
 )
 
-// Unreadable reports whether an error of Load means that the line can never be read again.
+// Unreadable reports whether an error of reading stored bytes means that they can never be read again.
 func Unreadable(err error) bool {
 	return errors.Is(err, blob.ErrCorrupt) || errors.Is(err, blob.ErrNotExist)
 }

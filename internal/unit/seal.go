@@ -8,24 +8,17 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/dispatch"
 	"batchd/internal/failpoint"
 	"batchd/internal/journal"
 	"batchd/internal/plan"
 	"batchd/internal/store"
 )
 
-// MissingError says that the journal of a unit does not hold outcomes that it was given: bytes on the disk have
-// changed. The unit is open again for those lines.
-type MissingError struct{ Lines int }
-
-// Error returns how many lines are concerned.
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("journal lost the outcomes of %d lines; they are run again", e.Lines)
-}
-
 // Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error; with StopNone there
 // must be none. After it returned nil, or an error that wraps store.ErrLeaseLost, the unit is closed and its journal
-// gone. With a *MissingError some lines can be taken again. With any other error the same call may be made again.
+// gone. A *dispatch.Reopened says that the journal does not hold outcomes that it was given, as bytes on the disk have
+// changed: those lines can be taken again. With any other error the same call may be made again.
 func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, error) {
 	entries, err := u.input.entries(ctx, u.UnitSpan)
 	if err != nil {
@@ -35,7 +28,7 @@ func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, err
 	built, err := u.keeper.build(ctx, u, log, entries, stop)
 	if errors.Is(err, journal.ErrMissing) {
 		u.reopen(built.Missing, entries)
-		return store.SealResult{}, &MissingError{Lines: len(built.Missing)}
+		return store.SealResult{}, &dispatch.Reopened{Lines: len(built.Missing)}
 	}
 	if err != nil {
 		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)

@@ -14,24 +14,11 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/dispatch"
 	"batchd/internal/failpoint"
 	"batchd/internal/journal"
 	"batchd/internal/plan"
 )
-
-// Line is a line that is to be sent.
-type Line struct {
-	// Number counts from 1 in the input file.
-	Number uint32
-	// Length is the line's length in bytes.
-	Length uint32
-}
-
-// Loaded is a line's content, in memory for as long as its call runs.
-type Loaded struct {
-	CustomID []byte
-	Body     []byte
-}
 
 // Unit is an open unit. Lines are taken in plan order, once; each taken line is recorded once. All methods may be
 // called concurrently.
@@ -57,22 +44,27 @@ type Unit struct {
 	closed   bool
 }
 
+var _ dispatch.Unit = (*Unit)(nil)
+
+// ID returns the unit's name.
+func (u *Unit) ID() batch.UnitID { return u.UnitID }
+
 // Model returns the literal model string that the unit's lines name.
 func (u *Unit) Model() string { return u.input.Batch.Models[u.UnitSpan.Model] }
 
 // Take returns the next line that has not been taken; false when all were.
-func (u *Unit) Take() (Line, bool) {
+func (u *Unit) Take() (dispatch.Line, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.next >= len(u.order) {
-		return Line{}, false
+		return dispatch.Line{}, false
 	}
 	e := u.pending[u.order[u.next]]
 	u.next++
 	if u.next == len(u.order) {
 		u.order, u.next = nil, 0 // a draining unit keeps only its missing entries
 	}
-	return Line{Number: e.Line, Length: e.Length}, true
+	return dispatch.Line{Number: e.Line, Length: e.Length}, true
 }
 
 // Left returns how many lines have no outcome.
@@ -89,30 +81,34 @@ func (u *Unit) Untaken() bool {
 	return u.next < len(u.order)
 }
 
-// Load reads a taken line. A damaged input is an error that wraps blob.ErrCorrupt or blob.ErrNotExist: sending is
-// then impossible for good.
-func (u *Unit) Load(ctx context.Context, l Line) (Loaded, error) {
+// Load reads a taken line. A damaged input is an error that wraps dispatch.ErrUnreadable: sending is then impossible for
+// good.
+func (u *Unit) Load(ctx context.Context, l dispatch.Line) (dispatch.Loaded, error) {
 	u.mu.Lock()
 	e, ok := u.pending[l.Number]
 	u.mu.Unlock()
 	if !ok {
-		return Loaded{}, fmt.Errorf("load line %d of unit %s: it has an outcome already", l.Number, u.UnitID)
+		return dispatch.Loaded{}, fmt.Errorf("load line %d of unit %s: it has an outcome already", l.Number, u.UnitID)
 	}
-	return u.load(ctx, e)
+	loaded, err := u.load(ctx, e)
+	if err != nil && Unreadable(err) {
+		err = fmt.Errorf("%w: %w", dispatch.ErrUnreadable, err)
+	}
+	return loaded, err
 }
 
 // load reads and parses the line of a plan entry.
-func (u *Unit) load(ctx context.Context, e plan.Entry) (Loaded, error) {
+func (u *Unit) load(ctx context.Context, e plan.Entry) (dispatch.Loaded, error) {
 	raw, err := u.input.line(ctx, e)
 	if err != nil {
-		return Loaded{}, err
+		return dispatch.Loaded{}, err
 	}
 	parsed, err := u.dialect.ParseLine(raw, dialect.LineRules{Endpoint: u.input.Batch.Endpoint})
 	if err != nil {
 		// Validation has read this very line without a fault, under the same checksums.
-		return Loaded{}, fmt.Errorf("parse line %d: %w: %w", e.Line, blob.ErrCorrupt, err)
+		return dispatch.Loaded{}, fmt.Errorf("parse line %d: %w: %w", e.Line, blob.ErrCorrupt, err)
 	}
-	return Loaded{CustomID: parsed.CustomID, Body: raw[parsed.BodyStart : parsed.BodyStart+parsed.BodyLength]}, nil
+	return dispatch.Loaded{CustomID: parsed.CustomID, Body: raw[parsed.BodyStart : parsed.BodyStart+parsed.BodyLength]}, nil
 }
 
 // Record formats the outcome of a line and appends it to the journal: from then on the line is never sent again.

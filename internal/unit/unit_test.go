@@ -11,6 +11,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/dispatch"
 	"batchd/internal/journal"
 	"batchd/internal/store"
 	"batchd/internal/unit"
@@ -23,7 +24,7 @@ func TestSealedUnitHoldsEveryAnswerOnceInLineOrder(t *testing.T) {
 	for ordinal, last := range []int{10, 20, 25} {
 		u := w.open(ordinal)
 		order := rand.New(rand.NewPCG(1, uint64(ordinal)))
-		var lines []unit.Line
+		var lines []dispatch.Line
 		for l, ok := u.Take(); ok; l, ok = u.Take() {
 			lines = append(lines, l)
 		}
@@ -193,7 +194,7 @@ func TestF07DamageFoundWhileSealingIsRunAgain(t *testing.T) {
 	w.run(u, -1)
 	flip(t, w.disk, "journals", `"n": 7}`)
 	_, err := u.Seal(t.Context(), batch.StopNone)
-	var missing *unit.MissingError
+	var missing *dispatch.Reopened
 	if !errors.As(err, &missing) || missing.Lines != 1 {
 		t.Fatalf("seal: %v, want one missing line", err)
 	}
@@ -284,7 +285,7 @@ func TestD12DamagedInputIsNoticedBeforeALineIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ := u.Take()
-	if _, err := u.Load(t.Context(), l); !unit.Unreadable(err) {
+	if _, err := u.Load(t.Context(), l); !errors.Is(err, dispatch.ErrUnreadable) {
 		t.Errorf("load from a damaged file: %v, want an error for good", err)
 	}
 	if _, err := u.Record(l.Number, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: "m"}); err != nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
 	"batchd/internal/upstream"
 )
 
@@ -90,11 +92,11 @@ func BenchmarkCall(b *testing.B) {
 		URL: benchServer(b), APIKey: func() (string, error) { return "sk", nil },
 	}, upstream.Options{})
 	b.SetParallelism(16)
-	req := upstream.Request{Endpoint: "/v1/chat/completions", Body: benchBody, Key: "batch_1-7-0"}
+	req := dispatch.Call{Endpoint: "/v1/chat/completions", Body: benchBody, Key: "batch_1-7-0"}
 	benchmark(b, func() error {
 		res := u.Call(b.Context(), req)
-		if res.Disposition != upstream.Answered {
-			b.Errorf("%v %s", res.Disposition, res.Cause)
+		if res.Signal.Kind != limit.Served {
+			b.Errorf("%v %s", res.Signal.Kind, res.Cause)
 		}
 		return res.Outcome.Body.Close()
 	})

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"batchd/internal/batch"
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
 	"batchd/internal/upstream"
 )
 
@@ -39,7 +41,7 @@ func TestU09ADecompressionBombIsStopped(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	res, body := call(t, u)
 	runtime.ReadMemStats(&after)
-	check(t, res, body, want{upstream.Answered, "too_large", 0, batch.CodeResponseTooLarge, ""})
+	check(t, res, body, want{limit.Answered, "too_large", 0, batch.CodeResponseTooLarge, ""})
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 32<<20 {
 		t.Errorf("allocated %d bytes", grown)
 	}
@@ -55,8 +57,8 @@ func TestAnAnswerThatCompressesWellIsNoBomb(t *testing.T) {
 		bomb(w, 3<<20) // a thousand to one, but it fits into memory
 	})
 	res, body := call(t, newUpstream(t, upstream.Config{URL: url}, upstream.Options{}))
-	if res.Disposition != upstream.Answered || len(body) != 3<<20+3 {
-		t.Errorf("got %v %s, %d bytes", res.Disposition, res.Cause, len(body))
+	if res.Signal.Kind != limit.Served || len(body) != 3<<20+3 {
+		t.Errorf("got %v %s, %d bytes", res.Signal.Kind, res.Cause, len(body))
 	}
 }
 
@@ -72,12 +74,12 @@ func TestU19AnAnswerOverTheLimitIsFinal(t *testing.T) {
 		})
 		u := newUpstream(t, upstream.Config{URL: url}, upstream.Options{MaxResponseBytes: 8 << 20})
 		res, body := call(t, u)
-		w := want{upstream.Answered, "too_large", 0, batch.CodeResponseTooLarge, ""}
+		w := want{limit.Answered, "too_large", 0, batch.CodeResponseTooLarge, ""}
 		switch status {
 		case 500:
-			w.disposition, w.cause = upstream.Broken, "status_500"
+			w.kind, w.cause = limit.Broken, "status_500"
 		case 503:
-			w.disposition, w.cause = upstream.Capacity, "status_503"
+			w.kind, w.cause = limit.NoRoom, "status_503"
 		}
 		t.Run(fmt.Sprint(status), func(t *testing.T) { check(t, res, body, w) })
 	}
@@ -99,7 +101,7 @@ func TestManyLongAnswersAtOnceDoNotBlockEachOther(t *testing.T) {
 	})
 	over := upstream.NewOverdraft(2)
 	u := newUpstream(t, upstream.Config{URL: url, Concurrency: calls}, upstream.Options{Overdraft: over})
-	results := make(chan upstream.Result, calls)
+	results := make(chan dispatch.Answer, calls)
 	for range calls {
 		go func() { results <- u.Call(t.Context(), chatRequest()) }() // joined by the loop below
 	}
@@ -107,7 +109,7 @@ func TestManyLongAnswersAtOnceDoNotBlockEachOther(t *testing.T) {
 		<-arrived
 	}
 	close(all)
-	held := make([]upstream.Result, calls)
+	held := make([]dispatch.Answer, calls)
 	for i := range held {
 		held[i] = <-results
 	}
@@ -116,7 +118,7 @@ func TestManyLongAnswersAtOnceDoNotBlockEachOther(t *testing.T) {
 	}
 	for _, res := range held {
 		res, body := read(t, res)
-		check(t, res, body, want{upstream.Answered, "ok", 200, "", long})
+		check(t, res, body, want{limit.Served, "ok", 200, "", long})
 	}
 	if over.InUse() != 0 {
 		t.Errorf("%d permits in use at the end", over.InUse())

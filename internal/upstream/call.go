@@ -10,33 +10,25 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dispatch"
 	"batchd/internal/limit"
 )
 
-// Call sends one request and waits for its answer, for the end of ctx, or for one of the timers. It sends nothing if
-// the upstream is paused. The outcome's body, if any, must be closed whatever the disposition is. Call may be used by
-// any number of goroutines.
-func (u *Upstream) Call(ctx context.Context, r Request) Result {
-	t, wait := u.pause.enter(u.now())
-	if t == refused {
-		return Result{
-			Disposition: Denied, Cause: "paused", RetryAfter: wait, Signal: limit.Signal{Verdict: limit.Unknown},
-			Outcome: batch.Outcome{Code: batch.CodeUpstreamUnreachable, Message: "The upstream refuses batchd's credentials."},
-		}
-	}
+// Call sends one request and waits for its answer, for the end of ctx, or for one of the timers. The outcome's body, if
+// any, must be closed whatever the answer means. Call may be used by any number of goroutines.
+func (u *Upstream) Call(ctx context.Context, c dispatch.Call) dispatch.Answer {
 	start := time.Now()
-	e := u.exchange(ctx, r, t)
-	res := e.result(time.Since(start))
-	u.settlePause(ctx, t, e)
-	if res.Disposition == Denied {
-		res.RetryAfter = u.Wait()
+	e := u.exchange(ctx, c)
+	a := e.answer()
+	if a.Signal.Kind == limit.Denied {
+		u.credential.refuse()
 	}
-	u.metrics.observe(&res)
+	u.metrics.observe(a.Signal.Kind, time.Since(start))
 	if e.err != nil {
 		u.log.LogAttrs(ctx, slog.LevelDebug, "call ended without an answer",
-			slog.String("key", r.Key), slog.String("cause", res.Cause), slog.Any("error", e.err))
+			slog.String("key", c.Key), slog.String("cause", a.Cause), slog.Any("error", e.err))
 	}
-	return res
+	return a
 }
 
 // exchange is what came of one request.
@@ -51,10 +43,10 @@ type exchange struct {
 	err error
 }
 
-func (u *Upstream) exchange(ctx context.Context, r Request, t ticket) exchange {
+func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	total, cause := u.timeouts.Total, errTotal
-	if !r.Deadline.IsZero() {
-		if left := r.Deadline.Sub(u.now()); left < total {
+	if !c.Deadline.IsZero() {
+		if left := c.Deadline.Sub(u.now()); left < total {
 			total, cause = left, errDeadline
 		}
 	}
@@ -65,7 +57,7 @@ func (u *Upstream) exchange(ctx context.Context, r Request, t ticket) exchange {
 	defer w.stop()
 	sent := false
 	traced := httptrace.WithClientTrace(watched, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	resp, err := u.transport.RoundTrip(u.request(traced, r, t))
+	resp, err := u.transport.RoundTrip(u.request(traced, c))
 	if err != nil {
 		err = reason(ctx, watched, err)
 		return exchange{verdict: unanswered(err, sent && !isDialError(err)), err: err}
@@ -100,19 +92,19 @@ func reason(ctx, watched context.Context, err error) error {
 // request makes the request for net/http. Its retries need care: they would repeat calls that nobody counts. It repeats a
 // POST when nothing of it was written, for which it needs GetBody; and it repeats one that was written if it sees an
 // Idempotency-Key, which it looks for in canonical case only. So the name goes out in lower case.
-func (u *Upstream) request(ctx context.Context, r Request, t ticket) *http.Request {
-	h := u.authorized(ctx, t)
-	if r.Key != "" {
-		key := []string{r.Key}
+func (u *Upstream) request(ctx context.Context, c dispatch.Call) *http.Request {
+	h := u.authorized(ctx)
+	if c.Key != "" {
+		key := []string{c.Key}
 		h["idempotency-key"] = key
 		h["X-Request-Id"] = key
 	}
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.Body)), nil }
 	first, _ := body() // never fails
 	req := &http.Request{
-		Method: http.MethodPost, URL: u.target(r.Endpoint), Host: u.base.Host,
+		Method: http.MethodPost, URL: u.target(c.Endpoint), Host: u.base.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: first, GetBody: body, ContentLength: int64(len(r.Body)),
+		Header: h, Body: first, GetBody: body, ContentLength: int64(len(c.Body)),
 	}
 	return req.WithContext(ctx)
 }
@@ -144,59 +136,25 @@ func requestID(h http.Header) string {
 	return id
 }
 
-// result makes the Result, and closes a body that no outcome shows.
-func (e *exchange) result(took time.Duration) Result {
+// answer makes the Answer, and closes a body that no outcome shows.
+func (e *exchange) answer() dispatch.Answer {
 	v := e.verdict
-	res := Result{Disposition: v.disposition, Cause: v.cause, RetryAfter: e.retryAfter, Lost: v.lost()}
-	res.Outcome = batch.Outcome{Status: v.status, RequestID: e.requestID, Code: v.code, Message: v.message}
+	a := dispatch.Answer{
+		Cause:   v.cause,
+		Outcome: batch.Outcome{Status: v.status, RequestID: e.requestID, Code: v.code, Message: v.message},
+		Signal:  limit.Signal{Kind: v.kind, Status: e.httpStatus, Lost: v.lost(), RetryAfter: e.retryAfter},
+	}
 	if v.code == "" {
-		res.Outcome.Body = e.content.body
-		res.Outcome.Usage = e.content.found.usage
+		a.Outcome.Body = e.content.body
+		a.Outcome.Usage = e.content.found.usage
 	} else if e.content.body != nil {
 		_ = e.content.body.Close() // its bytes are given up
 	}
-	res.Signal = limit.Signal{Verdict: v.signal(), OutputTokens: res.Outcome.Usage.Output, Seconds: took.Seconds()}
-	return res
+	a.Signal.OutputTokens = a.Outcome.Usage.Output
+	return a
 }
 
 // lost reports whether the connection broke after the request had been sent, which is how a server that crashes looks.
 func (v verdict) lost() bool {
-	return v.disposition == Ambiguous && (v.cause == "reset" || v.cause == "truncated")
-}
-
-// signal is what a verdict says about capacity. A local disk that is full says nothing.
-func (v verdict) signal() limit.Verdict {
-	switch v.disposition {
-	case Answered:
-		return limit.Served
-	case Capacity:
-		if v.cause == causeSpool {
-			return limit.Unknown
-		}
-		return limit.Refused
-	case Ambiguous, Broken:
-		return limit.Broken
-	default:
-		return limit.Unknown
-	}
-}
-
-// settlePause begins or ends the pause. What ends it is an answer that must have passed the check of credentials: an
-// error of the 5xx kind may come from a proxy before it.
-func (u *Upstream) settlePause(ctx context.Context, t ticket, e exchange) {
-	denied := ""
-	if e.verdict.disposition == Denied {
-		denied = e.verdict.cause
-	}
-	passed := denied == "" && e.httpStatus >= 200 && e.httpStatus < 500
-	switch u.pause.leave(t, u.now(), denied, passed) {
-	case began:
-		u.metrics.paused.Set(1)
-		u.log.LogAttrs(ctx, slog.LevelError, "upstream refuses the credentials; paused, and tried again every 30 s",
-			slog.Int("status", e.httpStatus))
-	case ended:
-		u.metrics.paused.Set(0)
-		u.log.LogAttrs(ctx, slog.LevelInfo, "upstream takes the credentials again; pause ended")
-	case unchanged:
-	}
+	return v.kind == limit.Broken && (v.cause == "reset" || v.cause == "truncated")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"batchd/internal/batch"
+	"batchd/internal/dispatch"
 	"batchd/internal/limit"
 	"batchd/internal/upstream"
 )
@@ -38,11 +39,11 @@ func TestCallSendsTheBodyAsItIsWithIdsAndKey(t *testing.T) {
 		Headers: map[string]string{"x-team": "a"},
 	}, upstream.Options{UserAgent: "batchd/test"})
 
-	res := u.Call(t.Context(), upstream.Request{
+	res := u.Call(t.Context(), dispatch.Call{
 		Endpoint: "/v1/chat/completions", Body: []byte("{\"model\" :\t\"m\"}"), Key: "batch_1-7-0",
 	})
 	res, text := read(t, res)
-	check(t, res, text, want{upstream.Answered, "ok", 200, "", chatAnswer})
+	check(t, res, text, want{limit.Served, "ok", 200, "", chatAnswer})
 
 	if body != "{\"model\" :\t\"m\"}" {
 		t.Errorf("sent body %q", body)
@@ -64,14 +65,14 @@ func TestCallSendsTheBodyAsItIsWithIdsAndKey(t *testing.T) {
 	if d := cmp.Diff(batch.Usage{Input: 5, Output: 7, Total: 12}, res.Outcome.Usage); d != "" {
 		t.Errorf("usage (-want +got):\n%s", d)
 	}
-	if res.Signal.Verdict != limit.Served || res.Signal.OutputTokens != 7 || res.Signal.Seconds <= 0 {
+	if res.Signal != (limit.Signal{Kind: limit.Served, Status: 200, OutputTokens: 7}) {
 		t.Errorf("signal %+v", res.Signal)
 	}
 }
 
-func TestU01AnUpstreamThatCannotBeReachedIsACapacityAnswer(t *testing.T) {
+func TestU01AnUpstreamThatCannotBeReachedIsToldFromOneThatBreaks(t *testing.T) {
 	t.Parallel()
-	unreachable := want{upstream.Capacity, "unreachable", 0, batch.CodeUpstreamUnreachable, ""}
+	unreachable := want{limit.Unreachable, "unreachable", 0, batch.CodeUpstreamUnreachable, ""}
 	t.Run("connection refused", func(t *testing.T) {
 		t.Parallel()
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -82,9 +83,6 @@ func TestU01AnUpstreamThatCannotBeReachedIsACapacityAnswer(t *testing.T) {
 		_ = l.Close()
 		res, body := call(t, newUpstream(t, upstream.Config{URL: "http://" + addr + "/v1"}, upstream.Options{}))
 		check(t, res, body, unreachable)
-		if res.Signal.Verdict != limit.Refused {
-			t.Errorf("signal %+v", res.Signal)
-		}
 	})
 	t.Run("no such host", func(t *testing.T) {
 		t.Parallel()
@@ -120,7 +118,7 @@ func TestU01AnUpstreamThatCannotBeReachedIsACapacityAnswer(t *testing.T) {
 }
 
 // inFakeTime makes one call to an upstream behind an in-memory connection, and checks how long it took.
-func inFakeTime(t *testing.T, play func(net.Conn), r upstream.Request, took time.Duration, w want) {
+func inFakeTime(t *testing.T, play func(net.Conn), r dispatch.Call, took time.Duration, w want) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,7 +152,7 @@ func drip(c net.Conn, text string, pause time.Duration) {
 func TestTimersEndACallThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	timeout := func(cause string) want {
-		return want{upstream.Ambiguous, cause, 0, batch.CodeRequestTimeout, ""}
+		return want{limit.Broken, cause, 0, batch.CodeRequestTimeout, ""}
 	}
 	header := "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 	t.Run("U02 accepts and never answers", func(t *testing.T) {
@@ -213,7 +211,7 @@ func TestTimersEndACallThatTakesTooLong(t *testing.T) {
 		play := func(c net.Conn) { serveConn(c, func(net.Conn, *http.Request) {}) }
 		r := chatRequest()
 		r.Deadline = time.Unix(1, 0) // replaced by now + the time below
-		inFakeTime(t, play, r, 90*time.Second, want{upstream.Abandoned, "deadline", 0, batch.CodeExpired, ""})
+		inFakeTime(t, play, r, 90*time.Second, want{limit.Abandoned, "deadline", 0, batch.CodeExpired, ""})
 	})
 }
 
@@ -224,7 +222,7 @@ func TestACallAfterItsDeadlineIsNotSent(t *testing.T) {
 	r := chatRequest()
 	r.Deadline = time.Now().Add(-time.Second)
 	res, body := read(t, u.Call(t.Context(), r))
-	check(t, res, body, want{upstream.Abandoned, "deadline", 0, batch.CodeExpired, ""})
+	check(t, res, body, want{limit.Abandoned, "deadline", 0, batch.CodeExpired, ""})
 }
 
 func TestTheCallersContextAbandonsACall(t *testing.T) {
@@ -239,10 +237,7 @@ func TestTheCallersContextAbandonsACall(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		res, body := read(t, u.Call(ctx, chatRequest()))
-		check(t, res, body, want{upstream.Abandoned, "cancelled", 0, batch.CodeCancelled, ""})
-		if res.Signal.Verdict != limit.Unknown {
-			t.Errorf("signal %+v", res.Signal)
-		}
+		check(t, res, body, want{limit.Abandoned, "cancelled", 0, batch.CodeCancelled, ""})
 		<-hungUp // the engine learns of it by the closed connection
 	})
 }
@@ -262,7 +257,7 @@ func TestU05Resets(t *testing.T) {
 			_ = c.Close()
 		}
 	}
-	lost := want{upstream.Ambiguous, "reset", 0, batch.CodeUpstreamUnreachable, ""}
+	lost := want{limit.Broken, "reset", 0, batch.CodeUpstreamUnreachable, ""}
 	cases := map[string]struct {
 		text string
 		want want
@@ -270,9 +265,9 @@ func TestU05Resets(t *testing.T) {
 		"before the header": {"", lost},
 		"after the header":  {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", lost},
 		"within the body":   {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\":", lost},
-		"after the body":    {reply(200, chatAnswer), want{upstream.Answered, "ok", 200, "", chatAnswer}},
+		"after the body":    {reply(200, chatAnswer), want{limit.Served, "ok", 200, "", chatAnswer}},
 		"after a 500's header": {
-			"HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n", want{upstream.Broken, "status_500", 0, batch.CodeUpstreamUnreachable, ""},
+			"HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n", want{limit.Broken, "status_500", 0, batch.CodeUpstreamUnreachable, ""},
 		},
 		"after a 400's header": {"HTTP/1.1 400 X\r\nContent-Length: 100\r\n\r\n", lost},
 	}
@@ -288,10 +283,10 @@ func TestU05Resets(t *testing.T) {
 
 func TestU06U07BrokenFraming(t *testing.T) {
 	t.Parallel()
-	truncated := want{upstream.Ambiguous, "truncated", 0, batch.CodeInvalidResponse, ""}
-	protocol := want{upstream.Ambiguous, "protocol", 0, batch.CodeInvalidResponse, ""}
-	notJSON := want{upstream.Ambiguous, "not_json", 0, batch.CodeInvalidResponse, ""}
-	ok := want{upstream.Answered, "ok", 200, "", `{"a":1}`}
+	truncated := want{limit.Broken, "truncated", 0, batch.CodeInvalidResponse, ""}
+	protocol := want{limit.Broken, "protocol", 0, batch.CodeInvalidResponse, ""}
+	notJSON := want{limit.Broken, "not_json", 0, batch.CodeInvalidResponse, ""}
+	ok := want{limit.Served, "ok", 200, "", `{"a":1}`}
 	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	cases := map[string]struct {
 		text string
@@ -310,7 +305,7 @@ func TestU06U07BrokenFraming(t *testing.T) {
 		"U07 a chunk length that is none": {chunked + "zz\r\n{\"a\":1}\r\n0\r\n\r\n", protocol},
 		"U07 junk after the last chunk":   {chunked + "7\r\n{\"a\":1}\r\n0\r\njunk\r\n\r\n", protocol},
 		"not HTTP":                        {"SSH-2.0-OpenSSH_9.6\r\n", protocol},
-		"a switch of protocols":           {"HTTP/1.1 101 X\r\n\r\n", want{upstream.Broken, "status_101", 0, batch.CodeInvalidResponse, ""}},
+		"a switch of protocols":           {"HTTP/1.1 101 X\r\n\r\n", want{limit.Broken, "status_101", 0, batch.CodeInvalidResponse, ""}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -335,9 +330,9 @@ func TestU08Compression(t *testing.T) {
 	whole := zip(chatAnswer)
 	damaged := []byte(whole)
 	damaged[len(damaged)/2] ^= 0xff
-	encoding := want{upstream.Ambiguous, "encoding", 0, batch.CodeInvalidResponse, ""}
-	truncated := want{upstream.Ambiguous, "truncated", 0, batch.CodeInvalidResponse, ""}
-	ok := want{upstream.Answered, "ok", 200, "", chatAnswer}
+	encoding := want{limit.Broken, "encoding", 0, batch.CodeInvalidResponse, ""}
+	truncated := want{limit.Broken, "truncated", 0, batch.CodeInvalidResponse, ""}
+	ok := want{limit.Served, "ok", 200, "", chatAnswer}
 	cases := map[string]struct {
 		status       int
 		header, body string
@@ -352,10 +347,10 @@ func TestU08Compression(t *testing.T) {
 		"plain text, called gzip": {200, "gzip", chatAnswer, encoding},
 		"damaged":                 {200, "gzip", string(damaged), encoding},
 		"junk at the end":         {200, "gzip", whole + "junk junk junk", encoding},
-		"gzip of gzip":            {200, "gzip", zip(whole), want{upstream.Ambiguous, "not_json", 0, batch.CodeInvalidResponse, ""}},
+		"gzip of gzip":            {200, "gzip", zip(whole), want{limit.Broken, "not_json", 0, batch.CodeInvalidResponse, ""}},
 		"gzip twice, and said so": {200, "gzip, gzip", zip(whole), encoding},
 		"brotli":                  {200, "br", whole, encoding},
-		"an error, compressed":    {400, "gzip", zip(`{"error":1}`), want{upstream.Answered, "status_400", 400, "", `{"error":1}`}},
+		"an error, compressed":    {400, "gzip", zip(`{"error":1}`), want{limit.Answered, "status_400", 400, "", `{"error":1}`}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -370,7 +365,7 @@ func TestU08Compression(t *testing.T) {
 func TestU10AnswersThatAreNone(t *testing.T) {
 	t.Parallel()
 	none := func(cause string) want {
-		return want{upstream.Ambiguous, cause, 0, batch.CodeInvalidResponse, ""}
+		return want{limit.Broken, cause, 0, batch.CodeInvalidResponse, ""}
 	}
 	cases := map[string]struct {
 		body string
@@ -388,16 +383,16 @@ func TestU10AnswersThatAreNone(t *testing.T) {
 		"two values": {`{"a":1} {"a":2}`, none("not_json")},
 		"an error":   {`{"error":{"message":"boom","code":"internal"}}`, none("error_body")},
 		"an error with the number of a server fault": {
-			`{"error":{"message":"boom","code":502}}`, want{upstream.Broken, "error_502", 502, "", `{"error":{"message":"boom","code":502}}`},
+			`{"error":{"message":"boom","code":502}}`, want{limit.Broken, "error_502", 502, "", `{"error":{"message":"boom","code":502}}`},
 		},
 		"an error with the number of a full server": {
-			`{"error":{"code":"429"}}`, want{upstream.Capacity, "error_429", 429, "", `{"error":{"code":"429"}}`},
+			`{"error":{"code":"429"}}`, want{limit.NoRoom, "error_429", 429, "", `{"error":{"code":"429"}}`},
 		},
 		"an error with the number of a user's fault": {
-			`{"error":{"code":400}}`, want{upstream.Answered, "error_400", 400, "", `{"error":{"code":400}}`},
+			`{"error":{"code":400}}`, want{limit.Answered, "error_400", 400, "", `{"error":{"code":400}}`},
 		},
 		"a choice that failed":  {`{"choices":[{"finish_reason":"stop"},{"finish_reason":"error"}]}`, none("finish_error")},
-		"an error that is null": {`{"id":1,"error":null}`, want{upstream.Answered, "ok", 200, "", `{"id":1,"error":null}`}},
+		"an error that is null": {`{"id":1,"error":null}`, want{limit.Served, "ok", 200, "", `{"id":1,"error":null}`}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -445,21 +440,19 @@ func TestU13CapacityAnswersHonourRetryAfter(t *testing.T) {
 			t.Parallel()
 			url := listen(t, raw(reply(status, `{"error":{"message":"busy"}}`, "Retry-After: 7")))
 			res, body := call(t, newUpstream(t, upstream.Config{URL: url}, upstream.Options{}))
-			check(t, res, body, want{upstream.Capacity, fmt.Sprint("status_", status), status, "", `{"error":{"message":"busy"}}`})
-			if res.RetryAfter != 7*time.Second || res.Signal.Verdict != limit.Refused {
-				t.Errorf("retry after %v, signal %+v", res.RetryAfter, res.Signal)
+			check(t, res, body, want{limit.NoRoom, fmt.Sprint("status_", status), status, "", `{"error":{"message":"busy"}}`})
+			if res.Signal.RetryAfter != 7*time.Second {
+				t.Errorf("retry after %v, signal %+v", res.Signal.RetryAfter, res.Signal)
 			}
 		})
 	}
 }
 
-func TestU17ARefusedKeyPausesUntilAProbePasses(t *testing.T) {
+func TestU17ARefusedKeyIsReadAgainAtTheNextCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var calls atomic.Int32
 		play := func(c net.Conn) {
 			serveConn(c, func(c net.Conn, r *http.Request) {
-				calls.Add(1)
 				answer := reply(401, `{"error":"key"}`)
 				if r.Header.Get("Authorization") == "Bearer new" {
 					answer = reply(200, chatAnswer)
@@ -467,42 +460,23 @@ func TestU17ARefusedKeyPausesUntilAProbePasses(t *testing.T) {
 				_, _ = io.WriteString(c, answer)
 			})
 		}
-		var key atomic.Pointer[string]
-		key.Store(new("old"))
+		key := "old"
 		u := newUpstream(t, upstream.Config{
 			URL:    "http://mem/v1",
-			APIKey: func() (string, error) { return *key.Load(), nil },
+			APIKey: func() (string, error) { return key, nil },
 		}, upstream.Options{DialContext: piped(play)})
 		defer u.Close()
-		expect := func(w want, total int32, paused bool) {
+		expect := func(w want) {
 			t.Helper()
 			res, body := call(t, u)
 			check(t, res, body, w)
-			if calls.Load() != total {
-				t.Errorf("upstream saw %d calls, want %d", calls.Load(), total)
-			}
-			if _, _, ok := u.Paused(); ok != paused {
-				t.Errorf("paused %v, want %v", ok, paused)
-			}
 		}
-		denied := want{upstream.Denied, "status_401", 401, "", `{"error":"key"}`}
-		held := want{upstream.Denied, "paused", 0, batch.CodeUpstreamUnreachable, ""}
-
-		expect(denied, 1, true)
-		reason, since, _ := u.Paused()
-		if reason != "status_401" || !since.Equal(time.Now()) || u.Wait() != 30*time.Second {
-			t.Errorf("paused for %q since %v, wait %v", reason, since, u.Wait())
-		}
-		expect(held, 1, true)
-		time.Sleep(29 * time.Second)
-		expect(held, 1, true)
+		denied := want{limit.Denied, "status_401", 401, "", `{"error":"key"}`}
+		expect(denied)
+		key = "new"
+		expect(denied) // it is read once a second at most
 		time.Sleep(time.Second)
-		expect(denied, 2, true)
-		expect(held, 2, true)
-		key.Store(new("new"))
-		time.Sleep(30 * time.Second)
-		expect(want{upstream.Answered, "ok", 200, "", chatAnswer}, 3, false)
-		expect(want{upstream.Answered, "ok", 200, "", chatAnswer}, 4, false)
+		expect(want{limit.Served, "ok", 200, "", chatAnswer})
 	})
 }
 
@@ -527,7 +501,7 @@ func TestU22RedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		url := listen(t, raw(reply(status, chatAnswer, "Location: "+elsewhere)))
 		res, body := call(t, newUpstream(t, upstream.Config{URL: url}, upstream.Options{}))
-		check(t, res, body, want{upstream.Broken, fmt.Sprint("status_", status), 0, batch.CodeInvalidResponse, ""})
+		check(t, res, body, want{limit.Broken, fmt.Sprint("status_", status), 0, batch.CodeInvalidResponse, ""})
 	}
 	if followed {
 		t.Error("a redirect was followed")
@@ -539,8 +513,8 @@ func TestU23AFloodOfHeadersIsRefused(t *testing.T) {
 	flood := strings.Repeat("X-Flood: "+strings.Repeat("f", 90)+"\r\n", 10_000)
 	url := listen(t, raw("HTTP/1.1 200 OK\r\n"+flood+"Content-Length: 2\r\n\r\n{}"))
 	res, body := call(t, newUpstream(t, upstream.Config{URL: url}, upstream.Options{}))
-	if res.Disposition != upstream.Ambiguous || body != "" {
-		t.Errorf("got %v, body %q", res.Disposition, body)
+	if res.Signal.Kind != limit.Broken || body != "" {
+		t.Errorf("got %v, body %q", res.Signal.Kind, body)
 	}
 }
 
@@ -549,9 +523,9 @@ func TestU25RateLimitHeadersAreIgnored(t *testing.T) {
 	for _, lie := range []string{"-1", "0", "99999999999999999999", "soon"} {
 		url := listen(t, raw(reply(200, chatAnswer, "X-Ratelimit-Remaining-Requests: "+lie, "X-Ratelimit-Reset-Tokens: "+lie)))
 		res, body := call(t, newUpstream(t, upstream.Config{URL: url}, upstream.Options{}))
-		check(t, res, body, want{upstream.Answered, "ok", 200, "", chatAnswer})
-		if res.RetryAfter != 0 {
-			t.Errorf("%s: retry after %v", lie, res.RetryAfter)
+		check(t, res, body, want{limit.Served, "ok", 200, "", chatAnswer})
+		if res.Signal.RetryAfter != 0 {
+			t.Errorf("%s: retry after %v", lie, res.Signal.RetryAfter)
 		}
 	}
 }
@@ -569,9 +543,9 @@ func TestARequestThatWasWrittenIsNeverRepeatedSilently(t *testing.T) {
 	})
 	u := newUpstream(t, upstream.Config{URL: url}, upstream.Options{})
 	res, body := call(t, u)
-	check(t, res, body, want{upstream.Answered, "ok", 200, "", chatAnswer})
+	check(t, res, body, want{limit.Served, "ok", 200, "", chatAnswer})
 	res, body = call(t, u)
-	check(t, res, body, want{upstream.Ambiguous, "reset", 0, batch.CodeUpstreamUnreachable, ""})
+	check(t, res, body, want{limit.Broken, "reset", 0, batch.CodeUpstreamUnreachable, ""})
 	if calls.Load() != 2 {
 		t.Errorf("the upstream saw %d calls, want 2", calls.Load())
 	}

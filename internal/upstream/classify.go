@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"batchd/internal/batch"
+	"batchd/internal/limit"
 )
 
 // verdict is what an answer, or the lack of one, means.
 type verdict struct {
-	disposition Disposition
-	cause       string
+	kind  limit.Kind
+	cause string
 	// status is the answer's, for an outcome that shows it; else code and message stand for it.
 	status  int
 	code    batch.Code
@@ -26,11 +27,11 @@ func answered(status int, c content) verdict {
 		return succeeded(status, c)
 	case status < 200 || status >= 300 && status < 400:
 		return verdict{
-			disposition: Broken, cause: statusCause(status), code: batch.CodeInvalidResponse,
+			kind: limit.Broken, cause: statusCause(status), code: batch.CodeInvalidResponse,
 			message: fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status),
 		}
 	}
-	v := verdict{disposition: dispositionOf(status), cause: statusCause(status), status: status}
+	v := verdict{kind: kindOf(status), cause: statusCause(status), status: status}
 	if c.body == nil {
 		v = v.without(batch.CodeResponseTooLarge, "The upstream's answer was too long and not JSON.")
 	}
@@ -43,20 +44,20 @@ func (v verdict) without(code batch.Code, message string) verdict {
 	return v
 }
 
-// dispositionOf sorts the statuses from 400 on.
-func dispositionOf(status int) Disposition {
+// kindOf sorts the statuses from 400 on.
+func kindOf(status int) limit.Kind {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return Denied
+		return limit.Denied
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, statusOverloaded:
-		return Capacity
+		return limit.NoRoom
 	case http.StatusRequestTimeout, http.StatusTooEarly:
-		return Ambiguous
+		return limit.Broken
 	}
 	if status >= 500 {
-		return Broken
+		return limit.Broken
 	}
-	return Answered
+	return limit.Answered
 }
 
 // statusOverloaded is what several providers answer when they have no room.
@@ -83,11 +84,11 @@ func succeeded(status int, c content) verdict {
 	case a.choiceFailed:
 		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".")
 	}
-	return verdict{disposition: Answered, cause: "ok", status: status}
+	return verdict{kind: limit.Served, cause: "ok", status: status}
 }
 
 func invalid(cause, message string) verdict {
-	return verdict{disposition: Ambiguous, cause: cause, code: batch.CodeInvalidResponse, message: message}
+	return verdict{kind: limit.Broken, cause: cause, code: batch.CodeInvalidResponse, message: message}
 }
 
 // reported is the verdict on an error that came with a 2xx status, as it does from servers that had begun to answer. If
@@ -98,9 +99,9 @@ func invalid(cause, message string) verdict {
 // synchronous caller would get too. It is final unless its code says that the server was at fault.
 func reported(status int, a answer) verdict {
 	if code, err := strconv.Atoi(a.errorCode); err == nil && code >= 400 && code <= 599 {
-		v := verdict{disposition: dispositionOf(code), cause: "error_" + strconv.Itoa(code), status: code}
-		if v.disposition == Denied {
-			v.disposition = Answered
+		v := verdict{kind: kindOf(code), cause: "error_" + strconv.Itoa(code), status: code}
+		if v.kind == limit.Denied {
+			v.kind = limit.Answered
 		}
 		return v
 	}
@@ -111,9 +112,9 @@ func reported(status int, a answer) verdict {
 	v := invalid("error_body", message)
 	switch {
 	case speaksOfRoom(a.errorCode) || speaksOfRoom(a.errorType):
-		v.disposition = Capacity
+		v.kind = limit.NoRoom
 	case a.isResponse && a.errorCode != "" && a.errorCode != "server_error":
-		v = verdict{disposition: Answered, cause: "response_failed", status: status}
+		v = verdict{kind: limit.Answered, cause: "response_failed", status: status}
 	}
 	return v
 }

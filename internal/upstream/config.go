@@ -24,8 +24,8 @@ type Config struct {
 	URL string
 	// Models are the models this upstream serves; empty means: ask its /models.
 	Models []string
-	// APIKey, if set, returns the key to send as a bearer token. It is called again every few seconds and before each
-	// probe of a paused upstream, so that a rotated key is taken up; it must be safe for concurrent use.
+	// APIKey, if set, returns the key to send as a bearer token. It is called again every few seconds and after
+	// an upstream refused it, so that a rotated key is taken up; it must be safe for concurrent use.
 	APIKey func() (string, error)
 	// Headers are sent with every call. They replace headers of the same name that batchd would send.
 	Headers map[string]string
@@ -48,9 +48,9 @@ type Options struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserAgent is what batchd calls itself; "" stands for "batchd".
 	UserAgent string
-	// Now is the clock that pauses, deadlines and dates in Retry-After are measured by; nil is time.Now.
+	// Now is the clock that deadlines, a key's age and dates in Retry-After are measured by; nil is time.Now.
 	Now func() time.Time
-	// Logger gets pauses at error level and single faults at debug level; nil discards them.
+	// Logger gets keys that cannot be read at error level and single faults at debug level; nil discards them.
 	Logger *slog.Logger
 	// Registerer gets the metrics; nil means that nobody sees them.
 	Registerer prometheus.Registerer

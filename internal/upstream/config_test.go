@@ -136,12 +136,10 @@ func TestMetricsCountCallsByUpstreamAndResult(t *testing.T) {
 	}
 	got := values(t, reg)
 	for metric, want := range map[string]float64{
-		"batchd_upstream_calls_total{answered," + good.Name() + "}": 2,
-		"batchd_upstream_calls_total{capacity," + good.Name() + "}": 0,
-		"batchd_upstream_calls_total{capacity," + full.Name() + "}": 1,
-		"batchd_upstream_calls_total{denied," + closed.Name() + "}": 1, // the second was not sent
-		"batchd_upstream_paused{" + closed.Name() + "}":             1,
-		"batchd_upstream_paused{" + good.Name() + "}":               0,
+		"batchd_upstream_calls_total{served," + good.Name() + "}":   2,
+		"batchd_upstream_calls_total{no_room," + good.Name() + "}":  0,
+		"batchd_upstream_calls_total{no_room," + full.Name() + "}":  1,
+		"batchd_upstream_calls_total{denied," + closed.Name() + "}": 2,
 		"batchd_upstream_call_seconds{" + good.Name() + "}":         2,
 	} {
 		if v, ok := got[metric]; !ok || v != want {

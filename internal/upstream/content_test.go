@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"batchd/internal/batch"
+	"batchd/internal/limit"
 )
 
 func testIntake(t testing.TB, limit int64) *intake {
@@ -168,8 +169,8 @@ func TestIntakeDoesNotReadOnWhatIsTooLongToQuote(t *testing.T) {
 	if src.n > overdrawnMax+chunk {
 		t.Errorf("read %d bytes", src.n)
 	}
-	for status, want := range map[int]Disposition{200: Ambiguous, 400: Answered, 500: Broken} {
-		if v := answered(status, c); v.disposition != want || v.code == "" {
+	for status, want := range map[int]limit.Kind{200: limit.Broken, 400: limit.Answered, 500: limit.Broken} {
+		if v := answered(status, c); v.kind != want || v.code == "" {
 			t.Errorf("%d: %+v", status, v)
 		}
 	}

@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// keyLife is how long a key is used before its source is asked again.
-const keyLife = 10 * time.Second
+const (
+	// keyLife is how long a key is used before its source is asked again, refusedKeyLife how long one that an upstream has
+	// refused: it may have been changed just now.
+	keyLife        = 10 * time.Second
+	refusedKeyLife = time.Second
+)
 
 // KeyFromEnv returns a source that reads the environment variable name.
 func KeyFromEnv(name string) func() (string, error) {
@@ -49,6 +53,8 @@ type credential struct {
 	mu     sync.Mutex
 	header []string
 	read   time.Time
+	// refused is set when an upstream has refused the key since it was read.
+	refused bool
 }
 
 // newCredential reads the key once, so that a wrong configuration shows at start.
@@ -58,23 +64,34 @@ func newCredential(source func() (string, error), user *url.Userinfo, now func()
 		c.header = basicAuth(user)
 		return c, nil
 	}
-	_, err := c.refresh(0)
+	_, err := c.value()
 	return c, err
 }
 
-// refresh asks the source again if the key was read longer than life ago. If that fails the key in use stays, and
-// the error comes back beside it.
-func (c *credential) refresh(life time.Duration) ([]string, error) {
+// refuse notes that an upstream has refused the key.
+func (c *credential) refuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = true
+}
+
+// value returns the header, and asks the source again if the key's life is over. If that fails the key in use stays,
+// and the error comes back beside it.
+func (c *credential) value() ([]string, error) {
 	if c.source == nil {
 		return c.header, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	life := keyLife
+	if c.refused {
+		life = refusedKeyLife
+	}
 	now := c.now()
 	if age := now.Sub(c.read); c.header != nil && age >= 0 && age < life {
 		return c.header, nil
 	}
-	c.read = now
+	c.read, c.refused = now, false
 	key, err := c.source()
 	if err == nil && !isHeaderValue(key) {
 		err = errors.New("api key: it has control characters or is longer than 8 KiB")

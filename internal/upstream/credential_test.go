@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestCredentialIsReadAgainAfterItsLifeOrOnDemand(t *testing.T) {
+func TestCredentialIsReadAgainAfterItsLifeOrARefusal(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_000_000, 0)
 	key, fault := "a", error(nil)
@@ -16,25 +16,30 @@ func TestCredentialIsReadAgainAfterItsLifeOrOnDemand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect := func(life time.Duration, want string, wantErr error, wantReads int) {
+	expect := func(want string, wantErr error, wantReads int) {
 		t.Helper()
-		got, err := c.refresh(life)
+		got, err := c.value()
 		if !slices.Equal(got, []string{want}) || !errors.Is(err, wantErr) || reads != wantReads {
 			t.Errorf("got %q, %v after %d reads; want %q, %v, %d", got, err, reads, want, wantErr, wantReads)
 		}
 	}
-	expect(keyLife, "Bearer a", nil, 1)
+	expect("Bearer a", nil, 1)
 	key = "b"
-	expect(keyLife, "Bearer a", nil, 1)
-	expect(0, "Bearer b", nil, 2)
-	key, now = "c", now.Add(keyLife)
-	expect(keyLife, "Bearer c", nil, 3)
+	expect("Bearer a", nil, 1)
+	c.refuse()
+	expect("Bearer a", nil, 1) // once a second at most, however many calls are refused
+	now = now.Add(refusedKeyLife)
+	expect("Bearer b", nil, 2)
+	key, now = "c", now.Add(refusedKeyLife)
+	expect("Bearer b", nil, 2)
+	now = now.Add(keyLife - refusedKeyLife)
+	expect("Bearer c", nil, 3)
 
 	gone := errors.New("gone")
 	fault, now = gone, now.Add(keyLife)
-	expect(keyLife, "Bearer c", gone, 4)
-	expect(keyLife, "Bearer c", nil, 4) // said once, and tried again later
+	expect("Bearer c", gone, 4)
+	expect("Bearer c", nil, 4) // said once, and tried again later
 	fault, now = nil, now.Add(-time.Hour)
 	key = "d"
-	expect(keyLife, "Bearer d", nil, 5) // a clock set back does not keep an old key alive
+	expect("Bearer d", nil, 5) // a clock set back does not keep an old key alive
 }

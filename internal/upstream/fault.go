@@ -10,10 +10,8 @@ import (
 	"syscall"
 
 	"batchd/internal/batch"
+	"batchd/internal/limit"
 )
-
-// causeSpool is the cause of a call whose answer our own disk did not take.
-const causeSpool = "spool"
 
 // errAbandoned says that the caller's context ended the call.
 var errAbandoned = errors.New("call given up")
@@ -24,27 +22,27 @@ func unanswered(err error, sent bool) verdict {
 	switch {
 	case errors.Is(err, errAbandoned):
 		return verdict{
-			disposition: Abandoned, cause: "cancelled", code: batch.CodeCancelled,
+			kind: limit.Abandoned, cause: "cancelled", code: batch.CodeCancelled,
 			message: "This request was given up before its answer came.",
 		}
 	case errors.Is(err, errDeadline):
 		return verdict{
-			disposition: Abandoned, cause: "deadline", code: batch.CodeExpired,
+			kind: limit.Abandoned, cause: "deadline", code: batch.CodeExpired,
 			message: "This request could not be executed before the completion window expired.",
 		}
 	case !sent:
 		return verdict{
-			disposition: Capacity, cause: "unreachable", code: batch.CodeUpstreamUnreachable,
+			kind: limit.Unreachable, cause: "unreachable", code: batch.CodeUpstreamUnreachable,
 			message: "The upstream could not be reached.",
 		}
 	case errors.Is(err, errTooLarge):
 		return verdict{
-			disposition: Answered, cause: "too_large", code: batch.CodeResponseTooLarge,
+			kind: limit.Answered, cause: "too_large", code: batch.CodeResponseTooLarge,
 			message: "The upstream's answer was longer than the limit.",
 		}
 	case errors.Is(err, errSpool):
 		return verdict{
-			disposition: Capacity, cause: causeSpool, code: batch.CodeInvalidResponse,
+			kind: limit.Abandoned, cause: "spool", code: batch.CodeInvalidResponse,
 			message: "The upstream's answer could not be stored.",
 		}
 	}
@@ -55,7 +53,7 @@ func unanswered(err error, sent bool) verdict {
 }
 
 func timedOut(err error) (verdict, bool) {
-	v := verdict{disposition: Ambiguous, code: batch.CodeRequestTimeout}
+	v := verdict{kind: limit.Broken, code: batch.CodeRequestTimeout}
 	switch {
 	case errors.Is(err, errFirstByte):
 		v.cause, v.message = "first_byte_timeout", "The upstream did not begin to answer in time."
@@ -84,7 +82,7 @@ func cutOff(err error) verdict {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.As(err, &op), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return verdict{
-			disposition: Ambiguous, cause: "reset", code: batch.CodeUpstreamUnreachable,
+			kind: limit.Broken, cause: "reset", code: batch.CodeUpstreamUnreachable,
 			message: "The connection to the upstream was lost before the answer was complete.",
 		}
 	}
@@ -95,11 +93,11 @@ func cutOff(err error) verdict {
 // body stays so; the others are only as good as their bodies.
 func cut(status int, err error) verdict {
 	v := unanswered(err, true)
-	if v.disposition == Abandoned {
+	if v.kind == limit.Abandoned && !errors.Is(err, errSpool) {
 		return v
 	}
-	if d := dispositionOf(status); status >= 400 && d != Answered && d != Ambiguous {
-		v.disposition, v.cause = d, statusCause(status)
+	if k := kindOf(status); status >= 400 && k != limit.Answered {
+		v.kind, v.cause = k, statusCause(status)
 	}
 	return v
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
 	"batchd/internal/upstream"
 )
 
@@ -123,18 +125,18 @@ func newUpstream(t testing.TB, c upstream.Config, o upstream.Options) *upstream.
 	return u
 }
 
-func chatRequest() upstream.Request {
-	return upstream.Request{Endpoint: "/v1/chat/completions", Body: []byte(`{"model":"m"}`), Key: "batch_1-7-0"}
+func chatRequest() dispatch.Call {
+	return dispatch.Call{Endpoint: "/v1/chat/completions", Body: []byte(`{"model":"m"}`), Key: "batch_1-7-0"}
 }
 
 // call makes one call and reads its body.
-func call(t testing.TB, u *upstream.Upstream) (upstream.Result, string) {
+func call(t testing.TB, u *upstream.Upstream) (dispatch.Answer, string) {
 	t.Helper()
 	return read(t, u.Call(t.Context(), chatRequest()))
 }
 
 // read takes the body out of a result and closes it.
-func read(t testing.TB, res upstream.Result) (upstream.Result, string) {
+func read(t testing.TB, res dispatch.Answer) (dispatch.Answer, string) {
 	t.Helper()
 	b := res.Outcome.Body
 	if b == nil {
@@ -152,16 +154,16 @@ func read(t testing.TB, res upstream.Result) (upstream.Result, string) {
 
 // want is what a test says of a result; "" and 0 are compared too.
 type want struct {
-	disposition upstream.Disposition
-	cause       string
-	status      int
-	code        batch.Code
-	body        string
+	kind   limit.Kind
+	cause  string
+	status int
+	code   batch.Code
+	body   string
 }
 
-func check(t *testing.T, got upstream.Result, body string, w want) {
+func check(t *testing.T, got dispatch.Answer, body string, w want) {
 	t.Helper()
-	g := want{got.Disposition, got.Cause, got.Outcome.Status, got.Outcome.Code, body}
+	g := want{got.Signal.Kind, got.Cause, got.Outcome.Status, got.Outcome.Code, body}
 	if g != w {
 		t.Errorf("result\n got %+v\nwant %+v\nmessage %q", clip(g), clip(w), got.Outcome.Message)
 	}

@@ -3,36 +3,18 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-// String returns the disposition's name, as the metrics have it.
-func (d Disposition) String() string {
-	switch d {
-	case Answered:
-		return "answered"
-	case Capacity:
-		return "capacity"
-	case Ambiguous:
-		return "ambiguous"
-	case Broken:
-		return "broken"
-	case Denied:
-		return "denied"
-	case Abandoned:
-		return "abandoned"
-	default:
-		return fmt.Sprintf("Disposition(%d)", int(d))
-	}
-}
+	"batchd/internal/limit"
+)
 
 // metrics are one upstream's.
 type metrics struct {
-	// calls holds one counter per disposition.
-	calls   [Abandoned + 1]prometheus.Counter
+	// calls holds one counter per kind of answer.
+	calls   [limit.Abandoned + 1]prometheus.Counter
 	seconds prometheus.Observer
-	paused  prometheus.Gauge
 }
 
 // newMetrics registers the families, which all upstreams of a registerer share, and picks those of one upstream.
@@ -50,15 +32,9 @@ func newMetrics(r prometheus.Registerer, upstream string) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	paused, err := register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "batchd_upstream_paused", Help: "1 while an upstream is paused because it refuses the credentials.",
-	}, []string{"upstream"}))
-	if err != nil {
-		return nil, err
-	}
-	m := &metrics{seconds: seconds.WithLabelValues(upstream), paused: paused.WithLabelValues(upstream)}
-	for d := range m.calls {
-		m.calls[d] = calls.WithLabelValues(upstream, Disposition(d).String())
+	m := &metrics{seconds: seconds.WithLabelValues(upstream)}
+	for k := range m.calls {
+		m.calls[k] = calls.WithLabelValues(upstream, limit.Kind(k).String())
 	}
 	return m, nil
 }
@@ -78,7 +54,7 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
 	return c, nil
 }
 
-func (m *metrics) observe(r *Result) {
-	m.calls[r.Disposition].Inc()
-	m.seconds.Observe(r.Signal.Seconds)
+func (m *metrics) observe(k limit.Kind, took time.Duration) {
+	m.calls[k].Inc()
+	m.seconds.Observe(took.Seconds())
 }

@@ -71,7 +71,7 @@ func (u *Upstream) fetchModels(ctx context.Context) ([]string, error) {
 	defer cancel()
 	req := &http.Request{
 		Method: http.MethodGet, URL: u.target("/v1/models"), Host: u.base.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: u.authorized(ctx, normal),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: u.authorized(ctx),
 	}
 	req.Header.Del("Content-Type")
 	resp, err := u.transport.RoundTrip(req.WithContext(ctx))

@@ -1,62 +1,122 @@
 // Package upstream sends request bodies, unchanged, to the inference servers behind batchd and sorts what comes
-// back. One call has one Result. It decides nothing about when to call or whether to try again; it says what each answer means for
-// the line, for the upstream's capacity and for the upstream's health.
+// back. One call has one dispatch.Answer. It decides nothing about when to call or whether to try again; it says what each answer
+// means for the line and for the way it took, in package limit's words.
 package upstream
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
-	"batchd/internal/batch"
-	"batchd/internal/limit"
+	"batchd/internal/dispatch"
 )
 
-// Request is one call.
-type Request struct {
-	// Endpoint is the line's url, like "/v1/chat/completions"; its leading "/v1" is not sent, since the upstream's
-	// base URL ends in it.
-	Endpoint string
-	// Body goes out as it is.
-	Body []byte
-	// Key names the line for the upstream's idempotency and request id headers; it is the same for every try of the same line
-	// until one had a definitive answer.
-	Key string
-	// Deadline is when the batch's window ends; the call's own timers end it earlier.
-	Deadline time.Time
+// Upstream is one inference server, or a gateway to many. Its methods may be called concurrently.
+type Upstream struct {
+	name       string
+	base       *url.URL
+	transport  *http.Transport
+	credential *credential
+	// headers go out with every call. The slices in it are shared by all calls and never changed.
+	headers  http.Header
+	timeouts Timeouts
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+
+	intake  *intake
+	decoder decoder
+	models  models
 }
 
-// Result is what became of one call.
-type Result struct {
-	Disposition Disposition
-	// Outcome is the line's outcome if this was the last try: the answer, or the code that stands for none. For
-	// Answered it is final. Its Body must be closed by the receiver.
-	Outcome batch.Outcome
-	// RetryAfter is what the upstream asked for, at most ten minutes; 0 for none. For Denied it is the time to the next probe.
-	RetryAfter time.Duration
-	// Signal is what the call says about capacity.
-	Signal limit.Signal
-	// Lost is set when the connection broke in the middle of the call, after the request had been sent: reset, end of
-	// file, or refused right after. That is how a request that crashes its server looks from here.
-	Lost bool
-	// Cause is a short constant word for logs and the repeats metric, like "timeout", "reset", "status_500".
-	Cause string
+var _ dispatch.Upstream = (*Upstream)(nil)
+
+// New returns the upstream that c describes. It makes no call. Its errors name no secret.
+func New(c Config, o Options) (*Upstream, error) {
+	o = o.withDefaults()
+	base, err := parseURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := checkHeaders(c.Headers)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := newCredential(c.APIKey, base.User, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = defaultConcurrency
+	}
+	base.User = nil // it would reach the errors of net/url
+	transport, err := newTransport(base, c.Concurrency, o)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	m, err := newMetrics(o.Registerer, label(base))
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
+	}
+	u := &Upstream{
+		name: label(base), base: base, transport: transport, credential: cred, headers: callHeaders(extra, o.UserAgent),
+		timeouts: o.Timeouts, now: o.Now, log: o.Logger.With("upstream", label(base)), metrics: m,
+		intake: newIntake(o), models: models{configured: len(c.Models) > 0},
+	}
+	if u.models.configured {
+		u.models.set(c.Models)
+	}
+	return u, nil
 }
 
-// Disposition says what a call's result means for its line.
-type Disposition int
+// callHeaders returns what every call sends besides its key and its ids.
+func callHeaders(extra http.Header, userAgent string) http.Header {
+	h := http.Header{
+		"Accept": {"application/json"}, "Accept-Encoding": {"identity"},
+		"Content-Type": {"application/json"}, "User-Agent": {userAgent},
+	}
+	maps.Copy(h, extra)
+	return h
+}
 
-// The dispositions.
-const (
-	// Answered: the outcome is final, whether it is a success or the user's 4xx.
-	Answered Disposition = iota
-	// Capacity: the upstream has no room now. The line loses none of its attempts.
-	Capacity
-	// Ambiguous: the call may have been served, and the answer is lost or unusable. It costs an attempt, and a
-	// repeat may pay twice.
-	Ambiguous
-	// Broken: a definitive 5xx. It costs an attempt.
-	Broken
-	// Denied: 401 or 403. The upstream is paused; the line loses nothing.
-	Denied
-	// Abandoned: our own context ended the call, or the end of the batch's window did.
-	Abandoned
-)
+// Name returns host, port and path, for logs and metrics.
+func (u *Upstream) Name() string { return u.name }
+
+// String returns the name, so that printing an upstream never shows a secret.
+func (u *Upstream) String() string { return u.name }
+
+// Close closes the idle connections. Calls that run are not touched.
+func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
+
+// target returns the URL of an endpoint.
+func (u *Upstream) target(endpoint string) *url.URL {
+	if rest, ok := strings.CutPrefix(endpoint, "/v1/"); ok {
+		endpoint = "/" + rest
+	}
+	t := *u.base
+	t.Path += endpoint
+	if t.RawPath != "" {
+		t.RawPath += endpoint
+	}
+	return &t
+}
+
+// authorized returns the headers of a call. A key that cannot be read any more is no reason to stop: the one in use
+// stays.
+func (u *Upstream) authorized(ctx context.Context) http.Header {
+	auth, err := u.credential.value()
+	if err != nil {
+		u.log.LogAttrs(ctx, slog.LevelError, "api key cannot be read; the last one stays in use", slog.Any("error", err))
+	}
+	h := make(http.Header, len(u.headers)+3)
+	if auth != nil {
+		h["Authorization"] = auth
+	}
+	maps.Copy(h, u.headers)
+	return h
+}

@@ -1,0 +1,47 @@
+package limit
+
+import "time"
+
+// Address is what the gates of one upstream have in common: whether it can be reached, its cap on calls in flight, and
+// the one suspect that may be in flight there.
+type Address struct {
+	// most is the cap, limit what of it unreachable answers leave.
+	most, limit int
+	inFlight    int
+	closing     closing
+	suspects    int
+	jitter      func() float64
+}
+
+// NewAddress returns an address that takes at most so many calls at a time. jitter returns numbers from 0 to 1.
+func NewAddress(most int, jitter func() float64) *Address {
+	return &Address{most: most, limit: most, jitter: jitter}
+}
+
+// InFlight returns how many calls are in flight.
+func (a *Address) InFlight() int { return a.inFlight }
+
+// Cap returns how many calls may be in flight at most.
+func (a *Address) Cap() int { return a.most }
+
+// Condition returns why the address takes no calls; false if it does.
+func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
+
+// reached notes an answer of any kind: the address can be reached.
+func (a *Address) reached(began time.Time) {
+	if a.limit < a.most {
+		a.limit++
+	}
+	if a.closing.served(began) {
+		a.limit = max(1, a.closing.before/2)
+	}
+}
+
+// unreached notes a call for which no connection came about; before is the limit that was in force.
+func (a *Address) unreached(now time.Time, key lineKey, s *Signal, before int) {
+	a.closing.fail(now, key, s, before, 0)
+	a.limit = max(1, min(a.limit, a.inFlight))
+	if a.inFlight == 0 {
+		a.closing.close(now, a.jitter())
+	}
+}

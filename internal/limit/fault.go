@@ -1,0 +1,173 @@
+package limit
+
+import "time"
+
+// served notes a good answer: what it proves, what it opens, and what it raises.
+func (g *Gate) served(now time.Time, p *Permit, h *History, s *Signal) {
+	g.servedBegan = later(g.servedBegan, p.began)
+	g.servedEnded = later(g.servedEnded, now)
+	g.witness(h.Batch).served(now)
+	if h.failed != nil {
+		g.recovered(now, h)
+	}
+	g.address.reached(p.began)
+	g.room.served(now, g.inFlight+1)
+	if g.closing.served(p.began) {
+		g.room.reopen(g.closing.before, g.closing.ceiling)
+		g.pace.limit, g.pace.at = float64(g.least()), now
+	}
+	g.goodput.served(now, now.Sub(p.began), s.OutputTokens)
+}
+
+// recovered notes that a line which had failed was served after all.
+func (g *Gate) recovered(now time.Time, h *History) {
+	for c := range h.failed.by {
+		if h.failed.by[c].strikes > 0 {
+			g.chances[c].recovered(now)
+		}
+	}
+}
+
+// answered notes the line's own answer. It shows that the address can be reached and no more: what answers 400 may
+// stand before an engine that is dead. A probe that got it makes room for the next one at once.
+func (g *Gate) answered(now time.Time, p *Permit) {
+	g.address.reached(p.began)
+	if p.probe {
+		g.closing.next = later(now, g.closing.held)
+	}
+}
+
+// failed finds out whose fault a failure is, and what follows for the line and for the gate.
+func (g *Gate) failed(now time.Time, p *Permit, h *History, s *Signal, waiting func() Queue) Verdict {
+	r, _ := h.note(now, p.began, s) // every kind that gets here has a class
+	if s.Kind == Unreachable {
+		return g.unreached(now, p, h, r, s)
+	}
+	g.address.reached(p.began)
+	q := waiting()
+	if s.Lost {
+		if g.address.suspects > 0 && !p.suspect {
+			// Put down to the suspect in flight beside it: a line that crashes its server takes others along.
+			r.tries--
+			return Verdict{Pause: g.spread(pauseAfter(max(1, r.tries), s))}
+		}
+		h.failed.lost++
+	}
+	own := g.own(p, r, q)
+	g.charge(r, own)
+	if !own && !g.excused(now, h.Batch) {
+		g.lower(now, p, h, r, s)
+	} else if p.probe {
+		// What is the line's own leaves the pause as it was.
+		g.closing.pauses--
+		g.closing.pause(now, g.rand.Float64())
+	}
+	g.witness(h.Batch).failed()
+	return g.verdict(now, p, h, r, s, q)
+}
+
+// own reports whether a failure is the line's own: it failed in this way before, and the gate has served another call
+// since that began no earlier than the failed one and ended after it. r is the record with this failure in it.
+func (g *Gate) own(p *Permit, r *record, q Queue) bool {
+	switch {
+	case r.tries < 2:
+		return false
+	case r.proven:
+		return !g.closing.closed || !q.Fresh
+	default:
+		return !g.servedBegan.Before(r.lastBegan) && g.servedEnded.After(r.lastEnded)
+	}
+}
+
+// charge counts a strike: for what is the line's own, and for a first failure at an open gate.
+func (g *Gate) charge(r *record, own bool) {
+	if own {
+		r.strikes++
+		if !r.proven && r.cut {
+			g.room.giveBack()
+		}
+		r.proven = true
+		return
+	}
+	if r.tries == 1 && !g.closing.closed {
+		r.strikes = 1
+	}
+}
+
+// unreached notes that no connection came about: a matter of the address, never of the line.
+func (g *Gate) unreached(now time.Time, p *Permit, h *History, r *record, s *Signal) Verdict {
+	g.address.unreached(now, lineKey{h.Batch, h.Line}, s, g.least())
+	g.goodput.lowered(now)
+	if p.addressProbe {
+		g.address.closing.pause(now, g.rand.Float64())
+	}
+	if p.probe {
+		g.closing.next = later(now, g.closing.held)
+	}
+	return Verdict{Pause: pauseAfter(r.tries, s)}
+}
+
+// lower lowers the limit for a failure that says something of the gate, and closes it when nothing is left in flight.
+func (g *Gate) lower(now time.Time, p *Permit, h *History, r *record, s *Signal) {
+	least := g.least()
+	wasClosed := g.closing.closed
+	g.closing.fail(now, lineKey{h.Batch, h.Line}, s, least, g.room.ceiling)
+	if wasClosed {
+		if p.probe {
+			g.closing.pause(now, g.rand.Float64())
+		}
+		return
+	}
+	switch {
+	case s.Kind == NoRoom:
+		r.cut = true
+		g.room.refused(now, g.inFlight, least)
+		if g.room.chronic.ignoring(now) {
+			return
+		}
+	case len(g.closing.run) >= runToLower:
+		g.room.lower(g.inFlight)
+	default:
+		return
+	}
+	g.goodput.lowered(now)
+	if g.inFlight == 0 {
+		g.closing.close(now, g.rand.Float64())
+	}
+}
+
+// verdict decides whether a line is given up, and else how long it rests.
+func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signal, q Queue) Verdict {
+	c, _ := classOf(s.Kind)
+	pause := pauseAfter(r.tries, s)
+	alone, tries := alonePatience(h.Small, s)
+	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded)) >= alone {
+		return g.givenUp(h, s)
+	}
+	if s.Kind != NoRoom {
+		if r.strikes >= strikesAllowed(s, g.chances[c].likely(now)) {
+			return g.givenUp(h, s)
+		}
+		if s.Lost {
+			pause = g.spread(pause)
+		}
+		return Verdict{Pause: pause}
+	}
+	if r.strikes >= noRoomStrikes && now.Sub(r.first) >= roomPatience(s) {
+		if p.quiet >= lullFor(s) {
+			return g.givenUp(h, s)
+		}
+		return Verdict{Pause: pause, Lull: lullFor(s)}
+	}
+	return Verdict{Pause: pause}
+}
+
+// givenUp is the verdict on a line that has had its tries.
+func (g *Gate) givenUp(h *History, s *Signal) Verdict {
+	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
+}
+
+// spread lengthens a pause by up to itself, so that lines which broke together are not tried together.
+func (g *Gate) spread(d time.Duration) time.Duration {
+	return d + time.Duration(g.rand.Float64()*float64(d))
+}

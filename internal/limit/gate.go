@@ -1,0 +1,184 @@
+package limit
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// AutoMost is what an upstream without a configured concurrency is never asked to run at once.
+const AutoMost = 16384
+
+// Options say how a gate begins.
+type Options struct {
+	// Concurrency is where the limit starts and what it never passes; 0 means that it is found, from autoStart up.
+	Concurrency int
+	// Rand is where jitter comes from.
+	Rand *rand.Rand
+}
+
+// Gate decides about the calls of one model at one upstream.
+type Gate struct {
+	address  *Address
+	inFlight int
+	rand     *rand.Rand
+
+	// servedBegan and servedEnded are the latest begin and the latest end of a served call.
+	servedBegan, servedEnded time.Time
+	// busySince is when the gate was idle last.
+	busySince time.Time
+	batches   map[string]*witness
+	chances   [classes]chance
+
+	room    room
+	goodput goodput
+	pace    pace
+	closing closing
+	lull    lull
+}
+
+// NewGate returns an open gate of an address.
+func NewGate(a *Address, o Options) *Gate {
+	most := o.Concurrency
+	if most == 0 {
+		most = AutoMost
+	}
+	g := &Gate{
+		address: a, rand: o.Rand, batches: make(map[string]*witness),
+		room: newRoom(most, most), goodput: newGoodput(o.Concurrency, most),
+	}
+	g.pace.limit = float64(g.goodput.limit())
+	return g
+}
+
+// Wait is why no call may start now.
+type Wait struct {
+	Reason Reason
+	// Next is when to ask again if nothing happens before; zero if only the end of a call can change anything.
+	Next time.Time
+}
+
+// Limit returns how many calls may be in flight now.
+func (g *Gate) Limit() int { return min(g.least(), int(max(1, g.pace.limit))) }
+
+// InFlight returns how many calls are in flight.
+func (g *Gate) InFlight() int { return g.inFlight }
+
+// Closed reports whether calls are held back until a probe is served.
+func (g *Gate) Closed() bool { return g.closing.closed || g.address.closing.closed }
+
+// least is the least of the limit's parts.
+func (g *Gate) least() int { return min(g.room.limit, g.goodput.limit(), g.address.limit) }
+
+// Take asks for a call to start. The permit must be started or cancelled before anything else is asked of the gate.
+func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
+	p := Permit{gate: g}
+	if c := &g.address.closing; c.closed {
+		ok, next := c.ready(now)
+		if !ok {
+			return p, Wait{probingOr(ReasonUnreachable, next), next}, false
+		}
+		p.addressProbe = true
+	}
+	if c := &g.closing; c.closed {
+		ok, next := c.ready(now)
+		if !ok {
+			return p, Wait{probingOr(c.cause.Reason, next), next}, false
+		}
+		p.probe = true
+	}
+	if p.probe || p.addressProbe {
+		return p, Wait{}, true
+	}
+	if g.lull.holding {
+		return g.takeInLull(now, p)
+	}
+	return g.takeOpen(now, p)
+}
+
+// probingOr is the reason of a closed gate: its own, or that a probe is under way.
+func probingOr(r Reason, next time.Time) Reason {
+	if next.IsZero() {
+		return ReasonProbing
+	}
+	return r
+}
+
+// takeInLull grants the one call that a lull is held for.
+func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
+	if g.inFlight > 0 {
+		return p, Wait{Reason: ReasonNoRoom}, false
+	}
+	if over := g.lull.over(g.servedEnded); now.Before(over) {
+		return p, Wait{ReasonNoRoom, over}, false
+	}
+	p.lull = true
+	return p, Wait{}, true
+}
+
+// takeOpen grants a call within the limit.
+func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
+	switch allowed := g.pace.follow(now, g.least()); {
+	case g.inFlight >= g.least() || g.address.inFlight >= g.address.limit:
+		return p, Wait{Reason: ReasonConcurrency}, false
+	case g.inFlight >= max(1, allowed):
+		return p, Wait{ReasonConcurrency, g.pace.until(g.inFlight + 1)}, false
+	default:
+		return p, Wait{}, true
+	}
+}
+
+// TakeProven asks for a call of a line whose failures are known to be its own: it may be tried at a closed gate, as it
+// tells nothing about it.
+func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
+	p := Permit{gate: g, proven: true}
+	if g.address.closing.closed || g.lull.holding || g.inFlight >= max(1, g.closing.before) || g.address.inFlight >= g.address.limit {
+		return p, false
+	}
+	return p, true
+}
+
+// Quiet reports whether the gate has served nobody for so long, and is serving nobody now.
+func (g *Gate) Quiet(now time.Time, quiet time.Duration) bool { return g.quietFor(now) >= quiet }
+
+// quietFor returns for how long nobody was served; 0 while a call is in flight that may be one that is being served.
+func (g *Gate) quietFor(now time.Time) time.Duration {
+	if g.inFlight > 0 && now.Sub(g.busySince) > quietCall {
+		return 0
+	}
+	return now.Sub(g.servedEnded)
+}
+
+// Hold asks for a lull, for a line that needs one; it begins when the last one is long enough ago.
+func (g *Gate) Hold(now time.Time, quiet time.Duration) { g.lull.hold(now, quiet) }
+
+// Unhold ends a lull that no line needs any more.
+func (g *Gate) Unhold(now time.Time) { g.lull.release(now) }
+
+// Arrived notes a batch that has just come: a closed gate is probed for it at once.
+func (g *Gate) Arrived(now time.Time) {
+	g.closing.arrived(now)
+	g.address.closing.arrived(now)
+}
+
+// Forget drops what is known of a batch's answers.
+func (g *Gate) Forget(batch string) { delete(g.batches, batch) }
+
+// witness returns what is known of a batch's answers.
+func (g *Gate) witness(batch string) *witness {
+	w := g.batches[batch]
+	if w == nil {
+		w = &witness{}
+		g.batches[batch] = w
+	}
+	return w
+}
+
+// excused reports whether failures of a batch say nothing of the gate: another one is served cleanly.
+func (g *Gate) excused(now time.Time, batch string) bool {
+	for name, w := range g.batches {
+		if name != batch && w.clean(now) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,83 @@
+package limit
+
+import (
+	"net/http"
+	"time"
+)
+
+// The constants of rule 2. Why these and no others stands in docs/adr/whose-fault.md, with what was measured.
+const (
+	// deniedStrikes give up a line answered 403, which is nearly always about the line's content; strikes any other
+	// line that is denied or breaks; chanceStrikes are added where such failures pass by themselves.
+	forbiddenStrikes = 3
+	strikes          = 5
+	chanceStrikes    = 3
+	// noRoomStrikes and the times give up a line that is refused for want of room while others are served.
+	noRoomStrikes = 10
+	busyFor       = 10 * time.Minute
+	unavailable   = time.Hour
+	// aloneLines is how few lines must be left at a gate for a line to be judged without others beside it.
+	aloneLines = 20
+	aloneFor   = 2 * time.Hour
+	aloneTries = 10
+	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines.
+	smallFor       = 15 * time.Minute
+	smallTries     = 5
+	smallBusyTries = 3
+	// suspectAfter broken connections make a line a suspect of breaking its server.
+	suspectAfter = 2
+)
+
+// pauses are a line's pauses between its tries: the last one goes on for ever.
+var (
+	forbiddenPauses = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second}
+	failurePauses   = []time.Duration{time.Second, 5 * time.Second, 15 * time.Second, 45 * time.Second, time.Minute}
+	roomPauses      = []time.Duration{
+		time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second,
+	}
+)
+
+// pauseAfter returns how long a line rests after its n-th failure of a kind, counted from 1.
+func pauseAfter(n int, s *Signal) time.Duration {
+	table := failurePauses
+	switch {
+	case s.Kind == NoRoom || s.Kind == Unreachable:
+		table = roomPauses
+	case s.Status == http.StatusForbidden:
+		table = forbiddenPauses
+	}
+	return max(table[min(n, len(table))-1], s.RetryAfter)
+}
+
+// strikesAllowed is how many strikes a line has that is denied or breaks.
+func strikesAllowed(s *Signal, chance bool) int {
+	n := strikes
+	if s.Kind == Denied && s.Status == http.StatusForbidden {
+		n = forbiddenStrikes
+	}
+	if chance {
+		n += chanceStrikes
+	}
+	return n
+}
+
+// roomPatience is how long a line is refused for want of room before it may be given up: 429 speaks of the caller's
+// rate, the others of an engine that may be loading.
+func roomPatience(s *Signal) time.Duration {
+	if s.Status == http.StatusTooManyRequests {
+		return busyFor
+	}
+	return unavailable
+}
+
+// alonePatience is how long, and how often, a line fails with nobody served beside it before it is given up.
+func alonePatience(small bool, s *Signal) (time.Duration, int) {
+	switch {
+	case !small:
+		return aloneFor, aloneTries
+	case s.Kind == NoRoom:
+		return roomPatience(s), smallBusyTries
+	default:
+		return smallFor, smallTries
+	}
+}

@@ -1,0 +1,148 @@
+package limit
+
+import "time"
+
+const (
+	// maxCautious bounds how many limits' worth of answers a step above the ceiling waits for.
+	maxCautious = 16
+	// forgetWindows windows at the ceiling without a refusal forget it; a ceiling that proves right takes twice as many,
+	// at most maxForgetWindows.
+	forgetWindows    = 3
+	maxForgetWindows = 8
+	// forgetWindow is the least length of such a window, windowAnswers the least number of answers in any window.
+	forgetWindow  = 10 * time.Second
+	windowAnswers = 30
+)
+
+// room is the part of a gate's limit that failures lower (rule 3 of docs/adr/whose-fault.md): what is in flight when a
+// call is refused fits, so the limit falls to just that, and rises again by what is served.
+type room struct {
+	// limit is the part; max what it never passes.
+	limit, max int
+	// ceiling is where refusals lowered the limit last; 0 for none.
+	ceiling int
+	// cautious is k: a step above the ceiling takes k × limit served answers; credit counts them. stepped is set while the
+	// last step has been neither refused nor held.
+	cautious int
+	credit   int
+	stepped  bool
+
+	calm    calm
+	chronic chronic
+}
+
+// calm counts windows at the ceiling without a refusal.
+type calm struct {
+	since   time.Time
+	answers int
+	windows int
+	// needed is how many windows forget the ceiling, forgotten the last one that was.
+	needed    int
+	forgotten int
+}
+
+func newRoom(limit, most int) room {
+	return room{limit: limit, max: most, cautious: 1, calm: calm{needed: forgetWindows}}
+}
+
+// served raises the limit for an answer that came while inFlight calls, this one included, were in flight.
+func (r *room) served(now time.Time, inFlight int) {
+	r.chronic.note(now, r, false)
+	switch {
+	case r.limit >= r.max:
+	case r.ceiling == 0 || r.limit < r.ceiling:
+		r.limit++
+	default:
+		r.climb()
+	}
+	r.rest(now, inFlight)
+}
+
+// climb counts an answer towards the next step above the ceiling.
+func (r *room) climb() {
+	r.credit++
+	if r.credit < r.cautious*r.limit {
+		return
+	}
+	r.credit = 0
+	if r.stepped {
+		r.cautious = max(1, r.cautious/2)
+	}
+	r.ceiling, r.stepped = r.limit, true
+	r.limit++
+}
+
+// rest counts an answer towards forgetting the ceiling.
+func (r *room) rest(now time.Time, inFlight int) {
+	c := &r.calm
+	if r.ceiling == 0 || inFlight < r.ceiling {
+		return
+	}
+	if c.answers == 0 {
+		c.since = now
+	}
+	c.answers++
+	if c.answers < max(windowAnswers, r.limit) || now.Sub(c.since) < forgetWindow {
+		return
+	}
+	c.answers = 0
+	if c.windows++; c.windows < c.needed {
+		return
+	}
+	c.windows = 0
+	c.forgotten = r.ceiling
+	r.ceiling, r.stepped, r.credit = 0, false, 0
+}
+
+// refused lowers the limit to what is still in flight, for a refusal for want of room. least is the gate's limit as it
+// is in force: a refusal with less than half of that in flight says nothing of how much fits.
+func (r *room) refused(now time.Time, inFlight, least int) {
+	r.chronic.note(now, r, true)
+	if r.chronic.ignoring(now) {
+		return
+	}
+	if r.stepped {
+		r.cautious = min(maxCautious, 2*r.cautious)
+	}
+	r.stepped, r.credit = false, 0
+	r.calm.refusedAt(inFlight)
+	if 2*inFlight >= least {
+		r.ceiling = max(1, inFlight)
+	}
+	r.lower(inFlight)
+}
+
+// refusedAt notes a refusal with so much in flight.
+func (c *calm) refusedAt(inFlight int) {
+	c.answers, c.windows = 0, 0
+	if c.forgotten == 0 {
+		return
+	}
+	if 5*inFlight < 6*c.forgotten {
+		c.needed = min(2*c.needed, maxForgetWindows)
+	} else {
+		c.needed = forgetWindows
+	}
+	c.forgotten = 0
+}
+
+// lower lowers the limit to what is in flight, but never raises it, nor to less than one call.
+func (r *room) lower(inFlight int) { r.limit = max(1, min(r.limit, inFlight)) }
+
+// giveBack undoes a place that was taken for a refusal that proved to be the line's own.
+func (r *room) giveBack() {
+	if r.ceiling > 0 {
+		r.ceiling = min(r.ceiling+1, r.max)
+		r.limit = min(r.limit+1, r.max)
+	}
+	r.cautious = 1
+}
+
+// reopen sets the limit after a closing: half of what was in force before, below the ceiling from before.
+func (r *room) reopen(before, ceiling int) {
+	r.ceiling, r.credit, r.stepped = ceiling, 0, false
+	r.limit = max(1, before/2)
+	if ceiling > 0 {
+		r.limit = min(r.limit, ceiling)
+	}
+}

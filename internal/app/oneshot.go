@@ -198,13 +198,8 @@ func (e *Engine) progressOf(b batch.Batch) Progress {
 	if live, ok := e.progress.Counts(b.ID); ok && !b.Status.Terminal() {
 		p.Completed, p.Failed = live.Completed, live.Failed
 	}
-	for _, t := range e.dispatcher.Targets() {
-		switch {
-		case t.Denied:
-			p.Problems = append(p.Problems, "upstream "+t.Name+" refuses our credentials")
-		case t.Open:
-			p.Problems = append(p.Problems, "upstream "+t.Name+" does not answer")
-		}
+	for _, w := range e.dispatcher.WaitingFor(b.ID) {
+		p.Problems = append(p.Problems, string(w.Reason))
 	}
 	return p
 }

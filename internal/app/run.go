@@ -38,7 +38,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
 	loops.Go(func() { e.sender.Run(ctx) })
-	loops.Go(func() { e.ups.keepModels(ctx, e.dispatcher.Wake) })
+	loops.Go(func() { e.ups.keepModels(ctx, e.dispatcher.ModelsChanged) })
 	loops.Go(func() { e.dispatcher.Run(ctx, e.drained(ctx)) })
 	loops.Wait()
 	e.starting.Wait()
@@ -169,9 +169,11 @@ func (e *Engine) Ready() []string {
 	if e.space.check() != nil {
 		problems = append(problems, "disk nearly full: uploads are refused and no new work is started")
 	}
-	for _, t := range e.dispatcher.Targets() {
-		if t.Denied {
-			problems = append(problems, fmt.Sprintf("upstream %s refuses our credentials (401 or 403): check its key", t.Name))
+	for _, u := range e.dispatcher.Upstreams() {
+		for _, g := range u.Gates {
+			if r := g.Condition.Reason; r != "" {
+				problems = append(problems, fmt.Sprintf("upstream %s: %s", u.Name, r))
+			}
 		}
 	}
 	return problems

@@ -10,7 +10,6 @@ import (
 
 	"batchd/internal/config"
 	"batchd/internal/dispatch"
-	"batchd/internal/limit"
 	"batchd/internal/sim"
 	"batchd/internal/upstream"
 )
@@ -41,7 +40,7 @@ func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger)
 			return nil, err
 		}
 		all = append(all, o)
-		u.targets = append(u.targets, dispatch.Target{Upstream: o, Limiter: limit.NewFixed(concurrency(c))})
+		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: concurrency(c)})
 	}
 	u.set = upstream.NewSet(all...)
 	return u, nil

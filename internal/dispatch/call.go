@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
 	"time"
@@ -14,133 +13,79 @@ import (
 // ErrUnreadable means that a line can never be read again; Load wraps it.
 var ErrUnreadable = errors.New("line is unreadable")
 
-const (
-	// backoffBase and backoffCap bound the full-jitter backoff of a line after a failed try.
-	backoffBase = time.Second
-	backoffCap  = time.Minute
-	// putOffCap bounds the pause of a line that was refused for lack of room: the upstream itself is held back by its
-	// breaker, so the line need not be.
-	putOffCap = 8 * time.Second
-	// writeRetry is the pause before a result is written again that the disk did not take.
-	writeRetry = time.Second
-)
+// writeRetry is the pause before a result is written again that the disk did not take.
+const writeRetry = time.Second
 
 // send makes the call of a, and then further calls with the permit that came free, until there is no line for it.
-func (d *Dispatcher) send(a assignment) {
-	for ok := true; ok; {
-		d.call(a)
-		a, ok = d.take(a.target)
+func (d *Dispatcher) send(a *assignment) {
+	for a != nil {
+		a = d.call(a)
 	}
 	wake(d.kick) // nobody else may be left to look after the retries that fall due later
 }
 
-func (d *Dispatcher) take(t *target) (assignment, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.takeLocked(t, d.o.Now())
-}
-
-// call reads the line, sends it, and lands what came back.
-func (d *Dispatcher) call(a assignment) {
+// call reads the line, sends it, lands what came back, and returns what to send next.
+func (d *Dispatcher) call(a *assignment) *assignment {
 	j := a.unit.job
 	loaded, err := a.unit.Load(j.ctx, a.line)
 	if err != nil {
-		d.landUnread(a, err)
-		return
+		return d.landUnread(a, err)
 	}
-	answer := a.target.upstream.Call(j.ctx, Call{
+	answer := a.gate.target.upstream.Call(j.ctx, Call{
 		Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
 		Key: fmt.Sprintf("%s-%d", j.batch.ID, a.line.Number), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
 	})
 	failpoint.Hit(failpoint.AnswerReceived)
-	d.judge(a, loaded.CustomID, &answer)
+	switch answer.Signal.Kind {
+	case limit.Served, limit.Answered:
+		d.record(a, loaded.CustomID, &answer.Outcome)
+		_, next := d.land(a, &answer.Signal)
+		return next
+	default:
+		return d.landFailed(a, loaded.CustomID, &answer)
+	}
 }
 
 // landUnread settles a line that could not be read: for good with an error line, or for now with another try.
-func (d *Dispatcher) landUnread(a assignment, err error) {
-	if errors.Is(err, ErrUnreadable) {
-		d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
-		d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
-		d.land(a, abandoned(), nil)
-		return
+func (d *Dispatcher) landUnread(a *assignment, err error) *assignment {
+	abandoned := limit.Signal{Kind: limit.Abandoned}
+	if !errors.Is(err, ErrUnreadable) {
+		if a.unit.job.ctx.Err() == nil {
+			d.o.Logger.Warn("read input line; trying again", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
+			abandoned.Reason = limit.ReasonBlobUnreadable
+		}
+		_, next := d.land(a, &abandoned)
+		return next
 	}
-	d.o.Logger.Warn("read input line", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
-	d.land(a, abandoned(), d.putOff(a.task))
+	d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
+	d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
+	// The gate learns nothing from it, but the line is over as if it had been answered.
+	return d.landOver(a, &abandoned)
 }
 
-// abandoned is the answer to a call that was never made.
-func abandoned() Answer { return Answer{Signal: limit.Signal{Kind: limit.Abandoned}} }
-
-// judge decides what an answer means for its line.
-func (d *Dispatcher) judge(a assignment, customID []byte, answer *Answer) {
-	switch answer.Signal.Kind {
-	case limit.Served, limit.Answered:
-		d.record(a, customID, &answer.Outcome)
-		d.land(a, *answer, nil)
-	case limit.Broken:
-		d.judgeFailure(a, customID, answer)
-	case limit.NoRoom, limit.Unreachable, limit.Denied:
+// landFailed lands a call that failed: the gate decides whose fault that was, and so whether the line goes again.
+func (d *Dispatcher) landFailed(a *assignment, customID []byte, answer *Answer) *assignment {
+	v, next := d.land(a, &answer.Signal)
+	if !v.Final {
 		discard(answer)
-		retry := d.putOff(a.task)
-		if answer.Signal.Kind == limit.Denied || answer.Signal.RetryAfter > 0 {
-			retry.due = d.o.Now() // the breaker holds the whole upstream back; another one may take the line now
+		if answer.Signal.Kind == limit.Broken {
+			d.metrics.repeats.WithLabelValues(answer.Cause).Inc()
 		}
-		d.land(a, *answer, retry)
-	default:
-		// Ended by a stop or a shutdown, which drop the retry; by anything else, the line goes again.
-		discard(answer)
-		d.land(a, *answer, d.putOff(a.task))
+		return next
 	}
-}
-
-// judgeFailure charges a failed try to the line, and records its outcome after the last.
-func (d *Dispatcher) judgeFailure(a assignment, customID []byte, answer *Answer) {
-	if !d.blamesAnother(a, answer) {
-		a.attempts++
-		if answer.Signal.Lost {
-			a.lost++
-		}
-	}
-	if a.attempts < maxAttempts {
-		discard(answer)
-		d.metrics.repeats.WithLabelValues(answer.Cause).Inc()
-		a.due = d.o.Now().Add(d.jitter(backoffBase << a.attempts))
-		d.land(a, *answer, a.task)
-		return
-	}
-	if a.lost == maxAttempts {
+	if v.Poison {
 		discard(answer)
 		answer.Outcome = batch.Outcome{Code: batch.CodePoisonRequest, Message: fmt.Sprintf(
-			"The connection to the upstream broke in each of %d tries of this request, the later ones without other suspects beside it.", maxAttempts)}
+			"The connection to the upstream broke in each of %d tries of this request, the later ones without other suspects beside it.",
+			a.history.Tries())}
+	}
+	// The permit of a line that is given up is free already; the next line must not wait for the disk.
+	if next != nil {
+		d.work.Go(func() { d.send(next) })
 	}
 	d.record(a, customID, &answer.Outcome)
-	d.land(a, *answer, nil)
-}
-
-// blamesAnother reports whether a broken connection is put down to a suspect that is in flight on the same
-// upstream: a line that crashes its server takes innocent calls with it, which must not cost them their tries.
-func (d *Dispatcher) blamesAnother(a assignment, answer *Answer) bool {
-	if !answer.Signal.Lost || a.suspect() {
-		return false
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return a.target.suspects > 0
-}
-
-// putOff returns the task with a due time that costs it none of its tries.
-func (d *Dispatcher) putOff(t *task) *task {
-	pause := min(backoffBase<<min(t.waits, 10), putOffCap)
-	t.waits++
-	t.due = d.o.Now().Add(pause/2 + d.jitter(pause/2))
-	return t
-}
-
-// jitter returns a random pause up to limit, which is itself capped at backoffCap.
-func (d *Dispatcher) jitter(limit time.Duration) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return time.Duration(d.o.Rand.Int64N(int64(min(limit, backoffCap)) + 1))
+	d.settled(a)
+	return nil
 }
 
 // discard releases the memory or the file of an answer that is not used.
@@ -153,7 +98,7 @@ func discard(answer *Answer) {
 
 // record makes an outcome final. The work is paid for, so a disk that does not take it is asked again until it does, or
 // the process ends; the permit stays taken meanwhile, so nothing piles up.
-func (d *Dispatcher) record(a assignment, customID []byte, o *batch.Outcome) {
+func (d *Dispatcher) record(a *assignment, customID []byte, o *batch.Outcome) {
 	for told := false; ; told = true {
 		_, err := a.unit.Record(a.line.Number, customID, o)
 		if err == nil {
@@ -174,62 +119,94 @@ func (d *Dispatcher) record(a assignment, customID []byte, o *batch.Outcome) {
 	}
 }
 
-// land gives back what the call held, tells limiter and breaker what it taught, and queues the retry, if there is one.
-func (d *Dispatcher) land(a assignment, answer Answer, retry *task) {
+// land gives back what the call held, tells the gate what it taught, puts the line off if it is to go again, and
+// returns what the gate made of it and what to send next. A line that is given up still counts as in flight: settled
+// follows.
+func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *assignment) {
+	now := d.o.Now()
 	d.mu.Lock()
-	u, j := a.unit, a.unit.job
-	u.flying--
-	d.flying--
-	d.bytes -= int64(a.line.Length) + lineCharge
-	if a.suspected {
-		a.target.suspects--
+	closed, below := a.gate.Closed(), a.gate.Limit()
+	v := d.schedule.done(a, now, signal)
+	over := v.Final && signal.Kind != limit.Served && signal.Kind != limit.Answered
+	if over {
+		a.unit.flying++ // until its outcome is recorded
 	}
-	a.target.limiter.Release(answer.Signal)
-	if d.starved {
-		d.starved = false
-		wake(d.kick)
+	if !v.Final {
+		d.keep(a, v, now)
 	}
-	d.noteLocked(a.target, answer)
-	if retry != nil && j.stop == batch.StopNone {
-		heap.Push(&j.retries, retry)
-		wake(d.kick)
+	d.noteGate(a.gate, now)
+	next := d.landed(a, now)
+	grows, growing := a.gate.Growing()
+	if a.gate.Closed() != closed || next != nil && a.gate.Limit() > below || growing && d.earlier(grows) {
+		wake(d.kick) // there may be permits that this call alone does not use
 	}
-	done := u.flying == 0 && j.stop != batch.StopNone
+	seal := !over && d.sealable(a.unit)
 	d.mu.Unlock()
-	if done || u.Left() == 0 {
+	if seal {
+		d.seal(a.unit)
+	}
+	return v, next
+}
+
+// landOver lands a call whose line is over, whatever the gate makes of it.
+func (d *Dispatcher) landOver(a *assignment, signal *limit.Signal) *assignment {
+	now := d.o.Now()
+	d.mu.Lock()
+	if v := d.schedule.done(a, now, signal); !v.Final {
+		a.unit.lane.left--
+	}
+	next := d.landed(a, now)
+	d.mu.Unlock()
+	d.settleUnit(a.unit)
+	return next
+}
+
+// keep keeps a line for another try, or for the end of a batch that is stopped.
+func (d *Dispatcher) keep(a *assignment, v limit.Verdict, now time.Time) {
+	if a.unit.job.stop != batch.StopNone {
+		a.unit.tell(a.task)
+		return
+	}
+	d.schedule.putOff(a, v, now)
+	if d.earlier(a.due) {
+		wake(d.kick)
+	}
+}
+
+// earlier reports whether the pump would look again only after t.
+func (d *Dispatcher) earlier(t time.Time) bool { return d.alarm.IsZero() || t.Before(d.alarm) }
+
+// landed gives back what a call held and takes the next line for its upstream. The mutex is held.
+func (d *Dispatcher) landed(a *assignment, now time.Time) *assignment {
+	d.flying--
+	d.bytes -= a.charge()
+	if !d.starved.IsZero() {
+		d.starved = time.Time{}
+		wake(d.kick)
+	}
+	return d.takeLocked(a.gate.target, now)
+}
+
+// settled notes that the outcome of a line that was given up is recorded.
+func (d *Dispatcher) settled(a *assignment) {
+	d.mu.Lock()
+	a.unit.flying--
+	d.mu.Unlock()
+	d.settleUnit(a.unit)
+}
+
+// settleUnit seals a unit that nothing more comes for.
+func (d *Dispatcher) settleUnit(u *unit) {
+	d.mu.Lock()
+	seal := d.sealable(u)
+	d.mu.Unlock()
+	if seal {
 		d.seal(u)
 	}
 }
 
-// noteLocked tells the breaker what an answer says about the upstream's health.
-func (d *Dispatcher) noteLocked(t *target, answer Answer) {
-	now := d.o.Now()
-	wasOpen, wasDenied := t.breaker.Open()
-	switch answer.Signal.Kind {
-	case limit.Served, limit.Answered:
-		t.breaker.Served(now)
-	case limit.NoRoom, limit.Unreachable:
-		t.breaker.Refused(now, answer.Signal.RetryAfter)
-	case limit.Denied:
-		t.breaker.Denied(now)
-	case limit.Broken:
-		t.breaker.Failed(now)
-	default:
-		t.breaker.Abandoned()
-	}
-	open, denied := t.breaker.Open()
-	if denied != wasDenied {
-		d.logDenied(t, denied)
-	}
-	if open || wasOpen {
-		wake(d.kick) // the pump must learn when to probe, or that it may go on
-	}
-}
-
-func (d *Dispatcher) logDenied(t *target, denied bool) {
-	if denied {
-		d.o.Logger.Error("upstream refuses our credentials; it is paused and tried again every 30 s", "upstream", t.upstream.Name())
-		return
-	}
-	d.o.Logger.Info("upstream accepts our credentials again", "upstream", t.upstream.Name())
+// sealable reports whether nothing more comes for a unit: all its lines have outcomes, or its batch is stopped and
+// nothing is in flight. The mutex is held.
+func (d *Dispatcher) sealable(u *unit) bool {
+	return u.flying == 0 && (u.job.stop != batch.StopNone || u.Left() == 0)
 }

@@ -31,6 +31,8 @@ type Unit interface {
 	ID() batch.UnitID
 	// Model is the literal model string of the unit's lines.
 	Model() string
+	// Controls takes the unit's lines that are kept back (KeptBack); it is called once, before Take.
+	Controls() []Line
 	// Take returns the next line in plan order that was not taken, or false.
 	Take() (Line, bool)
 	// Untaken reports whether Take would return a line.
@@ -41,9 +43,10 @@ type Unit interface {
 	Load(ctx context.Context, l Line) (Loaded, error)
 	// Record makes the outcome of a line final and returns how many lines are left. After an error it may be called again.
 	Record(number uint32, customID []byte, o *batch.Outcome) (int, error)
-	// Seal commits the unit; lines without an outcome get the stop's error. *Reopened says that lines came back;
-	// store.ErrLeaseLost that the unit is no longer ours. After another error it may be called again.
-	Seal(ctx context.Context, stop batch.Stop) (store.SealResult, error)
+	// Seal commits the unit; lines without an outcome get the stop's error, to which told adds what a line was last
+	// answered. *Reopened says that lines came back; store.ErrLeaseLost that the unit is no longer ours. After another
+	// error it may be called again.
+	Seal(ctx context.Context, stop batch.Stop, told map[uint32]string) (store.SealResult, error)
 }
 
 // Job is a running batch, as units see it.

@@ -7,26 +7,19 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sort"
+	"slices"
 	"sync"
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/limit"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
-	// maxAttempts is how many tries a line has that may cost it one.
-	maxAttempts = 5
-	// suspectAfter lost connections make a line a suspect of breaking its server.
-	suspectAfter = 2
 	// leaseAhead is how many units with lines to take a job keeps ready; leaseAtOnce how many one transaction takes.
 	leaseAhead  = 2
 	leaseAtOnce = 4
-	// retryLookahead bounds the search for a retry that an upstream may take.
-	retryLookahead = 32
 	// lineCharge is what a call in flight is charged beside its request.
 	lineCharge = 64 * batch.KiB
 )
@@ -38,12 +31,6 @@ var (
 	// ErrShutdown means that the process is going down.
 	ErrShutdown = errors.New("shutting down")
 )
-
-// Target is an upstream with its limiter.
-type Target struct {
-	Upstream Upstream
-	Limiter  limit.Limiter
-}
 
 // Options are what a Dispatcher works with. Fields without a default are required.
 type Options struct {
@@ -74,7 +61,10 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Dispatcher sends lines. Make it with New, then Run it; jobs may be added before and after.
+// Dispatcher sends lines. Make it with New, then Run it; jobs may be added before and after. It owns the goroutines: a
+// pump that starts calls when something outside changes or a time has come, a loop that leases units, one goroutine for
+// each call in flight, which goes on with the next line, and some for opening and sealing units. What is sent when is
+// decided by schedule and by the gates, under one mutex; no I/O is done while it is held.
 type Dispatcher struct {
 	o       Options
 	metrics metrics
@@ -86,30 +76,19 @@ type Dispatcher struct {
 	seals chan struct{}
 	fatal sync.Once
 
-	// mu guards following fields.
-	mu      sync.Mutex
-	ctx     context.Context
-	stopped bool
-	jobs    map[string]*job
-	// ring is the jobs in turn; turn is whose turn it is.
-	ring    []*job
-	turn    int
-	targets []*target
-	// bytes is what the calls in flight are charged; starved is set while that keeps permits unused.
+	// mu guards following fields, and all that schedule leads to. It is never held while a channel is waited for.
+	mu       sync.Mutex
+	ctx      context.Context
+	stopped  bool
+	schedule *schedule
+	// bytes is what the calls in flight are charged; starved is when that began to keep permits unused, if it does.
 	bytes   int64
-	starved bool
+	starved time.Time
 	flying  int
-}
-
-// target is an upstream in the scheduler's eyes. The dispatcher's mutex guards it.
-type target struct {
-	upstream Upstream
-	limiter  limit.Limiter
-	breaker  *limit.Breaker
-	// suspects is how many suspected lines are in flight here: at most one.
-	suspects int
-	// retryAt is when the breaker is to be asked again; zero if it is closed or waits for its probe.
-	retryAt time.Time
+	// full is since when nothing may be leased for want of disk; zero if it may.
+	full time.Time
+	// alarm is when the pump looks again by itself; zero for never.
+	alarm time.Time
 }
 
 // New returns a dispatcher with no jobs.
@@ -117,38 +96,26 @@ func New(o Options) *Dispatcher {
 	o.MaxFilling = cmp.Or(o.MaxFilling, 64)
 	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
-	d := &Dispatcher{
-		o: o, metrics: newMetrics(o.Registerer),
+	return &Dispatcher{
+		o: o, metrics: newMetrics(o.Registerer), schedule: newSchedule(o.Targets, o.Rand),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),
-		jobs: make(map[string]*job),
 	}
-	for _, t := range o.Targets {
-		d.targets = append(d.targets, &target{
-			upstream: t.Upstream, limiter: t.Limiter,
-			breaker: limit.NewBreaker(rand.New(rand.NewPCG(o.Rand.Uint64(), o.Rand.Uint64()))),
-		})
-	}
-	return d
 }
 
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
 // unsealed units. A batch with a stop is settled at once.
-func (d *Dispatcher) Add(b batch.Batch, j Job, adopted []Unit) {
-	added := &job{
-		batch: b, job: j, stop: batch.StopNone, open: make(map[batch.UnitID]*unit),
-		unleased: b.Units - b.SealedUnits - len(adopted),
-	}
-	added.ctx, added.cancel = context.WithCancelCause(context.Background())
+func (d *Dispatcher) Add(b batch.Batch, work Job, adopted []Unit) {
+	j := &job{batch: b, job: work, stop: batch.StopNone, unleased: b.Units - b.SealedUnits - len(adopted)}
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	d.mu.Lock()
-	if d.stopped || d.jobs[b.ID] != nil {
+	if d.stopped || d.schedule.jobs[b.ID] != nil {
 		d.mu.Unlock()
-		added.cancel(ErrShutdown)
+		j.cancel(ErrShutdown)
 		return
 	}
-	d.jobs[b.ID] = added
-	d.ring = append(d.ring, added)
+	d.schedule.add(j)
 	for _, u := range adopted {
-		if entered := added.opened(u); !u.Untaken() {
+		if entered := d.schedule.enter(j, u, d.o.Now()); entered.Left() == 0 {
 			d.sealLocked(entered)
 		}
 	}
@@ -156,17 +123,7 @@ func (d *Dispatcher) Add(b batch.Batch, j Job, adopted []Unit) {
 	if b.Stop != batch.StopNone {
 		d.Stop(b.ID, b.Stop)
 	}
-	d.Wake()
-}
-
-// opened enters an open unit in the job's lists.
-func (j *job) opened(u Unit) *unit {
-	entered := &unit{Unit: u, job: j}
-	j.open[u.ID()] = entered
-	if u.Untaken() {
-		j.filling = append(j.filling, entered)
-	}
-	return entered
+	d.wakeAll()
 }
 
 // Run sends lines until ctx ends; then it starts no new call, waits for those in flight as long as drain allows, ends
@@ -193,7 +150,7 @@ func (d *Dispatcher) drain(limit <-chan struct{}) {
 	case <-limit:
 	}
 	d.mu.Lock()
-	for _, j := range d.jobs {
+	for _, j := range d.schedule.jobs {
 		j.cancel(ErrShutdown)
 		if j.grace != nil {
 			j.grace.Stop()
@@ -211,10 +168,17 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// Wake makes the dispatcher look again, after something outside of it has changed.
-func (d *Dispatcher) Wake() {
+func (d *Dispatcher) wakeAll() {
 	wake(d.kick)
 	wake(d.lease)
+}
+
+// ModelsChanged makes the dispatcher ask the upstreams anew which models they serve.
+func (d *Dispatcher) ModelsChanged() {
+	d.mu.Lock()
+	d.schedule.connect()
+	d.mu.Unlock()
+	d.wakeAll()
 }
 
 // pump starts calls whenever there may be both a line and a permit.
@@ -241,116 +205,55 @@ func (d *Dispatcher) pump(ctx context.Context) {
 // to look again even if nothing happens; zero for never. Looking and asking when to look again go by one and the same
 // time: what fell due between two would be found by neither.
 func (d *Dispatcher) fill() time.Time {
-	for {
-		now := d.o.Now()
-		assigned := d.assign(now)
-		if len(assigned) == 0 {
-			return d.nextTime(now)
-		}
-		for _, a := range assigned {
-			d.work.Go(func() { d.send(a) })
-		}
-	}
-}
-
-// assignment is a task with a permit of the target that will serve it.
-type assignment struct {
-	*task
-	target *target
-	// suspected says that the task was a suspect when it was sent, and holds the target's place for one.
-	suspected bool
-}
-
-// assign takes one line for each target that has a permit and may be called, the freest first.
-func (d *Dispatcher) assign(now time.Time) []assignment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	order := make([]*target, len(d.targets))
-	copy(order, d.targets)
-	sort.SliceStable(order, func(i, j int) bool { return order[i].free() > order[j].free() })
-	var assigned []assignment
-	for _, t := range order {
-		if a, ok := d.takeLocked(t, now); ok {
-			assigned = append(assigned, a)
+	now := d.o.Now()
+	order := slices.Clone(d.schedule.targets)
+	for more := true; more; {
+		more = false
+		slices.SortStableFunc(order, func(a, b *target) int { return cmp.Compare(b.free(), a.free()) })
+		for _, t := range order {
+			if a := d.takeLocked(t, now); a != nil {
+				d.work.Go(func() { d.send(a) })
+				more = true
+			}
 		}
 	}
-	return assigned
+	if d.schedule.hunger(now) {
+		wake(d.lease)
+	}
+	d.alarm = d.schedule.nextTime(now)
+	return d.alarm
 }
 
-func (t *target) free() int { return t.limiter.Limit() - t.limiter.InUse() }
+// free is how many calls more the target could take, as far as it has gates.
+func (t *target) free() int { return t.address.Cap() - t.address.InFlight() }
 
-// takeLocked takes a permit of t, then a line for it.
-func (d *Dispatcher) takeLocked(t *target, now time.Time) (assignment, bool) {
-	if d.stopped || d.ctx == nil || d.ctx.Err() != nil || len(d.ring) == 0 {
-		return assignment{}, false
-	}
-	if d.bytes >= d.o.MaxBytes {
-		d.starved = true
-		return assignment{}, false
-	}
-	if !t.limiter.TryAcquire() {
-		return assignment{}, false
-	}
-	task := d.turnLocked(t, now)
-	if task == nil {
-		t.limiter.Release(limit.Signal{Kind: limit.Abandoned})
-		return assignment{}, false
-	}
-	task.unit.flying++
-	d.flying++
-	d.bytes += int64(task.line.Length) + lineCharge
-	if task.suspect() {
-		t.suspects++
-	}
-	return assignment{task: task, target: t, suspected: task.suspect()}, true
-}
-
-// turnLocked goes round the jobs, from the one whose turn it is, until one has a line for t.
-func (d *Dispatcher) turnLocked(t *target, now time.Time) *task {
-	ready, at := t.breaker.Ready(now)
-	t.retryAt = at
-	if !ready {
+// takeLocked takes a line for t, with its permit and its share of memory; nil if there is none.
+func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
+	if d.stopped || d.ctx == nil || d.ctx.Err() != nil {
 		return nil
 	}
-	for i := range d.ring {
-		j := d.ring[(d.turn+i)%len(d.ring)]
-		task := j.next(t, now)
-		if task == nil {
-			j.hungerFor(t)
+	if d.bytes >= d.o.MaxBytes {
+		if d.starved.IsZero() {
+			d.starved = now
 		}
-		if j.wantsUnits() {
-			wake(d.lease)
-		}
-		if task != nil {
-			d.turn = (d.turn + i + 1) % len(d.ring)
-			t.breaker.Started()
-			return task
-		}
+		return nil
 	}
-	return nil
+	a := d.schedule.next(t, now)
+	if a == nil {
+		return nil
+	}
+	d.flying++
+	d.bytes += a.charge()
+	if a.unit.job.wantsUnits() {
+		wake(d.lease)
+	}
+	return a
 }
 
-// nextTime returns the earliest time after now at which a retry is due or a breaker lets a probe go.
-func (d *Dispatcher) nextTime(now time.Time) time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var next time.Time
-	earlier := func(t time.Time) {
-		if t.After(now) && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
-	for _, t := range d.targets {
-		earlier(t.retryAt)
-	}
-	for _, j := range d.ring {
-		// The head may be due and yet wait for a permit or another upstream; what is behind it must not wait with it.
-		for _, r := range j.retries[:min(len(j.retries), retryLookahead)] {
-			earlier(r.due)
-		}
-	}
-	return next
-}
+// charge is what the call is charged of the memory for calls in flight.
+func (a *assignment) charge() int64 { return int64(a.line.Length) + lineCharge }
 
 // fail hands a final error out, once.
 func (d *Dispatcher) fail(err error) {

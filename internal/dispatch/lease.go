@@ -6,12 +6,13 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/failpoint"
+	"batchd/internal/limit"
 )
 
-// leaseRetry is the pause after a lease or a seal that failed.
+// leaseRetry is the pause after a lease or a seal that failed, and between two looks at a disk that is nearly full.
 const leaseRetry = time.Second
 
-// leaseLoop keeps units ready ahead of need.
+// leaseLoop keeps units ready ahead of need. What fails for one batch holds up no other: units are opened beside it.
 func (d *Dispatcher) leaseLoop(ctx context.Context) {
 	for {
 		select {
@@ -22,13 +23,15 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 		for j, n := d.needy(); j != nil && ctx.Err() == nil; j, n = d.needy() {
 			if err := d.leaseUnits(ctx, j, n); err != nil && ctx.Err() == nil {
 				d.o.Logger.Error("lease units; trying again", "batch", j.batch.ID, "error", err)
-				pause(ctx)
-				wake(d.lease)
+				d.later(d.lease)
 				break
 			}
 		}
 	}
 }
+
+// later wakes a loop after leaseRetry. The timer may fire after Run has ended: it then wakes nobody.
+func (d *Dispatcher) later(ch chan struct{}) { time.AfterFunc(leaseRetry, func() { wake(ch) }) }
 
 // pause waits until the next try or until ctx ends.
 func pause(ctx context.Context) {
@@ -40,56 +43,53 @@ func pause(ctx context.Context) {
 	}
 }
 
-// needy returns a job that wants units, and how many it may have; nil when there is none.
+// needy returns a job that wants units, and how many it may have; nil when there is none, or when the disk is nearly
+// full, which is looked at again after a second: nobody says when it has room.
 func (d *Dispatcher) needy() (*job, int) {
-	if d.o.MayLease != nil && !d.o.MayLease() {
-		return nil, 0
-	}
+	full := d.o.MayLease != nil && !d.o.MayLease()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	filling, open := 0, 0
-	for _, j := range d.ring {
-		filling += len(j.filling)
-		open += len(j.open)
-	}
-	room := min(leaseAtOnce, d.o.MaxFilling-filling, d.o.MaxOpen-open)
-	if room <= 0 {
+	d.noteDisk(full)
+	if full {
+		if len(d.schedule.ring) > 0 {
+			d.later(d.lease)
+		}
 		return nil, 0
 	}
-	for i := range d.ring {
-		j := d.ring[(d.turn+i)%len(d.ring)]
-		if j.wantsUnits() {
-			j.leasing = true
-			return j, min(room, j.unleased)
-		}
-	}
-	return nil, 0
+	return d.schedule.needs(d.o.MaxFilling, d.o.MaxOpen)
 }
 
-// leaseUnits leases up to n units of j and opens them.
+// leaseUnits leases up to n units of j and opens them in the background.
 func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
-	defer d.endLease(j)
 	d.mu.Lock()
 	models := j.hungry
 	j.hungry = nil
 	d.mu.Unlock()
 	units, err := d.takeUnits(ctx, j, models, n)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	j.leasing = false
 	if err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.UnitsLeased)
-	d.mu.Lock()
 	j.unleased -= len(units)
+	j.opening += len(units)
 	if len(units) == 0 {
 		j.noneLeft(models)
+		wake(d.kick) // controls may have waited for what does not come
 	}
-	d.mu.Unlock()
-	for _, u := range units {
-		if err := d.open(ctx, j, u); err != nil {
-			return err
+	d.work.Go(func() { d.openAll(ctx, j, units) })
+	return nil
+}
+
+// openAll opens units in the plan's order, but one that cannot be opened keeps the next ones from nothing.
+func (d *Dispatcher) openAll(ctx context.Context, j *job, units []batch.Unit) {
+	for _, leased := range units {
+		if !d.tryOpen(ctx, j, leased) {
+			d.work.Go(func() { d.open(ctx, j, leased) })
 		}
 	}
-	return nil
 }
 
 // takeUnits leases units of some models, or of any if models is empty.
@@ -100,41 +100,43 @@ func (d *Dispatcher) takeUnits(ctx context.Context, j *job, models []int, n int)
 	return d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, n)
 }
 
-func (d *Dispatcher) endLease(j *job) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	j.leasing = false
-}
-
-// open opens a leased unit, trying again until it works: nobody else can take it.
-func (d *Dispatcher) open(ctx context.Context, j *job, leased batch.Unit) error {
-	for told := false; ; told = true {
-		u, err := j.job.Open(ctx, leased)
-		if err == nil {
-			d.enter(j, u)
-			return nil
-		}
-		if ctx.Err() != nil {
-			return err
-		}
-		if !told {
-			d.o.Logger.Error("open unit; trying again every second", "unit", leased.String(), "error", err)
-		}
+// open opens a leased unit that could not be opened, trying again until it works: nobody else can take it.
+func (d *Dispatcher) open(ctx context.Context, j *job, leased batch.Unit) {
+	for pause(ctx); ctx.Err() == nil && !d.tryOpen(ctx, j, leased); {
 		pause(ctx)
 	}
 }
 
-// enter puts an opened unit into its job, or seals it at once if the batch was stopped meanwhile.
-func (d *Dispatcher) enter(j *job, u Unit) {
-	d.mu.Lock()
-	if j.stop != batch.StopNone {
-		entered := &unit{Unit: u, job: j}
-		j.open[u.ID()] = entered
-		d.sealLocked(entered)
-		d.mu.Unlock()
-		return
+// tryOpen opens a leased unit; false means that it did not work, which is told once for the batch.
+func (d *Dispatcher) tryOpen(ctx context.Context, j *job, leased batch.Unit) bool {
+	u, err := j.job.Open(ctx, leased)
+	if err == nil {
+		d.enter(j, u)
+		return true
 	}
-	j.opened(u)
+	if ctx.Err() != nil {
+		return false
+	}
+	d.mu.Lock()
+	told := j.trouble.Reason != ""
+	j.blocked(limit.ReasonBlobUnreadable, err, d.o.Now())
 	d.mu.Unlock()
-	wake(d.kick)
+	if !told {
+		d.o.Logger.Error("open unit; trying again every second", "unit", leased.String(), "error", err)
+	}
+	return false
+}
+
+// enter puts an opened unit into its job, or seals it at once if the batch was stopped meanwhile.
+func (d *Dispatcher) enter(j *job, opened Unit) {
+	d.mu.Lock()
+	j.opening--
+	j.trouble = limit.Condition{}
+	u := d.schedule.enter(j, opened, d.o.Now())
+	if j.stop != batch.StopNone {
+		d.drop(u)
+		d.sealLocked(u)
+	}
+	d.mu.Unlock()
+	d.wakeAll()
 }

@@ -19,31 +19,6 @@ func newMetrics(r prometheus.Registerer) metrics {
 	}
 }
 
-// TargetState is how an upstream stands, for readiness and the progress display.
-type TargetState struct {
-	Name string
-	// InFlight of Limit permits are taken.
-	InFlight int
-	Limit    int
-	// Denied is set while the upstream refuses our credentials; Open while calls to it are held back for any reason.
-	Denied bool
-	Open   bool
-}
-
-// Targets returns how each upstream stands now.
-func (d *Dispatcher) Targets() []TargetState {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	states := make([]TargetState, 0, len(d.targets))
-	for _, t := range d.targets {
-		open, denied := t.breaker.Open()
-		states = append(states, TargetState{
-			Name: t.upstream.Name(), InFlight: t.limiter.InUse(), Limit: t.limiter.Limit(), Denied: denied, Open: open,
-		})
-	}
-	return states
-}
-
 // InFlight returns how many calls are in flight.
 func (d *Dispatcher) InFlight() int {
 	d.mu.Lock()

@@ -16,15 +16,15 @@ const settleAtOnce = 16
 // an outcome gets the stop's error. A batch that is not running, or was stopped before, is left as it is.
 func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	d.mu.Lock()
-	j := d.jobs[batchID]
+	defer d.mu.Unlock()
+	j := d.schedule.jobs[batchID]
 	if j == nil || j.stop != batch.StopNone || d.stopped {
-		d.mu.Unlock()
 		return
 	}
 	j.stop = stop
-	j.retries, j.filling = nil, nil
 	var idle []*unit
 	for _, u := range j.open {
+		d.drop(u)
 		if u.flying == 0 {
 			idle = append(idle, u)
 		}
@@ -36,7 +36,29 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	for _, u := range idle {
 		d.sealLocked(u)
 	}
-	d.mu.Unlock()
+	wake(d.kick) // a gate may have been held for one of its lines
+}
+
+// drop takes the lines of a stopped batch that wait in a unit's lane off, and keeps what they were last answered.
+func (d *Dispatcher) drop(u *unit) {
+	l := u.lane
+	l.retries.each(func(t *task) bool { t.unit.tell(t); return true })
+	l.retries = retries{}
+	l.controls = nil
+	u.job.filling -= len(l.filling)
+	l.filling = nil
+}
+
+// tell keeps what a line was last answered for the error that its batch's end gives it.
+func (u *unit) tell(t *task) {
+	last, ok := t.history.Last()
+	if !ok {
+		return
+	}
+	if u.told == nil {
+		u.told = make(map[uint32]string)
+	}
+	u.told[t.line.Number] = lastAnswer(&last)
 }
 
 // settle seals the units of a stopped batch that nobody has leased. It needs no permit and no upstream.
@@ -101,33 +123,18 @@ func (d *Dispatcher) sealLocked(u *unit) {
 		return
 	}
 	u.sealing = true
-	stop := u.job.stop
-	d.work.Go(func() {
-		d.seals <- struct{}{}
-		defer func() { <-d.seals }()
-		d.sealUntilDone(u, stop)
-	})
+	stop, told := u.job.stop, u.told
+	d.work.Go(func() { d.sealUntilDone(u, stop, told) })
 }
 
-// sealUntilDone seals a unit, trying again until it works or the process ends.
-func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop) {
+// sealUntilDone seals a unit, trying again until it works or the process ends. Its place among those that are sealed at
+// once is free between two tries, so that a unit which cannot be sealed keeps no other from it.
+func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop, told map[uint32]string) {
 	for {
-		result, err := u.Seal(context.WithoutCancel(d.runContext()), stop)
-		var reopened *Reopened
-		switch {
-		case err == nil:
-			d.finished(u.job, result, u)
-			return
-		case errors.As(err, &reopened):
-			d.o.Logger.Error("sealing found damage in a journal; the lines concerned are sent again", "unit", u.ID().String(), "lines", reopened.Lines)
-			d.reenter(u)
-			return
-		case errors.Is(err, store.ErrLeaseLost):
-			d.o.Logger.Warn("unit is held under another lease; its results here are dropped", "unit", u.ID().String())
-			d.finished(u.job, store.SealResult{}, u)
-			return
-		case d.o.Final(err):
-			d.fail(err)
+		d.seals <- struct{}{}
+		result, err := u.Seal(context.WithoutCancel(d.runContext()), stop, told)
+		<-d.seals
+		if d.sealed(u, result, err) {
 			return
 		}
 		d.o.Logger.Error("seal unit; trying again", "unit", u.ID().String(), "error", err)
@@ -135,6 +142,26 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop) {
 			return
 		}
 	}
+}
+
+// sealed does what follows from a seal; false means that it is to be tried again.
+func (d *Dispatcher) sealed(u *unit, result store.SealResult, err error) bool {
+	var reopened *Reopened
+	switch {
+	case err == nil:
+		d.finished(u.job, result, u)
+	case errors.As(err, &reopened):
+		d.o.Logger.Error("sealing found damage in a journal; the lines concerned are sent again", "unit", u.ID().String(), "lines", reopened.Lines)
+		d.reenter(u)
+	case errors.Is(err, store.ErrLeaseLost):
+		d.o.Logger.Warn("unit is held under another lease; its results here are dropped", "unit", u.ID().String())
+		d.finished(u.job, store.SealResult{}, u)
+	case d.o.Final(err):
+		d.fail(err)
+	default:
+		return false
+	}
+	return true
 }
 
 // Reopened is the error of a seal that found outcomes missing: the unit has lines to take again.
@@ -146,30 +173,28 @@ func (e *Reopened) Error() string { return "unit has lines to send again" }
 // reenter makes a unit whose lines came back part of the work again.
 func (d *Dispatcher) reenter(u *unit) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	u.sealing = false
-	stopped := u.job.stop != batch.StopNone
-	if !stopped {
-		u.job.filling = append(u.job.filling, u)
-	}
-	d.mu.Unlock()
-	if stopped {
-		d.seal(u)
+	if u.job.stop != batch.StopNone {
+		d.sealLocked(u)
 		return
 	}
+	u.lane.left += u.Left()
+	d.schedule.fill(u)
 	wake(d.kick)
 }
 
-// finished takes sealed units off their job, and the job off the ring when all are sealed.
+// finished takes sealed units off their job, and the job off the schedule when all are sealed.
 func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 	d.mu.Lock()
 	for _, u := range units {
-		delete(j.open, u.ID())
+		d.schedule.leave(u, d.o.Now())
 	}
 	// A seal whose commit was durable but reported an error looks like a lost lease when it is tried again, so the
 	// store's word may have been missed: a job with nothing left here is over all the same.
-	over := result.Ready || len(j.open) == 0 && j.unleased == 0 && !j.leasing
+	over := result.Ready || len(j.open) == 0 && j.unleased == 0 && j.opening == 0 && !j.leasing
 	if over {
-		d.removeLocked(j)
+		d.remove(j)
 	}
 	d.mu.Unlock()
 	wake(d.lease) // there may be room for more open units
@@ -178,14 +203,9 @@ func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 	}
 }
 
-func (d *Dispatcher) removeLocked(j *job) {
-	delete(d.jobs, j.batch.ID)
-	for i, other := range d.ring {
-		if other == j {
-			d.ring = append(d.ring[:i], d.ring[i+1:]...)
-			break
-		}
-	}
+// remove takes a job off. The mutex is held.
+func (d *Dispatcher) remove(j *job) {
+	d.schedule.remove(j, d.o.Now())
 	if j.grace != nil {
 		j.grace.Stop()
 	}

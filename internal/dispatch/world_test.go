@@ -117,7 +117,7 @@ func (w *world) options(upstreams ...*upstreamFunc) dispatch.Options {
 	}
 	for _, u := range upstreams {
 		u.world = w
-		o.Targets = append(o.Targets, dispatch.Target{Upstream: u, Limiter: limit.NewFixed(max(u.limit, 1))})
+		o.Targets = append(o.Targets, dispatch.Target{Upstream: u, Concurrency: max(u.limit, 1)})
 	}
 	return o
 }
@@ -145,6 +145,9 @@ func mustCounter(t *testing.T, w *world, name string) prometheus.Collector {
 // add starts a batch of the given units; each is a model and a number of lines.
 func (w *world) add(id string, units ...fakeUnitSpec) batch.Batch {
 	b := batch.Batch{ID: id, Endpoint: "/v1/x", Units: len(units), Stop: batch.StopNone, ExpiresAt: time.Now().Add(24 * time.Hour)}
+	for _, spec := range units {
+		b.Counts.Total += int64(spec.lines)
+	}
 	w.mu.Lock()
 	first := uint32(1)
 	for i, spec := range units {
@@ -154,7 +157,7 @@ func (w *world) add(id string, units ...fakeUnitSpec) batch.Batch {
 		u := batch.Unit{UnitID: batch.UnitID{Batch: id, Ordinal: i}, Lease: batch.NewLeaseID()}
 		u.Model = slices.Index(b.Models, spec.model)
 		w.pending[id] = append(w.pending[id], u)
-		w.units[u.UnitID] = &fakeUnit{world: w, id: u.UnitID, model: spec.model, first: first, lines: spec.lines, left: spec.lines}
+		w.units[u.UnitID] = &fakeUnit{world: w, id: u.UnitID, model: spec.model, first: first, lines: spec.lines, left: spec.lines, total: b.Counts.Total}
 		first += uint32(spec.lines)
 	}
 	w.left[id] = len(units)
@@ -262,9 +265,11 @@ type fakeUnit struct {
 	model  string
 	first  uint32
 	lines  int
+	total  int64
 	taken  int
 	left   int
 	sealed bool
+	told   map[uint32]string
 	// unknown makes the first Seal commit and yet fail.
 	unknown bool
 	// refuse makes Record and Seal fail so many times.
@@ -276,12 +281,27 @@ var errDisk = errors.New("disk does not take it")
 func (u *fakeUnit) ID() batch.UnitID { return u.id }
 func (u *fakeUnit) Model() string    { return u.model }
 
+func (u *fakeUnit) Controls() []dispatch.Line {
+	var kept []dispatch.Line
+	for n := u.first; n < u.first+uint32(u.lines); n++ {
+		if u.kept(n) {
+			kept = append(kept, dispatch.Line{Number: n, Length: 100})
+		}
+	}
+	return kept
+}
+
+// kept reports whether a line is a control.
+func (u *fakeUnit) kept(n uint32) bool { return dispatch.KeptBack(int64(n)-1, u.total) }
+
 func (u *fakeUnit) Take() (dispatch.Line, bool) {
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
-	if u.taken < u.lines {
+	for u.taken < u.lines {
 		u.taken++
-		return dispatch.Line{Number: u.first + uint32(u.taken) - 1, Length: 100}, true
+		if n := u.first + uint32(u.taken) - 1; !u.kept(n) {
+			return dispatch.Line{Number: n, Length: 100}, true
+		}
 	}
 	return dispatch.Line{}, false
 }
@@ -289,7 +309,12 @@ func (u *fakeUnit) Take() (dispatch.Line, bool) {
 func (u *fakeUnit) Untaken() bool {
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
-	return u.taken < u.lines
+	for n := u.first + uint32(u.taken); n < u.first+uint32(u.lines); n++ {
+		if !u.kept(n) {
+			return true
+		}
+	}
+	return false
 }
 
 func (u *fakeUnit) Left() int {
@@ -317,7 +342,7 @@ func (u *fakeUnit) Record(number uint32, _ []byte, o *batch.Outcome) (int, error
 	return u.left, nil
 }
 
-func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop) (store.SealResult, error) {
+func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop, told map[uint32]string) (store.SealResult, error) {
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
 	if u.refuse > 0 {
@@ -341,6 +366,7 @@ func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop) (store.SealResult, e
 		u.world.t.Errorf("unit %s sealed with %d lines left", u.id, u.left)
 	}
 	u.sealed = true
+	u.told = told
 	u.fill(stop)
 	return u.world.seal(u.id), nil
 }
@@ -349,7 +375,7 @@ func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop) (store.SealResult, e
 func (u *fakeUnit) fill(stop batch.Stop) {
 	for n := u.first; n < u.first+uint32(u.lines); n++ {
 		if _, ok := u.world.results[u.id.Batch][n]; !ok {
-			u.world.results[u.id.Batch][n] = batch.Outcome{Code: stop.Code()}
+			u.world.results[u.id.Batch][n] = batch.Outcome{Code: stop.Code(), Message: u.told[n]}
 		}
 	}
 }

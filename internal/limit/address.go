@@ -1,7 +1,5 @@
 package limit
 
-import "time"
-
 // Address is what the gates of one upstream have in common: whether it can be reached, its cap on calls in flight, and
 // the one suspect that may be in flight there.
 type Address struct {
@@ -9,8 +7,10 @@ type Address struct {
 	most, limit int
 	inFlight    int
 	closing     closing
-	suspects    int
-	jitter      func() float64
+	// events numbers what happens.
+	events   uint64
+	suspects int
+	jitter   func() float64
 }
 
 // NewAddress returns an address that takes at most so many calls at a time. jitter returns numbers from 0 to 1.
@@ -28,7 +28,7 @@ func (a *Address) Cap() int { return a.most }
 func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
 
 // reached notes an answer of any kind: the address can be reached.
-func (a *Address) reached(began time.Time) {
+func (a *Address) reached(began moment) {
 	if a.limit < a.most {
 		a.limit++
 	}
@@ -38,7 +38,7 @@ func (a *Address) reached(began time.Time) {
 }
 
 // unreached notes a call for which no connection came about; before is the limit that was in force.
-func (a *Address) unreached(now time.Time, key lineKey, s *Signal, before int) {
+func (a *Address) unreached(now moment, key lineKey, s *Signal, before int) {
 	a.closing.fail(now, key, s, before, 0)
 	a.limit = max(1, min(a.limit, a.inFlight))
 	if a.inFlight == 0 {

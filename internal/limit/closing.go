@@ -27,12 +27,12 @@ type closing struct {
 	// run holds the different lines that failed since the gate last served a call begun after the first of them, runSince
 	// is when that one failed. It is bounded: beyond runToLower nothing depends on its size.
 	run      map[lineKey]struct{}
-	runSince time.Time
+	runSince moment
 	// before and ceiling are the limit in force and the room's ceiling when the run began.
 	before, ceiling int
 
 	closed   bool
-	closedAt time.Time
+	closedAt moment
 	pauses   int
 	// next is when a probe may go, held the time that the upstream itself asked for.
 	next, held time.Time
@@ -44,7 +44,7 @@ type closing struct {
 }
 
 // fail enters a failed line into the run; before and ceiling are what to return to after a closing.
-func (c *closing) fail(now time.Time, key lineKey, s *Signal, before, ceiling int) {
+func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) {
 	if len(c.run) == 0 {
 		c.run = make(map[lineKey]struct{})
 		c.runSince, c.before, c.ceiling = now, before, ceiling
@@ -53,18 +53,18 @@ func (c *closing) fail(now time.Time, key lineKey, s *Signal, before, ceiling in
 		c.run[key] = struct{}{}
 	}
 	if s.RetryAfter > 0 {
-		c.held = later(c.held, now.Add(s.RetryAfter))
+		c.held = later(c.held, now.at.Add(s.RetryAfter))
 	}
 	if c.cause.Reason != s.Reason || c.cause.Detail != s.Detail {
-		c.cause = Condition{Reason: s.Reason, Detail: s.Detail, Since: now}
+		c.cause = Condition{Reason: s.Reason, Detail: s.Detail, Since: now.at}
 	}
 	c.cause.Status, c.cause.Code, c.cause.Message = s.Status, s.Code, s.Message
 }
 
 // served clears the run if the call began after its first failure, and reports whether that opens a closed gate. A
 // call that began before a closing proves nothing, whoever made it.
-func (c *closing) served(began time.Time) (opened bool) {
-	if len(c.run) == 0 || began.Before(c.runSince) || c.closed && began.Before(c.closedAt) {
+func (c *closing) served(began moment) (opened bool) {
+	if len(c.run) == 0 || c.runSince.after(began) || c.closed && c.closedAt.after(began) {
 		return false
 	}
 	clear(c.run)
@@ -74,18 +74,23 @@ func (c *closing) served(began time.Time) (opened bool) {
 }
 
 // close closes the gate, if two different lines have failed.
-func (c *closing) close(now time.Time, jitter float64) {
+func (c *closing) close(now moment, jitter float64) {
 	if c.closed || len(c.run) < runToClose {
 		return
 	}
 	c.closed, c.closedAt, c.turn = true, now, 0
-	c.pause(now, jitter)
+	c.pause(now.at, jitter)
 }
 
 // pause sets the time of the next probe; jitter is from 0 to 1.
 func (c *closing) pause(now time.Time, jitter float64) {
-	d := min(leastPause<<min(c.pauses, 10), mostPause)
 	c.pauses++
+	c.rest(now, jitter)
+}
+
+// rest sets it for a pause as long as the last one.
+func (c *closing) rest(now time.Time, jitter float64) {
+	d := min(leastPause<<max(0, min(c.pauses-1, 10)), mostPause)
 	d += time.Duration((jitter - 0.5) * float64(d) / 5)
 	c.next = later(now.Add(d), c.held)
 }

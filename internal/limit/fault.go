@@ -3,20 +3,20 @@ package limit
 import "time"
 
 // served notes a good answer: what it proves, what it opens, and what it raises.
-func (g *Gate) served(now time.Time, p *Permit, h *History, s *Signal) {
-	g.servedBegan = later(g.servedBegan, p.began)
-	g.servedEnded = later(g.servedEnded, now)
-	g.witness(h.Batch).served(now)
+func (g *Gate) served(now moment, p *Permit, h *History, s *Signal) {
+	g.servedBegan = g.servedBegan.latest(p.began)
+	g.servedEnded = g.servedEnded.latest(now)
+	g.witness(h.Batch).served(now.at)
 	if h.failed != nil {
-		g.recovered(now, h)
+		g.recovered(now.at, h)
 	}
 	g.address.reached(p.began)
-	g.room.served(now, g.inFlight+1)
+	g.room.served(now.at, g.inFlight+1)
 	if g.closing.served(p.began) {
 		g.room.reopen(g.closing.before, g.closing.ceiling)
-		g.pace.limit, g.pace.at = float64(g.least()), now
+		g.pace.limit, g.pace.at = float64(g.least()), now.at
 	}
-	g.goodput.served(now, now.Sub(p.began), s.OutputTokens)
+	g.goodput.served(now.at, now.at.Sub(p.began.at), s.OutputTokens)
 }
 
 // recovered notes that a line which had failed was served after all.
@@ -38,7 +38,7 @@ func (g *Gate) answered(now time.Time, p *Permit) {
 }
 
 // failed finds out whose fault a failure is, and what follows for the line and for the gate.
-func (g *Gate) failed(now time.Time, p *Permit, h *History, s *Signal, waiting func() Queue) Verdict {
+func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func() Queue) Verdict {
 	r, _ := h.note(now, p.began, s) // every kind that gets here has a class
 	if s.Kind == Unreachable {
 		return g.unreached(now, p, h, r, s)
@@ -55,15 +55,14 @@ func (g *Gate) failed(now time.Time, p *Permit, h *History, s *Signal, waiting f
 	}
 	own := g.own(p, r, q)
 	g.charge(r, own)
-	if !own && !g.excused(now, h.Batch) {
+	if !own && !g.excused(now.at, h.Batch) {
 		g.lower(now, p, h, r, s)
 	} else if p.probe {
 		// What is the line's own leaves the pause as it was.
-		g.closing.pauses--
-		g.closing.pause(now, g.rand.Float64())
+		g.closing.rest(now.at, g.rand.Float64())
 	}
 	g.witness(h.Batch).failed()
-	return g.verdict(now, p, h, r, s, q)
+	return g.verdict(now.at, p, h, r, s, q)
 }
 
 // own reports whether a failure is the line's own: it failed in this way before, and the gate has served another call
@@ -75,7 +74,7 @@ func (g *Gate) own(p *Permit, r *record, q Queue) bool {
 	case r.proven:
 		return !g.closing.closed || !q.Fresh
 	default:
-		return !g.servedBegan.Before(r.lastBegan) && g.servedEnded.After(r.lastEnded)
+		return !r.lastBegan.after(g.servedBegan) && g.servedEnded.after(r.lastEnded)
 	}
 }
 
@@ -95,34 +94,34 @@ func (g *Gate) charge(r *record, own bool) {
 }
 
 // unreached notes that no connection came about: a matter of the address, never of the line.
-func (g *Gate) unreached(now time.Time, p *Permit, h *History, r *record, s *Signal) Verdict {
+func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal) Verdict {
 	g.address.unreached(now, lineKey{h.Batch, h.Line}, s, g.least())
-	g.goodput.lowered(now)
+	g.goodput.lowered(now.at)
 	if p.addressProbe {
-		g.address.closing.pause(now, g.rand.Float64())
+		g.address.closing.pause(now.at, g.rand.Float64())
 	}
 	if p.probe {
-		g.closing.next = later(now, g.closing.held)
+		g.closing.next = later(now.at, g.closing.held)
 	}
 	return Verdict{Pause: pauseAfter(r.tries, s)}
 }
 
 // lower lowers the limit for a failure that says something of the gate, and closes it when nothing is left in flight.
-func (g *Gate) lower(now time.Time, p *Permit, h *History, r *record, s *Signal) {
+func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	least := g.least()
 	wasClosed := g.closing.closed
 	g.closing.fail(now, lineKey{h.Batch, h.Line}, s, least, g.room.ceiling)
 	if wasClosed {
 		if p.probe {
-			g.closing.pause(now, g.rand.Float64())
+			g.closing.pause(now.at, g.rand.Float64())
 		}
 		return
 	}
 	switch {
 	case s.Kind == NoRoom:
 		r.cut = true
-		g.room.refused(now, g.inFlight, least)
-		if g.room.chronic.ignoring(now) {
+		g.room.refused(now.at, g.inFlight, least)
+		if g.room.chronic.ignoring(now.at) {
 			return
 		}
 	case len(g.closing.run) >= runToLower:
@@ -130,7 +129,7 @@ func (g *Gate) lower(now time.Time, p *Permit, h *History, r *record, s *Signal)
 	default:
 		return
 	}
-	g.goodput.lowered(now)
+	g.goodput.lowered(now.at)
 	if g.inFlight == 0 {
 		g.closing.close(now, g.rand.Float64())
 	}
@@ -141,11 +140,12 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signa
 	c, _ := classOf(s.Kind)
 	pause := pauseAfter(r.tries, s)
 	alone, tries := alonePatience(h.Small, s)
-	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded)) >= alone {
+	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= alone {
 		return g.givenUp(h, s)
 	}
 	if s.Kind != NoRoom {
-		if r.strikes >= strikesAllowed(s, g.chances[c].likely(now)) {
+		// What breaks a connection takes others along; that those recover is no sign of chance.
+		if r.strikes >= strikesAllowed(s, !s.Lost && g.chances[c].likely(now)) {
 			return g.givenUp(h, s)
 		}
 		if s.Lost {

@@ -23,7 +23,7 @@ type Gate struct {
 	rand     *rand.Rand
 
 	// servedBegan and servedEnded are the latest begin and the latest end of a served call.
-	servedBegan, servedEnded time.Time
+	servedBegan, servedEnded moment
 	// busySince is when the gate was idle last.
 	busySince time.Time
 	batches   map[string]*witness
@@ -108,7 +108,7 @@ func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
 	if g.inFlight > 0 {
 		return p, Wait{Reason: ReasonNoRoom}, false
 	}
-	if over := g.lull.over(g.servedEnded); now.Before(over) {
+	if over := g.lull.over(g.servedEnded.at); now.Before(over) {
 		return p, Wait{ReasonNoRoom, over}, false
 	}
 	p.lull = true
@@ -145,7 +145,50 @@ func (g *Gate) quietFor(now time.Time) time.Duration {
 	if g.inFlight > 0 && now.Sub(g.busySince) > quietCall {
 		return 0
 	}
-	return now.Sub(g.servedEnded)
+	return now.Sub(g.servedEnded.at)
+}
+
+// Followed reports whether the gate has served another call since the line's last failure that began no earlier.
+func (g *Gate) Followed(h *History) bool {
+	if h.failed == nil {
+		return true
+	}
+	c, ok := classOf(h.failed.last.Kind)
+	r := &h.failed.by[c]
+	return ok && !r.began.after(g.servedBegan) && g.servedEnded.after(r.ended)
+}
+
+// Growing returns when the limit will have grown for one more call to start, if only its pace holds that up.
+func (g *Gate) Growing() (time.Time, bool) {
+	if g.Closed() || g.lull.holding || g.inFlight >= g.least() || float64(g.inFlight+1) <= g.pace.limit {
+		return time.Time{}, false
+	}
+	return g.pace.until(g.inFlight + 1), true
+}
+
+// Holding reports whether the gate is held for a lull.
+func (g *Gate) Holding() bool { return g.lull.holding }
+
+// LimitedBy names the part of the limit that is the least: "address", "room", "goodput" or "pace".
+func (g *Gate) LimitedBy() string {
+	switch least := g.least(); {
+	case int(g.pace.limit) < least:
+		return "pace"
+	case g.address.limit == least:
+		return "address"
+	case g.room.limit == least:
+		return "room"
+	default:
+		return "goodput"
+	}
+}
+
+// Condition returns what keeps lines waiting at the gate; false while it may be a matter of single lines.
+func (g *Gate) Condition() (Condition, bool) {
+	if c, ok := g.address.Condition(); ok {
+		return c, true
+	}
+	return g.closing.condition()
 }
 
 // Hold asks for a lull, for a line that needs one; it begins when the last one is long enough ago.

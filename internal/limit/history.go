@@ -58,8 +58,8 @@ type record struct {
 	tries, strikes int
 	first          time.Time
 	// began and ended are those of the last such try, lastBegan and lastEnded of the one before.
-	began, ended         time.Time
-	lastBegan, lastEnded time.Time
+	began, ended         moment
+	lastBegan, lastEnded moment
 	// proven is set when the gate has served others between two such failures: the fault is the line's own.
 	proven bool
 	// cut is set while the line's refusals have lowered the gate's limit.
@@ -100,7 +100,7 @@ func (h *History) Proven() bool {
 }
 
 // note enters a failure and returns its record. The gate's own times decide about strikes; see Gate.judge.
-func (h *History) note(now, began time.Time, s *Signal) (*record, bool) {
+func (h *History) note(now, began moment, s *Signal) (*record, bool) {
 	c, ok := classOf(s.Kind)
 	if !ok {
 		return nil, false
@@ -111,7 +111,7 @@ func (h *History) note(now, began time.Time, s *Signal) (*record, bool) {
 	h.failed.last = *s
 	r := &h.failed.by[c]
 	if r.tries == 0 {
-		r.first = now
+		r.first = now.at
 	}
 	r.tries++
 	r.lastBegan, r.lastEnded = r.began, r.ended

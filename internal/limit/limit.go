@@ -10,14 +10,3 @@
 // worth having in flight (goodput), and how fast it may grow (pace). The rules and their constants were found by
 // simulation; docs/adr/whose-fault.md has them with the figures.
 package limit
-
-// Limiter hands out permits for calls to one upstream. All methods may be called concurrently.
-type Limiter interface {
-	// TryAcquire takes a permit if one is free.
-	TryAcquire() bool
-	// Release gives a permit back and says what became of the call, which is what an adaptive limiter learns from.
-	Release(s Signal)
-	// Limit returns how many permits there are now; InUse how many are taken.
-	Limit() int
-	InUse() int
-}

@@ -6,7 +6,7 @@ import "time"
 // when it began.
 type Permit struct {
 	gate  *Gate
-	began time.Time
+	began moment
 	// probe and addressProbe are set for the call that finds out whether a closed gate or address may open.
 	probe, addressProbe bool
 	// lull is set for the call that a lull was held for, quiet for one that goes out after as long a time without any.
@@ -50,7 +50,7 @@ func (p *Permit) Turn() Turn {
 // Start starts the call of a line.
 func (p *Permit) Start(now time.Time, h *History) {
 	g := p.gate
-	p.began, p.suspect = now, h.Suspect()
+	p.began, p.suspect = g.address.moment(now), h.Suspect()
 	if g.inFlight == 0 {
 		g.busySince = now
 	}
@@ -114,13 +114,13 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	}
 	switch s.Kind {
 	case Served:
-		g.served(now, p, h, s)
+		g.served(g.address.moment(now), p, h, s)
 		return Verdict{Final: true}
 	case Answered:
 		g.answered(now, p)
 		return Verdict{Final: true}
 	case Denied, Broken, NoRoom, Unreachable:
-		return g.failed(now, p, h, s, waiting)
+		return g.failed(g.address.moment(now), p, h, s, waiting)
 	default:
 		return Verdict{Pause: abandonedPause} // a stop drops the line; anything else was our own fault
 	}

@@ -11,6 +11,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/dispatch"
 	"batchd/internal/journal"
 	"batchd/internal/plan"
 	"batchd/internal/store"
@@ -73,24 +74,29 @@ func (k *Keeper) openUnit(ctx context.Context, in *Input, u batch.Unit, log *jou
 		return nil, fmt.Errorf("open unit %s: %w", u.UnitID, err)
 	}
 	opened := &Unit{Unit: u, keeper: k, input: in, dialect: d, log: log}
-	opened.pending, opened.order = missingOf(entries, done)
+	opened.arrange(entries, done, in.Batch.Counts.Total)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open[u.UnitID] = opened
 	return opened, nil
 }
 
-// missingOf returns the entries that are not in done, by line and in plan order.
-func missingOf(entries []plan.Entry, done map[uint32]bool) (map[uint32]plan.Entry, []uint32) {
-	pending := make(map[uint32]plan.Entry, len(entries)-len(done))
-	order := make([]uint32, 0, len(entries)-len(done))
-	for _, e := range entries {
-		if !done[e.Line] {
-			pending[e.Line] = e
-			order = append(order, e.Line)
+// arrange sorts out the entries that are not done, in plan order, and those of them that are kept back. total is how
+// many lines the batch has.
+func (u *Unit) arrange(entries []plan.Entry, done map[uint32]bool, total int64) {
+	u.pending = make(map[uint32]plan.Entry, len(entries)-len(done))
+	u.order = make([]uint32, 0, len(entries)-len(done))
+	for i, e := range entries {
+		switch {
+		case done[e.Line]:
+			continue
+		case dispatch.KeptBack(u.First+int64(i), total):
+			u.controls = append(u.controls, e.Line)
+		default:
+			u.order = append(u.order, e.Line)
 		}
+		u.pending[e.Line] = e
 	}
-	return pending, order
 }
 
 // Run makes dirty journals durable once a second until ctx ends, and once more then. It returns early, with an error

@@ -65,7 +65,7 @@ func (w *world) untilPowerCut() (batch.Counts, bool) {
 				return err
 			}
 		}
-		_, err := u.Seal(ctx, batch.StopNone)
+		_, err := u.Seal(ctx, batch.StopNone, nil)
 		return err
 	}()
 	shown, _ := w.progress.Counts(batchID)
@@ -111,7 +111,7 @@ func (w *world) finish(name string, found []*unit.Adopted, shown batch.Counts) {
 		w.t.Errorf("%s: counts %+v had been shown, %+v are left", name, shown, kept)
 	}
 	w.run(u, -1)
-	if _, err := u.Seal(context.Background(), batch.StopNone); err != nil {
+	if _, err := u.Seal(context.Background(), batch.StopNone, nil); err != nil {
 		w.t.Fatalf("%s: seal: %v", name, err)
 	}
 }

@@ -15,17 +15,17 @@ import (
 	"batchd/internal/store"
 )
 
-// Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error; with StopNone there
-// must be none. After it returned nil, or an error that wraps store.ErrLeaseLost, the unit is closed and its journal
+// Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error, and after its own words
+// those of told, unless the dialect is strict; with StopNone there must be none. After it returned nil, or an error that wraps store.ErrLeaseLost, the unit is closed and its journal
 // gone. A *dispatch.Reopened says that the journal does not hold outcomes that it was given, as bytes on the disk have
 // changed: those lines can be taken again. With any other error the same call may be made again.
-func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, error) {
+func (u *Unit) Seal(ctx context.Context, stop batch.Stop, told map[uint32]string) (store.SealResult, error) {
 	entries, err := u.input.entries(ctx, u.UnitSpan)
 	if err != nil {
 		return store.SealResult{}, fmt.Errorf("seal unit %s: %w", u.UnitID, err)
 	}
 	log, _, _ := u.snapshot()
-	built, err := u.keeper.build(ctx, u, log, entries, stop)
+	built, err := u.keeper.build(ctx, u, log, entries, unrun{stop, told})
 	if errors.Is(err, journal.ErrMissing) {
 		u.reopen(built.Missing, entries)
 		return store.SealResult{}, &dispatch.Reopened{Lines: len(built.Missing)}
@@ -49,14 +49,14 @@ func (u *Unit) Seal(ctx context.Context, stop batch.Stop) (store.SealResult, err
 }
 
 // build lays out the unit's segment from its journal, if it has one.
-func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entries []plan.Entry, stop batch.Stop) (*journal.Built, error) {
+func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entries []plan.Entry, rest unrun) (*journal.Built, error) {
 	var fill journal.Filler
-	if stop != batch.StopNone {
+	if rest.stop != batch.StopNone {
 		byLine := make(map[uint32]plan.Entry, len(entries))
 		for _, e := range entries {
 			byLine[e.Line] = e
 		}
-		fill = func(line uint32) (journal.Record, error) { return u.unrun(ctx, byLine[line], stop.Code()) }
+		fill = func(line uint32) (journal.Record, error) { return u.unrun(ctx, byLine[line], rest) }
 	}
 	prefix := blob.BatchKey("segments", u.Batch, fmt.Sprintf("%d-", u.Ordinal))
 	lines := linesOf(entries)
@@ -66,14 +66,24 @@ func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entri
 	return log.Build(prefix, lines, fill)
 }
 
+// unrun is what lines get that were never finished: the stop's error, and what single lines were answered last.
+type unrun struct {
+	stop batch.Stop
+	told map[uint32]string
+}
+
 // unrun makes the record of a line that was never finished. The line is read for its custom_id only; one that
 // cannot be read any more is shown without.
-func (u *Unit) unrun(ctx context.Context, e plan.Entry, code batch.Code) (journal.Record, error) {
+func (u *Unit) unrun(ctx context.Context, e plan.Entry, rest unrun) (journal.Record, error) {
 	l, err := u.load(ctx, e)
 	if err != nil && !Unreadable(err) {
 		return journal.Record{}, err
 	}
-	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &batch.Outcome{Code: code, Message: code.Message()}))
+	o := batch.Outcome{Code: rest.stop.Code(), Message: rest.stop.Code().Message()}
+	if told := rest.told[e.Line]; told != "" && u.dialect.Extensions() {
+		o.Message += " " + told
+	}
+	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &o))
 	return journal.Record{Line: e.Line, Kind: batch.KindUnrun, Text: batch.MemoryBody(before)}, nil
 }
 
@@ -129,7 +139,7 @@ func (k *Keeper) settled(ctx context.Context, in *Input, unit batch.Unit, stop b
 	if err != nil {
 		return batch.Seal{}, err
 	}
-	built, err := k.build(ctx, u, nil, entries, stop)
+	built, err := k.build(ctx, u, nil, entries, unrun{stop: stop})
 	if err != nil {
 		return batch.Seal{}, err
 	}

@@ -38,7 +38,9 @@ type Unit struct {
 	pending map[uint32]plan.Entry
 	order   []uint32
 	next    int
-	log     *journal.Journal
+	// controls are those of them that are kept back.
+	controls []uint32
+	log      *journal.Journal
 	// unsynced is what the journal holds but no fsync has covered.
 	unsynced batch.Counts
 	closed   bool
@@ -51,6 +53,19 @@ func (u *Unit) ID() batch.UnitID { return u.UnitID }
 
 // Model returns the literal model string that the unit's lines name.
 func (u *Unit) Model() string { return u.input.Batch.Models[u.UnitSpan.Model] }
+
+// Controls takes the lines that are kept back for the end of the batch. It is called once, before Take.
+func (u *Unit) Controls() []dispatch.Line {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var kept []dispatch.Line
+	for _, line := range u.controls {
+		e := u.pending[line]
+		kept = append(kept, dispatch.Line{Number: e.Line, Length: e.Length})
+	}
+	u.controls = nil
+	return kept
+}
 
 // Take returns the next line that has not been taken; false when all were.
 func (u *Unit) Take() (dispatch.Line, bool) {

@@ -24,10 +24,7 @@ func TestSealedUnitHoldsEveryAnswerOnceInLineOrder(t *testing.T) {
 	for ordinal, last := range []int{10, 20, 25} {
 		u := w.open(ordinal)
 		order := rand.New(rand.NewPCG(1, uint64(ordinal)))
-		var lines []dispatch.Line
-		for l, ok := u.Take(); ok; l, ok = u.Take() {
-			lines = append(lines, l)
-		}
+		lines := take(u, -1)
 		order.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 		for _, l := range lines {
 			loaded, err := u.Load(t.Context(), l)
@@ -115,7 +112,7 @@ func TestSealingAgainAfterACrashMakesTheSameBytes(t *testing.T) {
 	w.run(u, -1)
 	stale := w.ledger.leases[0]
 	w.ledger.leases[0] = batch.NewLeaseID() // the seal's commit is refused
-	if _, err := u.Seal(t.Context(), batch.StopNone); !errors.Is(err, store.ErrLeaseLost) {
+	if _, err := u.Seal(t.Context(), batch.StopNone, nil); !errors.Is(err, store.ErrLeaseLost) {
 		t.Fatalf("seal under a stale lease: %v, want ErrLeaseLost", err)
 	}
 	w.ledger.leases[0] = stale
@@ -193,7 +190,7 @@ func TestF07DamageFoundWhileSealingIsRunAgain(t *testing.T) {
 	u := w.open(0)
 	w.run(u, -1)
 	flip(t, w.disk, "journals", `"n": 7}`)
-	_, err := u.Seal(t.Context(), batch.StopNone)
+	_, err := u.Seal(t.Context(), batch.StopNone, nil)
 	var missing *dispatch.Reopened
 	if !errors.As(err, &missing) || missing.Lines != 1 {
 		t.Fatalf("seal: %v, want one missing line", err)
@@ -246,7 +243,7 @@ func TestStoppedUnitGetsAnErrorLineForEveryLineThatHasNone(t *testing.T) {
 		w := newWorld(t, 8, 4)
 		u := w.open(0)
 		w.run(u, 2)
-		if _, err := u.Seal(t.Context(), stop); err != nil {
+		if _, err := u.Seal(t.Context(), stop, nil); err != nil {
 			t.Fatal(err)
 		}
 		untouched := w.ledger.lease(1)
@@ -291,7 +288,7 @@ func TestD12DamagedInputIsNoticedBeforeALineIsSent(t *testing.T) {
 	if _, err := u.Record(l.Number, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: "m"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.Seal(t.Context(), batch.StopCancel); err != nil {
+	if _, err := u.Seal(t.Context(), batch.StopCancel, nil); err != nil {
 		t.Fatalf("seal a unit whose lines cannot be read: %v", err)
 	}
 	_, failed := w.results(0)
@@ -366,7 +363,7 @@ func TestLargeAnswersPassThroughWithoutBeingHeld(t *testing.T) {
 	w := newWorld(t, 2, 2)
 	u := w.open(0)
 	big := batch.MemoryBody(`"` + strings.Repeat("y", 3<<20) + `"`)
-	for l, ok := u.Take(); ok; l, ok = u.Take() {
+	for _, l := range take(u, -1) {
 		o := &batch.Outcome{Status: 200, Body: spooled{big}}
 		if _, err := u.Record(l.Number, []byte("c"), o); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"batchd/internal/blob/disk"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/dispatch"
 	"batchd/internal/plan"
 	"batchd/internal/store"
 	"batchd/internal/unit"
@@ -188,11 +189,7 @@ func (w *world) run(u *unit.Unit, n int) {
 }
 
 func tryRun(ctx context.Context, u *unit.Unit, n int) error {
-	for ; n != 0; n-- {
-		l, ok := u.Take()
-		if !ok {
-			return nil
-		}
+	for _, l := range take(u, n) {
 		loaded, err := u.Load(ctx, l)
 		if err != nil {
 			return err
@@ -204,10 +201,23 @@ func tryRun(ctx context.Context, u *unit.Unit, n int) error {
 	return nil
 }
 
+// take takes n lines (all for n < 0), those that are kept back last.
+func take(u *unit.Unit, n int) []dispatch.Line {
+	var lines []dispatch.Line
+	for len(lines) != n {
+		l, ok := u.Take()
+		if !ok {
+			return append(lines, u.Controls()...)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
 // seal seals the unit under no stop.
 func (w *world) seal(u *unit.Unit) store.SealResult {
 	w.t.Helper()
-	r, err := u.Seal(w.t.Context(), batch.StopNone)
+	r, err := u.Seal(w.t.Context(), batch.StopNone, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,139 @@
+package dispatch
+
+import (
+	"time"
+
+	"batchd/internal/limit"
+)
+
+// lane is what one batch has open for one model.
+type lane struct {
+	job   *job
+	model int
+	queue *queue
+	// filling are the units with lines that were never tried, oldest first; open counts all that are not sealed.
+	filling []*unit
+	open    int
+	// controls are the lines that were kept back.
+	controls []*task
+	retries  retries
+	// left is how many lines of open units have no outcome.
+	left int
+	// retried is set when the last line taken was a retry.
+	retried bool
+	// now is the time of the decision under way.
+	now time.Time
+}
+
+// mayHaveFresh reports whether lines that were never tried are there, or may come; controls do not count.
+func (l *lane) mayHaveFresh() bool { return len(l.filling) > 0 || l.job.mayLease(l.model) }
+
+// has reports whether there may be something to take.
+func (l *lane) has(now time.Time) bool {
+	l.now = now
+	l.retries.advance(now)
+	return len(l.filling) > 0 || len(l.controls) > 0 || l.retries.due()
+}
+
+// next takes a line for an open gate: retries that are due, but fresh lines at least every second time; then
+// controls.
+func (l *lane) next(g *gate) *task {
+	if len(l.retries.lulls) > 0 {
+		if t := l.lulled(g); t != nil {
+			return t
+		}
+	}
+	if !l.retried || len(l.filling) == 0 {
+		if t := l.retries.take(g, anyBucket); t != nil {
+			l.retried = true
+			return t
+		}
+	}
+	l.retried = false
+	if t := l.fresh(g); t != nil {
+		return t
+	}
+	return l.control(g)
+}
+
+func anyBucket(*bucket) bool { return true }
+
+// lulled takes the line that needs a lull if there is one by itself, and else asks the gate to make one.
+func (l *lane) lulled(g *gate) *task {
+	need := l.retries.lulls[0].lull
+	if g.Quiet(l.now, need) {
+		return l.retries.takeLull()
+	}
+	g.Hold(l.now, need)
+	return nil
+}
+
+// fresh takes the next line that was never tried, in plan order but for a while after the gate has opened.
+func (l *lane) fresh(g *gate) *task {
+	at := 0
+	if g.scatter > 0 && len(l.filling) > 1 {
+		g.scatter--
+		at = l.job.schedule.rand.IntN(len(l.filling))
+	}
+	for len(l.filling) > 0 {
+		at = min(at, len(l.filling)-1)
+		if t := l.from(at); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// from takes a line of the unit at a place in filling, and the unit off it if it was the last.
+func (l *lane) from(at int) *task {
+	u := l.filling[at]
+	line, ok := u.Take()
+	if !u.Untaken() {
+		l.filling = append(l.filling[:at], l.filling[at+1:]...)
+		l.job.drained()
+	}
+	if !ok {
+		return nil
+	}
+	return l.task(u, line)
+}
+
+func (l *lane) task(u *unit, line Line) *task {
+	b := &l.job.batch
+	return &task{unit: u, line: line, history: limit.History{Batch: b.ID, Line: line.Number, Small: b.Counts.Total < smallBatch}}
+}
+
+// smallBatch is how many lines make a batch that is given up sooner when nobody is served beside it.
+const smallBatch = 20
+
+// probe takes a line of one kind for a probe of a closed gate.
+func (l *lane) probe(g *gate, turn limit.Turn) *task {
+	switch turn {
+	case limit.TurnFresh:
+		return l.far()
+	case limit.TurnPutOff:
+		if g.queue.openElsewhere(g) {
+			return nil
+		}
+		if t := l.retries.take(g, func(b *bucket) bool { return !b.proven }); t != nil {
+			return t
+		}
+		return l.retries.take(g, anyBucket)
+	case limit.TurnControl:
+		return l.popControl()
+	default:
+		return nil
+	}
+}
+
+// far takes a fresh line as far away as there are any, and asks for one unit more, so that a block of bad lines longer
+// than what is open is got over.
+func (l *lane) far() *task {
+	for len(l.filling) > 0 {
+		if t := l.from(len(l.filling) - 1); t != nil {
+			l.job.extra++
+			return t
+		}
+	}
+	return nil
+}

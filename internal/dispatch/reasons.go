@@ -1,0 +1,296 @@
+package dispatch
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/limit"
+)
+
+// Waiting is why some lines of a batch are not in flight.
+type Waiting struct {
+	limit.Condition
+	// Upstream and Model say where; Upstream is empty for what is no upstream's matter.
+	Upstream, Model string
+	// Lines is how many lines of open units wait for it.
+	Lines int
+}
+
+// GateState is how one model stands at one upstream.
+type GateState struct {
+	Model string
+	// InFlight of Limit calls are under way; LimitedBy is the part of the limit that is the least.
+	InFlight, Limit int
+	LimitedBy       string
+	// Closed is set while calls are held back until a probe is served.
+	Closed bool
+	// Condition is what keeps lines waiting; its reason is empty when all is well.
+	Condition limit.Condition
+	// Waiting is how many lines of open units are not in flight.
+	Waiting int
+}
+
+// UpstreamState is how an upstream stands.
+type UpstreamState struct {
+	Name string
+	// InFlight of at most Cap calls are under way.
+	InFlight, Cap int
+	Gates         []GateState
+}
+
+// Upstreams returns how each upstream stands now, its gates by model.
+func (d *Dispatcher) Upstreams() []UpstreamState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	states := make([]UpstreamState, 0, len(d.schedule.targets))
+	for _, t := range d.schedule.targets {
+		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap()}
+		for _, q := range d.schedule.queues {
+			for _, g := range q.gates {
+				if g.target == t {
+					state.Gates = append(state.Gates, g.state())
+				}
+			}
+		}
+		slices.SortFunc(state.Gates, func(a, b GateState) int { return cmp.Compare(a.Model, b.Model) })
+		states = append(states, state)
+	}
+	return states
+}
+
+func (g *gate) state() GateState {
+	s := GateState{
+		Model: g.queue.model, InFlight: g.InFlight(), Limit: g.Limit(), LimitedBy: g.LimitedBy(), Closed: g.Closed(),
+	}
+	s.Condition, _ = g.Condition()
+	for _, l := range g.queue.lanes {
+		s.Waiting += l.waiting()
+	}
+	return s
+}
+
+// waiting is how many lines of the lane's open units are not in flight.
+func (l *lane) waiting() int {
+	n := l.left
+	for _, u := range l.job.open {
+		if u.lane == l {
+			n -= u.flying
+		}
+	}
+	return max(0, n)
+}
+
+// WaitingFor returns why lines of a running batch wait, what concerns most lines first; nil for a batch that is not
+// running here, or that waits for nothing.
+func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	j := d.schedule.jobs[batchID]
+	if j == nil || j.stop != batch.StopNone {
+		return nil
+	}
+	now := d.o.Now()
+	var all []Waiting
+	if j.trouble.Reason != "" {
+		all = append(all, Waiting{Condition: j.trouble})
+	}
+	if !d.full.IsZero() && j.filling == 0 && j.unleased > 0 {
+		all = append(all, Waiting{Condition: limit.Condition{Reason: limit.ReasonDisk, Since: d.full, Next: now.Add(leaseRetry)}})
+	}
+	for _, l := range j.lanes {
+		if l.waiting() > 0 {
+			all = append(all, d.waitingIn(l, now)...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Compare(b.Lines, a.Lines) })
+	return all
+}
+
+// waitingIn returns why the lines of a lane wait.
+func (d *Dispatcher) waitingIn(l *lane, now time.Time) []Waiting {
+	open, shut := l.queue.split()
+	if len(open) == 0 {
+		if len(shut) == 0 {
+			return []Waiting{{Condition: limit.Condition{Reason: limit.ReasonMisconfigured, Detail: "no upstream lists the model"}, Model: l.queue.model, Lines: l.waiting()}}
+		}
+		slices.SortFunc(shut, func(a, b *gate) int { return soonest(a).Compare(soonest(b)) })
+		c, _ := shut[0].Condition()
+		return []Waiting{{c, shut[0].target.upstream.Name(), l.queue.model, l.waiting()}}
+	}
+	all := l.putOffs()
+	if rest := l.waiting() - l.retries.count; rest > 0 {
+		w := Waiting{Model: l.queue.model, Lines: rest, Upstream: open[0].target.upstream.Name()}
+		w.Reason = d.idleReason(l, open)
+		if w.Reason == limit.ReasonMemory {
+			w.Since, w.Upstream = d.starved, ""
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// soonest is when a closed gate is asked again; one whose probe is under way comes first.
+func soonest(g *gate) time.Time {
+	c, _ := g.Condition()
+	return c.Next
+}
+
+// split returns the serving gates that take calls, and those that do not.
+func (q *queue) split() (open, shut []*gate) {
+	for _, g := range q.gates {
+		switch {
+		case !g.serves:
+		case g.Closed():
+			shut = append(shut, g)
+		default:
+			open = append(open, g)
+		}
+	}
+	return open, shut
+}
+
+// idleReason is why lines that could go now do not.
+func (d *Dispatcher) idleReason(l *lane, open []*gate) limit.Reason {
+	switch {
+	case !d.starved.IsZero():
+		return limit.ReasonMemory
+	case slices.ContainsFunc(open, func(g *gate) bool { return g.Holding() }):
+		return limit.ReasonNoRoom
+	case len(d.schedule.lanes) > 1 && l.left == l.waiting():
+		return limit.ReasonWaitingTurn
+	default:
+		return limit.ReasonConcurrency
+	}
+}
+
+// lookAt bounds how many lines are looked at to tell why they wait.
+const lookAt = 10_000
+
+// putOffs tells the lines that were put off, together where they were answered alike.
+func (l *lane) putOffs() []Waiting {
+	type kind struct {
+		reason limit.Reason
+		status int
+		at     *gate
+	}
+	found := make(map[kind]*Waiting)
+	looked := 0
+	l.retries.each(func(t *task) bool {
+		last, ok := t.history.Last()
+		if !ok {
+			last.Reason = limit.ReasonBlobUnreadable
+		}
+		k := kind{last.Reason, last.Status, t.failedAt}
+		w := found[k]
+		if w == nil {
+			w = &Waiting{Model: l.queue.model, Upstream: t.failedAt.target.upstream.Name()}
+			w.Condition = limit.Condition{Reason: last.Reason, Detail: last.Detail, Status: last.Status, Code: last.Code, Message: last.Message, Since: t.since, Next: t.due}
+			found[k] = w
+		}
+		w.Lines++
+		if t.since.Before(w.Since) {
+			w.Since = t.since
+		}
+		if t.due.Before(w.Next) {
+			w.Next = t.due
+		}
+		looked++
+		return looked < lookAt
+	})
+	all := make([]Waiting, 0, len(found))
+	for _, w := range found {
+		all = append(all, *w)
+	}
+	return all
+}
+
+// blocked notes that units of the job cannot be opened.
+func (j *job) blocked(reason limit.Reason, err error, now time.Time) {
+	if j.trouble.Reason == "" {
+		j.trouble = limit.Condition{Reason: reason, Since: now}
+	}
+	j.trouble.Message, j.trouble.Next = err.Error(), now.Add(leaseRetry)
+}
+
+// noteDisk notes whether the disk takes new work, and logs when that changes. The mutex is held.
+func (d *Dispatcher) noteDisk(full bool) {
+	switch {
+	case full && d.full.IsZero():
+		d.full = d.o.Now()
+		d.o.Logger.Warn("no new work is started", "reason", limit.ReasonDisk)
+	case !full && !d.full.IsZero():
+		d.o.Logger.Info("new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
+		d.full = time.Time{}
+	}
+}
+
+// noteGate logs when a reason to wait begins, changes and ends: once for an address, once for each of its gates. The
+// mutex is held.
+func (d *Dispatcher) noteGate(g *gate, now time.Time) {
+	shared, _ := g.target.address.Condition()
+	d.noteChange(&g.target.told, shared, now, "upstream", g.target.upstream.Name())
+	if shared.Reason == "" {
+		own, _ := g.Condition()
+		d.noteChange(&g.told, own, now, "upstream", g.target.upstream.Name(), "model", g.queue.model)
+	}
+}
+
+// noteChange logs a condition if its reason is another than the one that was told last.
+func (d *Dispatcher) noteChange(told *limit.Condition, c limit.Condition, now time.Time, where ...any) {
+	if told.Reason == c.Reason && told.Detail == c.Detail {
+		return
+	}
+	before := *told
+	*told = c
+	if c.Reason == "" {
+		d.o.Logger.Info("upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
+		return
+	}
+	args := append(where, "reason", c.Reason)
+	for name, value := range map[string]string{"detail": c.Detail, "code": c.Code, "answer": c.Message} {
+		if value != "" {
+			args = append(args, name, value)
+		}
+	}
+	if c.Status != 0 {
+		args = append(args, "status", c.Status)
+	}
+	level := slog.LevelWarn
+	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {
+		level = slog.LevelError // it takes a person to mend it
+	}
+	d.o.Logger.Log(d.ctx, level, "upstream keeps lines waiting", args...)
+}
+
+// lastAnswer is what a line was last answered, as a sentence.
+func lastAnswer(s *limit.Signal) string {
+	switch {
+	case s.Status == 0 && s.Message != "":
+		return "The last try ended with: " + s.Message
+	case s.Status == 0:
+		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
+	case s.Message != "":
+		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
+	default:
+		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
+	}
+}
+
+// wordsFor says what became of a call that got no status.
+func wordsFor(s *limit.Signal) string {
+	switch {
+	case s.Kind == limit.Unreachable && s.Detail != "":
+		return "upstream unreachable (" + s.Detail + ")"
+	case s.Kind == limit.Unreachable:
+		return "upstream unreachable"
+	case s.Lost:
+		return "connection lost"
+	default:
+		return string(s.Reason)
+	}
+}

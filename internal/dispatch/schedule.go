@@ -1,0 +1,358 @@
+package dispatch
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/limit"
+)
+
+// schedule knows the running batches, what is open of them, and which line goes next through which gate. It is pure: it
+// holds no lock, starts no goroutine and reads no clock, so that tables of given times can test it.
+//
+// Batches take turns: the lanes stand in a ring, and each line that is taken moves the turn on. A retry is kept in its
+// lane, in a list for the gates that may take it, so that none hides another.
+type schedule struct {
+	targets []*target
+	jobs    map[string]*job
+	// ring is the jobs in the order in which they lease; leaseTurn is whose turn that is.
+	ring      []*job
+	leaseTurn int
+	// lanes is the ring of what can be sent; turn is whose turn it is.
+	lanes []*lane
+	turn  int
+	// queues are the models that there is, or was lately, work for.
+	queues map[string]*queue
+	// scan numbers the looks around the ring.
+	scan uint64
+	rand *rand.Rand
+}
+
+const (
+	// queueLife is how long a model without work keeps what its gates have learned; queuesKept how many such models do.
+	queueLife  = time.Hour
+	queuesKept = 1000
+)
+
+func newSchedule(targets []Target, rng *rand.Rand) *schedule {
+	s := &schedule{jobs: make(map[string]*job), queues: make(map[string]*queue), rand: rng}
+	for _, t := range targets {
+		most := t.Concurrency
+		if most == 0 {
+			most = limit.AutoMost
+		}
+		s.targets = append(s.targets, &target{
+			upstream: t.Upstream, concurrency: t.Concurrency, address: limit.NewAddress(most, rng.Float64),
+		})
+	}
+	return s
+}
+
+// add enters a job; it has nothing open yet.
+func (s *schedule) add(j *job) {
+	j.schedule, j.lanes, j.open = s, make(map[int]*lane), make(map[batch.UnitID]*unit)
+	s.jobs[j.batch.ID] = j
+	s.ring = append(s.ring, j)
+}
+
+// remove takes a job off.
+func (s *schedule) remove(j *job, now time.Time) {
+	delete(s.jobs, j.batch.ID)
+	s.ring = slices.DeleteFunc(s.ring, func(other *job) bool { return other == j })
+	for _, l := range j.lanes {
+		s.removeLane(l, now)
+	}
+}
+
+// enter makes an open unit part of the work.
+func (s *schedule) enter(j *job, opened Unit, now time.Time) *unit {
+	u := &unit{Unit: opened, job: j}
+	u.lane = s.laneOf(j, u.Model(), now)
+	j.open[u.ID()] = u
+	u.lane.open++
+	u.lane.left += u.Left()
+	for _, line := range u.Controls() {
+		u.lane.controls = append(u.lane.controls, u.lane.task(u, line))
+	}
+	s.fill(u)
+	return u
+}
+
+// fill puts a unit with lines to take among those that fresh lines are taken from, in the plan's order.
+func (s *schedule) fill(u *unit) {
+	if !u.Untaken() {
+		return
+	}
+	l := u.lane
+	at, _ := slices.BinarySearchFunc(l.filling, u.ID().Ordinal, func(f *unit, ordinal int) int {
+		return cmp.Compare(f.ID().Ordinal, ordinal)
+	})
+	l.filling = slices.Insert(l.filling, at, u)
+	u.job.filling++
+}
+
+// laneOf returns the lane of a job's model, making it first if there is none.
+func (s *schedule) laneOf(j *job, model string, now time.Time) *lane {
+	ordinal := slices.Index(j.batch.Models, model)
+	if l := j.lanes[ordinal]; l != nil {
+		return l
+	}
+	l := &lane{job: j, model: ordinal, queue: s.queueOf(model)}
+	j.lanes[ordinal] = l
+	s.lanes = append(s.lanes, l)
+	l.queue.lanes = append(l.queue.lanes, l)
+	for _, g := range l.queue.gates {
+		g.Arrived(now)
+	}
+	return l
+}
+
+func (s *schedule) queueOf(model string) *queue {
+	q := s.queues[model]
+	if q == nil {
+		q = &queue{model: model}
+		s.queues[model] = q
+	}
+	q.connect(s.targets, s.rand)
+	return q
+}
+
+// leave takes a sealed unit off.
+func (s *schedule) leave(u *unit, now time.Time) {
+	delete(u.job.open, u.ID())
+	l := u.lane
+	// The lane of a batch of one model stays for its next unit: to come anew would be to arrive.
+	if l.open--; l.open == 0 && (len(u.job.batch.Models) > 1 || u.job.unleased == 0) {
+		s.removeLane(l, now)
+	}
+}
+
+func (s *schedule) removeLane(l *lane, now time.Time) {
+	if l.job.lanes[l.model] != l {
+		return
+	}
+	delete(l.job.lanes, l.model)
+	l.job.filling -= len(l.filling)
+	isLane := func(other *lane) bool { return other == l }
+	s.lanes = slices.DeleteFunc(s.lanes, isLane)
+	q := l.queue
+	q.lanes = slices.DeleteFunc(q.lanes, isLane)
+	for _, g := range q.gates {
+		g.Forget(l.job.batch.ID)
+	}
+	if len(q.lanes) == 0 {
+		q.idleSince = now
+		s.dropQueues(now)
+	}
+}
+
+// dropQueues forgets models that no work was there for in a long time, or that are too many.
+func (s *schedule) dropQueues(now time.Time) {
+	for model, q := range s.queues {
+		idle := len(q.lanes) == 0 && !slices.ContainsFunc(q.gates, func(g *gate) bool { return g.InFlight() > 0 })
+		if idle && (now.Sub(q.idleSince) > queueLife || len(s.queues) > queuesKept) {
+			delete(s.queues, model)
+		}
+	}
+}
+
+// connect brings all gates up to date with what the upstreams serve.
+func (s *schedule) connect() {
+	for _, q := range s.queues {
+		q.connect(s.targets, s.rand)
+	}
+}
+
+// assignment is a line with the permit of the gate that it goes through.
+type assignment struct {
+	*task
+	gate   *gate
+	permit limit.Permit
+}
+
+// next takes the next line that t may send now, and starts its permit; nil if there is none.
+func (s *schedule) next(t *target, now time.Time) *assignment {
+	s.scan++
+	for i := range s.lanes {
+		l := s.lanes[(s.turn+i)%len(s.lanes)]
+		g := l.queue.at(t)
+		if g == nil || g.refused == s.scan || !l.has(now) {
+			continue
+		}
+		if a := s.through(g, l, now); a != nil {
+			s.turn = (s.turn + i + 1) % len(s.lanes)
+			return a
+		}
+	}
+	return nil
+}
+
+// through takes a line of a lane for a gate.
+func (s *schedule) through(g *gate, l *lane, now time.Time) *assignment {
+	permit, _, ok := g.Take(now)
+	if !ok {
+		if a := s.proven(g, l, now); a != nil {
+			return a
+		}
+		if g.Closed() {
+			return nil // another lane may have a line that is known to be at fault itself
+		}
+		g.refused = s.scan
+		return nil
+	}
+	switch permit.Turn() {
+	case limit.TurnAny:
+		if t := l.next(g); t != nil {
+			return start(t, g, permit, now)
+		}
+	case limit.TurnLull:
+		if t := l.retries.takeLull(); t != nil {
+			return start(t, g, permit, now)
+		}
+		if !g.queue.lullDue() {
+			g.Unhold(now)
+		}
+	default:
+		g.refused = s.scan // a probe is looked for in all lanes at once
+		return s.probe(g, permit, now)
+	}
+	return nil
+}
+
+// start sends a line on its way.
+func start(t *task, g *gate, permit limit.Permit, now time.Time) *assignment {
+	a := &assignment{task: t, gate: g, permit: permit}
+	a.permit.Start(now, &t.history)
+	t.unit.flying++
+	return a
+}
+
+// proven takes a line whose failures are known to be its own for a gate that is closed, once no line is left there that
+// was never tried.
+func (s *schedule) proven(g *gate, l *lane, now time.Time) *assignment {
+	if !g.Closed() || l.retries.count == l.retries.unproven || g.queue.waiting().Fresh {
+		return nil
+	}
+	permit, ok := g.TakeProven(now)
+	if !ok {
+		return nil
+	}
+	if t := l.retries.take(g, func(b *bucket) bool { return b.proven }); t != nil {
+		return start(t, g, permit, now)
+	}
+	return nil
+}
+
+// probe finds the line for a probe: of the kind whose turn it is if there is one, from the lanes in turn.
+func (s *schedule) probe(g *gate, permit limit.Permit, now time.Time) *assignment {
+	kinds := []limit.Turn{limit.TurnFresh, limit.TurnPutOff, limit.TurnControl}
+	first := slices.Index(kinds, permit.Turn())
+	q := g.queue
+	for k := range kinds {
+		kind := kinds[(first+k)%len(kinds)]
+		for i := range q.lanes {
+			l := q.lanes[(q.turn+i)%len(q.lanes)]
+			if !l.has(now) {
+				continue
+			}
+			if t := l.probe(g, kind); t != nil {
+				q.turn = (q.turn + i + 1) % len(q.lanes)
+				return start(t, g, permit, now)
+			}
+		}
+	}
+	return nil
+}
+
+// done ends the call of a; it returns what that means for the line, and takes note of a gate that has opened.
+func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limit.Verdict {
+	closed := a.gate.Closed()
+	v := a.permit.Done(now, &a.history, signal, a.gate.queue.waiting)
+	a.unit.flying--
+	if closed && !a.gate.Closed() {
+		a.gate.scatter = scatterFor
+	}
+	if v.Final {
+		a.unit.lane.left--
+	}
+	return v
+}
+
+// putOff queues the line for another try.
+func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
+	a.due, a.lull, a.failedAt = now.Add(v.Pause), v.Lull, a.gate
+	if a.since.IsZero() {
+		a.since = now
+	}
+	a.unit.lane.retries.add(a.task)
+}
+
+// nextTime returns the earliest time after now at which a line falls due or a gate is to be asked again; zero for
+// never.
+func (s *schedule) nextTime(now time.Time) time.Time {
+	var next time.Time
+	earlier := func(t time.Time) {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, q := range s.queues {
+		for _, g := range q.gates {
+			if len(q.lanes) == 0 || !g.serves {
+				continue
+			}
+			if _, wait, ok := g.Take(now); !ok {
+				earlier(wait.Next)
+			}
+		}
+	}
+	for _, l := range s.lanes {
+		if len(l.retries.waiting) > 0 {
+			earlier(l.retries.waiting[0].due)
+		}
+	}
+	return next
+}
+
+// needs returns a job that wants units leased, and how many it may have; nil when there is none. A job with nothing to
+// take may have a unit however many others hold, so that no batch keeps another from its turn.
+func (s *schedule) needs(maxFilling, maxOpen int) (*job, int) {
+	filling, open := 0, 0
+	for _, j := range s.ring {
+		filling += j.filling
+		open += len(j.open)
+	}
+	room := min(leaseAtOnce, maxFilling-filling, maxOpen-open)
+	for i := range s.ring {
+		j := s.ring[(s.leaseTurn+i)%len(s.ring)]
+		n := room
+		if j.filling == 0 {
+			n = max(1, n)
+		}
+		if n > 0 && j.wantsUnits() {
+			s.leaseTurn = (s.leaseTurn + i + 1) % len(s.ring)
+			j.leasing = true
+			return j, min(n, j.unleased)
+		}
+	}
+	return nil, 0
+}
+
+// hunger notes which jobs could use a target that has permits to spare.
+func (s *schedule) hunger(now time.Time) (any bool) {
+	for _, t := range s.targets {
+		if t.address.InFlight() >= t.address.Cap() {
+			continue
+		}
+		for _, j := range s.ring {
+			if len(j.batch.Models) > 1 {
+				j.hungerFor(t)
+			}
+			any = any || j.wantsUnits()
+		}
+	}
+	return any
+}

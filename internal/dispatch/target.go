@@ -1,0 +1,121 @@
+package dispatch
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"batchd/internal/limit"
+)
+
+// Target is an upstream with its settings.
+type Target struct {
+	Upstream Upstream
+	// Concurrency is how many calls may be in flight at most, over all models; 0 means that it is found.
+	Concurrency int
+}
+
+// target is an upstream in the schedule's eyes: its address, and a gate for each model that work is there for.
+type target struct {
+	upstream    Upstream
+	concurrency int
+	address     *limit.Address
+	// told is the condition that was logged last.
+	told limit.Condition
+}
+
+// gate is a limit.Gate with its place.
+type gate struct {
+	*limit.Gate
+	target *target
+	queue  *queue
+	// serves is what the upstream said of the model last; a gate that serves no more only ends its calls.
+	serves bool
+	// refused is the scan in which the gate gave no permit, so that one scan asks it once.
+	refused uint64
+	// scatter counts lines that are taken from units at random: after a closing, since the next ones may all be bad.
+	scatter int
+	// told is the condition that was logged last.
+	told limit.Condition
+}
+
+// scatterFor is how many lines are taken at random after a gate has opened.
+const scatterFor = 1000
+
+// queue is what waits for one model, and the gates it may go through.
+type queue struct {
+	model string
+	gates []*gate
+	// lanes are the batches with open units of the model, in turn.
+	lanes []*lane
+	turn  int
+	// idleSince is when the last lane went.
+	idleSince time.Time
+}
+
+// at returns the model's gate at a target; nil if it does not serve the model.
+func (q *queue) at(t *target) *gate {
+	for _, g := range q.gates {
+		if g.target == t {
+			if g.serves {
+				return g
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// openElsewhere reports whether another gate of the model takes calls.
+func (q *queue) openElsewhere(than *gate) bool {
+	for _, g := range q.gates {
+		if g != than && g.serves && !g.Closed() {
+			return true
+		}
+	}
+	return false
+}
+
+// connect brings the gates up to date with what the upstreams serve.
+func (q *queue) connect(targets []*target, rng *rand.Rand) {
+	for _, t := range targets {
+		serves := t.upstream.Serves(q.model)
+		known := false
+		for _, g := range q.gates {
+			if g.target == t {
+				g.serves, known = serves, true
+			}
+		}
+		if serves && !known {
+			q.gates = append(q.gates, &gate{
+				Gate:   limit.NewGate(t.address, limit.Options{Concurrency: t.concurrency, Rand: rng}),
+				target: t, queue: q, serves: true,
+			})
+		}
+	}
+}
+
+// waiting says what the model's lanes hold, for a gate's judgement.
+func (q *queue) waiting() limit.Queue {
+	var w limit.Queue
+	for _, l := range q.lanes {
+		w.Left += l.left
+		if l.job.mayLease(l.model) {
+			w.Left, w.Fresh = w.Left+manyLines, true
+		}
+		w.Fresh = w.Fresh || len(l.filling) > 0
+	}
+	return w
+}
+
+// manyLines stands for the lines of units that are not leased: more than any rule asks about.
+const manyLines = 1000
+
+// lullDue reports whether a line waits for a lull.
+func (q *queue) lullDue() bool {
+	for _, l := range q.lanes {
+		if len(l.retries.lulls) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -67,13 +67,16 @@ func TestUpstream(t *testing.T) {
 	t.Run("U12 answers with a stream", answersWithAStream)
 	t.Run("U18 does not know the model", func(t *testing.T) {
 		t.Parallel()
-		in := input{lines: 60}
-		e := newEngine(t, func(string, int) reply { return reply{status: http.StatusNotFound} })
+		in := input{lines: 60, anyAnswer: true}
+		const gone = `{"error":{"message":"There is none of that name.","type":"invalid_request_error","code":"model_not_found"}}`
+		e := newEngine(t, func(string, int) reply {
+			return reply{status: http.StatusNotFound, body: gone, contentType: "application/json"}
+		})
 		n := newNode(t, e, 8)
 		n.start()
 		a, err := n.finished(n.run(in, "24h"), in)
 		if err != nil || a.codes["answer"] != in.lines || e.count() != in.lines {
-			t.Errorf("%v, got %v after %d calls: a 404 is each line's answer", err, a.codes, e.count())
+			t.Errorf("%v, got %v after %d calls: a 404 about the model is each line's answer", err, a.codes, e.count())
 		}
 	})
 }

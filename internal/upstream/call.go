@@ -33,9 +33,7 @@ func (u *Upstream) Call(ctx context.Context, c dispatch.Call) dispatch.Answer {
 
 // exchange is what came of one request.
 type exchange struct {
-	verdict verdict
-	// httpStatus is the status that came over the wire, 0 for none.
-	httpStatus int
+	verdict    verdict
 	requestID  string
 	retryAfter time.Duration
 	content    content
@@ -64,7 +62,6 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	}
 	defer func() { _ = resp.Body.Close() }() // read-side close
 	e := exchange{
-		httpStatus: resp.StatusCode,
 		requestID:  requestID(resp.Header),
 		retryAfter: retryAfter(resp.Header, u.now()),
 	}
@@ -74,7 +71,7 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 		e.verdict = cut(resp.StatusCode, e.err)
 		return e
 	}
-	e.verdict = answered(resp.StatusCode, e.content)
+	e.verdict = answered(resp.StatusCode, e.content, c.Model)
 	return e
 }
 
@@ -140,21 +137,19 @@ func requestID(h http.Header) string {
 func (e *exchange) answer() dispatch.Answer {
 	v := e.verdict
 	a := dispatch.Answer{
+		Signal:  v.signal,
 		Cause:   v.cause,
 		Outcome: batch.Outcome{Status: v.status, RequestID: e.requestID, Code: v.code, Message: v.message},
-		Signal:  limit.Signal{Kind: v.kind, Status: e.httpStatus, Lost: v.lost(), RetryAfter: e.retryAfter},
 	}
+	a.Signal.RetryAfter = e.retryAfter
 	if v.code == "" {
 		a.Outcome.Body = e.content.body
 		a.Outcome.Usage = e.content.found.usage
 	} else if e.content.body != nil {
 		_ = e.content.body.Close() // its bytes are given up
 	}
-	a.Signal.OutputTokens = a.Outcome.Usage.Output
+	if v.signal.Kind == limit.Served {
+		a.Signal.OutputTokens = a.Outcome.Usage.Output
+	}
 	return a
-}
-
-// lost reports whether the connection broke after the request had been sent, which is how a server that crashes looks.
-func (v verdict) lost() bool {
-	return v.kind == limit.Broken && (v.cause == "reset" || v.cause == "truncated")
 }

@@ -12,28 +12,67 @@ import (
 
 // verdict is what an answer, or the lack of one, means.
 type verdict struct {
-	kind  limit.Kind
-	cause string
+	// signal is what it says about the way that the call took.
+	signal limit.Signal
+	cause  string
 	// status is the answer's, for an outcome that shows it; else code and message stand for it.
 	status  int
 	code    batch.Code
 	message string
 }
 
-// answered is the verdict on an HTTP answer whose body was read to its end. It is a pure function.
-func answered(status int, c content) verdict {
-	switch {
-	case status >= 200 && status < 300:
-		return succeeded(status, c)
-	case status < 200 || status >= 300 && status < 400:
-		return verdict{
-			kind: limit.Broken, cause: statusCause(status), code: batch.CodeInvalidResponse,
-			message: fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status),
-		}
+// phrases are the words by which servers refuse a key, an account or all calls under a status that is usually the
+// request's own fault. Each is at least two words, in lower case: a single one may stand in anybody's prompt.
+var phrases = []struct {
+	text   string
+	reason limit.Reason
+}{
+	{"incorrect api key", limit.ReasonDenied},
+	{"invalid api key", limit.ReasonDenied},
+	{"api key not valid", limit.ReasonDenied},
+	{"api key not found", limit.ReasonDenied},
+	{"api key expired", limit.ReasonDenied},
+	{"api key is invalid", limit.ReasonDenied},
+	{"api key has been disabled", limit.ReasonDenied},
+	{"missing api key", limit.ReasonDenied},
+	{"no api key provided", limit.ReasonDenied},
+	{"invalid access token", limit.ReasonDenied},
+	{"insufficient balance", limit.ReasonAccount},
+	{"insufficient quota", limit.ReasonAccount},
+	{"insufficient credit", limit.ReasonAccount},
+	{"insufficient credits", limit.ReasonAccount},
+	{"insufficient funds", limit.ReasonAccount},
+	{"exceeded your current quota", limit.ReasonAccount},
+	{"credit balance is too low", limit.ReasonAccount},
+	{"requires more credits", limit.ReasonAccount},
+	{"billing hard limit", limit.ReasonAccount},
+	{"billing hard limit reached", limit.ReasonAccount},
+	{"billing not active", limit.ReasonAccount},
+	{"account is not active", limit.ReasonAccount},
+	{"account is in good standing", limit.ReasonAccount},
+	{"budget exceeded", limit.ReasonAccount},
+	{"budget has been exceeded", limit.ReasonAccount},
+	{"model unloaded", limit.ReasonFailing},
+	{"model has crashed", limit.ReasonFailing},
+	{"no model loaded", limit.ReasonFailing},
+	{"no models loaded", limit.ReasonFailing},
+}
+
+// modelNotFound is the code that OpenAI and those who follow it have for an unknown model.
+const modelNotFound = "model_not_found"
+
+// answered is the verdict on an HTTP answer whose body was read to its end. model is the one that the call asked for. It
+// is a pure function.
+func answered(status int, c content, model string) verdict {
+	if status >= 200 && status < 300 {
+		return succeeded(status, c, model)
 	}
-	v := verdict{kind: kindOf(status), cause: statusCause(status), status: status}
-	if c.body == nil {
-		v = v.without(batch.CodeResponseTooLarge, "The upstream's answer was too long and not JSON.")
+	v := verdict{signal: judge(status, c, model), cause: statusCause(status), status: status}
+	switch {
+	case status < 400:
+		return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status))
+	case c.body == nil:
+		return v.without(batch.CodeResponseTooLarge, "The upstream's answer was too long and not JSON.")
 	}
 	return v
 }
@@ -44,82 +83,119 @@ func (v verdict) without(code batch.Code, message string) verdict {
 	return v
 }
 
-// kindOf sorts the statuses from 400 on.
-func kindOf(status int) limit.Kind {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return limit.Denied
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, statusOverloaded:
-		return limit.NoRoom
-	case http.StatusRequestTimeout, http.StatusTooEarly:
-		return limit.Broken
+// judge says what an answer means by its status, and by its words where the status alone does not tell whose fault it is:
+// 404 is the line's own if it is about the model, and 400 is not if it is about the key, the account or the engine.
+func judge(status int, c content, model string) limit.Signal {
+	w, kind := wordsOf(c), kindOf(status)
+	told := w.told()
+	switch {
+	case status == http.StatusNotFound && (w.says(modelNotFound) || c.names(model)):
+		kind = limit.Answered
+	case status == http.StatusBadRequest && told != "":
+		kind = limit.Denied
 	}
-	if status >= 500 {
-		return limit.Broken
+	return limit.Signal{
+		Kind: kind, Status: status, Reason: reasonOf(kind, status, told), Code: w.label(), Message: w.excerpt(),
 	}
-	return limit.Answered
-}
-
-// statusOverloaded is what several providers answer when they have no room.
-const statusOverloaded = 529
-
-// statusCause names a status for logs and metrics; what is no status a server may send has one name in common.
-func statusCause(status int) string {
-	if status < 100 || status > 599 {
-		return "status_other"
-	}
-	return "status_" + strconv.Itoa(status)
 }
 
 // succeeded looks into a 2xx answer: it is only as good as its body.
-func succeeded(status int, c content) verdict {
+func succeeded(status int, c content, model string) verdict {
 	a := c.found
 	switch {
 	case !c.isJSON:
-		return invalid("not_json", "The upstream answered with something that is not JSON.")
+		return invalid("not_json", "The upstream answered with something that is not JSON.").on(status, c)
 	case a.kind != '{' && a.kind != '[' || a.empty:
-		return invalid("empty", "The upstream answered with an empty JSON value.")
+		return invalid("empty", "The upstream answered with an empty JSON value.").on(status, c)
 	case a.isError:
-		return reported(status, a)
+		return reported(status, c, model)
 	case a.choiceFailed:
-		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".")
+		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".").on(status, content{})
 	}
-	return verdict{kind: limit.Served, cause: "ok", status: status}
+	return verdict{signal: limit.Signal{Kind: limit.Served, Status: status}, cause: "ok", status: status}
 }
 
+// invalid is the verdict on an answer that is none.
 func invalid(cause, message string) verdict {
-	return verdict{kind: limit.Broken, cause: cause, code: batch.CodeInvalidResponse, message: message}
+	return verdict{
+		signal: limit.Signal{Kind: limit.Broken, Reason: limit.ReasonFailing}, cause: cause,
+		code: batch.CodeInvalidResponse, message: message,
+	}
 }
 
-// reported is the verdict on an error that came with a 2xx status, as it does from servers that had begun to answer. If
-// its code is an HTTP status, it is taken for the answer's status, except that it says nothing of our credentials: they
-// were good enough for a 200. Of other codes only those that speak of room are known.
-//
-// The Responses API is different: an answer may be a response object whose generation failed, which is what a
-// synchronous caller would get too. It is final unless its code says that the server was at fault.
-func reported(status int, a answer) verdict {
-	if code, err := strconv.Atoi(a.errorCode); err == nil && code >= 400 && code <= 599 {
-		v := verdict{kind: kindOf(code), cause: "error_" + strconv.Itoa(code), status: code}
-		if v.kind == limit.Denied {
-			v.kind = limit.Answered
-		}
-		return v
-	}
-	message := "The upstream answered with an error."
-	if a.errorMessage != "" {
-		message = "The upstream answered with an error: " + a.errorMessage
-	}
-	v := invalid("error_body", message)
-	switch {
-	case speaksOfRoom(a.errorCode) || speaksOfRoom(a.errorType):
-		v.kind = limit.NoRoom
-	case a.isResponse && a.errorCode != "" && a.errorCode != "server_error":
-		v = verdict{kind: limit.Answered, cause: "response_failed", status: status}
-	}
+// on adds the status and the words of an answer that the status does not decide.
+func (v verdict) on(status int, c content) verdict {
+	w := wordsOf(c)
+	v.signal.Status, v.signal.Code, v.signal.Message = status, w.label(), w.excerpt()
 	return v
 }
 
-func speaksOfRoom(word string) bool {
-	return strings.Contains(word, "rate_limit") || strings.Contains(word, "overloaded") ||
-		word == "insufficient_quota" || word == "resource_exhausted" || word == "RESOURCE_EXHAUSTED"
+// reported is the verdict on an error that came with a 2xx status, as it does from servers that had begun to answer. If
+// its code is an HTTP status, it is taken for the answer's status; else the words are looked at that speak of room or
+// of the request. What says neither is the server's fault.
+//
+// The Responses API is different: an answer may be a response object whose generation failed, which is what a
+// synchronous caller would get too. It is final unless its code says that the server was at fault.
+func reported(status int, c content, model string) verdict {
+	w := wordsOf(c)
+	if code, err := strconv.Atoi(w.code); err == nil && code >= 400 && code <= 599 {
+		return inside(code, c, model)
+	}
+	if room := statusOfRoom(w); room != 0 {
+		v := complaint(c, room)
+		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w.told())
+		return v
+	}
+	if c.found.isResponse && w.code != "" && w.code != "server_error" {
+		v := verdict{cause: "response_failed", status: status}.on(status, c)
+		v.signal.Kind = limit.Answered
+		return v
+	}
+	if code := statusOfRequest(w); code != 0 {
+		return inside(code, c, model)
+	}
+	return complaint(c, status)
+}
+
+// inside is the verdict on an error within a 2xx answer that has a status of its own. It says nothing of the key and
+// the path, which were good enough for a 2xx, unless it says so in words; of the account it may.
+func inside(status int, c content, model string) verdict {
+	s := judge(status, c, model)
+	if s.Kind == limit.Denied && s.Reason != limit.ReasonAccount && wordsOf(c).told() == "" {
+		s.Kind, s.Reason = limit.Answered, ""
+	}
+	return verdict{signal: s, cause: "error_" + strconv.Itoa(status), status: status}
+}
+
+// complaint is the verdict on an error within a 2xx answer that no status is known for.
+func complaint(c content, status int) verdict {
+	message := "The upstream answered with an error."
+	if c.found.errorMessage != "" {
+		message = "The upstream answered with an error: " + c.found.errorMessage
+	}
+	return invalid("error_body", message).on(status, c)
+}
+
+// statusOfRoom returns the status that words of room stand for, or 0.
+func statusOfRoom(w words) int {
+	switch {
+	case strings.Contains(w.code, "overloaded") || strings.Contains(w.kind, "overloaded"):
+		return statusOverloaded
+	case strings.Contains(w.code, "rate_limit") || strings.Contains(w.kind, "rate_limit"),
+		w.says("insufficient_quota"), w.says("resource_exhausted"), w.says("RESOURCE_EXHAUSTED"):
+		return http.StatusTooManyRequests
+	}
+	return 0
+}
+
+// statusOfRequest returns the status that words of the request's own fault stand for, or 0.
+func statusOfRequest(w words) int {
+	switch {
+	case w.says(modelNotFound), w.says("not_found_error"), w.says("NotFoundError"), w.says("NOT_FOUND"):
+		return http.StatusNotFound
+	case w.says("invalid_request_error"), w.says("BadRequestError"), w.says("INVALID_ARGUMENT"),
+		w.says("context_length_exceeded"), w.told() != "":
+		return http.StatusBadRequest
+	}
+	return 0
 }

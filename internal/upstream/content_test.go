@@ -170,7 +170,7 @@ func TestIntakeDoesNotReadOnWhatIsTooLongToQuote(t *testing.T) {
 		t.Errorf("read %d bytes", src.n)
 	}
 	for status, want := range map[int]limit.Kind{200: limit.Broken, 400: limit.Answered, 500: limit.Broken} {
-		if v := answered(status, c); v.kind != want || v.code == "" {
+		if v := answered(status, c, "m"); v.signal.Kind != want || v.code == "" {
 			t.Errorf("%d: %+v", status, v)
 		}
 	}
@@ -221,8 +221,8 @@ func FuzzClassifyBody(f *testing.F) {
 		if !json.Valid([]byte(out)) || strings.ContainsAny(out, "\r\n") || !utf8.ValidString(out) {
 			t.Fatalf("not fit for a line: %q", out)
 		}
-		v := answered(status, c)
-		if (v.status == 0) == (v.code == "") || (v.code == "") != (v.message == "") || !utf8.ValidString(v.message) {
+		v := answered(status, c, "m")
+		if (v.status == 0) == (v.code == "") || (v.code == "") != (v.message == "") || !utf8.ValidString(v.message) || !utf8.ValidString(v.signal.Message) || len(v.signal.Code) > 4*maxCode {
 			t.Fatalf("verdict %+v", v)
 		}
 		got := spool(t, in, body, piece)

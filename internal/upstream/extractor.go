@@ -15,7 +15,8 @@ type answer struct {
 	// isResponse says that its "object" is "response": the Responses API, whose error may be of the user's making.
 	isResponse bool
 	// isError says that the answer says itself that it is none: it has a member "error" that is not null, false or "", or its
-	// "object" is "error". The fields after it are the error's own, or in the second case the top level's.
+	// "object" is "error". The fields after it are the error's own; what it does not have is taken from the top level, where
+	// some servers write all of it.
 	isError      bool
 	errorCode    string
 	errorType    string
@@ -54,7 +55,7 @@ const (
 )
 
 // maxText is how much of a wanted name or scalar is kept. What is longer is cut: only a message can be.
-const maxText = 512
+const maxText = 1200
 
 // extractor is the part of a scanner that knows where in an answer it stands.
 type extractor struct {
@@ -111,15 +112,30 @@ func topLevel(name []byte) (member, field) {
 	case "object":
 		return memberOther, fieldObject
 	default:
-		return memberOther, inError(name)
+		return memberOther, atTop(name)
 	}
 }
 
+// atTop knows the names of an error that is not in an object of its own.
+func atTop(name []byte) field {
+	switch string(name) {
+	case "code":
+		return fieldCode
+	case "type", "error_type":
+		return fieldType
+	case "message", "detail":
+		return fieldMessage
+	default:
+		return fieldNone
+	}
+}
+
+// inError knows the names of an error object. Google writes the word for a code as its status.
 func inError(name []byte) field {
 	switch string(name) {
 	case "code":
 		return fieldCode
-	case "type":
+	case "type", "status":
 		return fieldType
 	case "message":
 		return fieldMessage
@@ -202,14 +218,22 @@ func (x *extractor) setText(f field) {
 	case fieldFinishReason:
 		x.found.choiceFailed = x.found.choiceFailed || string(x.text) == "error"
 	case fieldCode:
-		x.found.errorCode = unquoted(x.text)
+		x.settle(&x.found.errorCode, unquoted(x.text))
 	case fieldType:
-		x.found.errorType = unquoted(x.text)
+		x.settle(&x.found.errorType, unquoted(x.text))
 	case fieldError:
 		x.found.isError = x.found.isError || len(x.text) > 0
 		x.found.errorMessage = unquoted(x.text)
 	case fieldMessage:
-		x.found.errorMessage = unquoted(x.text)
+		x.settle(&x.found.errorMessage, unquoted(x.text))
+	}
+}
+
+// settle stores a field of an error. One of the error object itself goes before one of the top level, whichever comes
+// first.
+func (x *extractor) settle(field *string, value string) {
+	if x.member == memberError || *field == "" {
+		*field = value
 	}
 }
 
@@ -217,7 +241,7 @@ func (x *extractor) setNumber(f field) {
 	n := tokens(x.text)
 	switch f {
 	case fieldCode:
-		x.found.errorCode = string(x.text)
+		x.settle(&x.found.errorCode, string(x.text))
 	case fieldInput:
 		x.found.usage.Input = n
 	case fieldCached:

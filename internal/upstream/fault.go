@@ -3,6 +3,7 @@ package upstream
 import (
 	"compress/flate"
 	"compress/gzip"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,58 +17,66 @@ import (
 // errAbandoned says that the caller's context ended the call.
 var errAbandoned = errors.New("call given up")
 
-// unanswered is the verdict on a call that ended with err and without a whole answer. sent says whether a connection
-// was there to send anything on. It is a pure function.
+// unanswered is the verdict on a call that ended with err and without a whole answer. sent says whether anything of the
+// request may have been sent. It is a pure function.
 func unanswered(err error, sent bool) verdict {
 	switch {
 	case errors.Is(err, errAbandoned):
-		return verdict{
-			kind: limit.Abandoned, cause: "cancelled", code: batch.CodeCancelled,
-			message: "This request was given up before its answer came.",
-		}
+		return given(limit.Abandoned, "cancelled").without(batch.CodeCancelled, "This request was given up before its answer came.")
 	case errors.Is(err, errDeadline):
-		return verdict{
-			kind: limit.Abandoned, cause: "deadline", code: batch.CodeExpired,
-			message: "This request could not be executed before the completion window expired.",
-		}
+		return given(limit.Abandoned, "deadline").without(batch.CodeExpired, batch.CodeExpired.Message())
 	case !sent:
-		return verdict{
-			kind: limit.Unreachable, cause: "unreachable", code: batch.CodeUpstreamUnreachable,
-			message: "The upstream could not be reached.",
-		}
-	case errors.Is(err, errTooLarge):
-		return verdict{
-			kind: limit.Answered, cause: "too_large", code: batch.CodeResponseTooLarge,
-			message: "The upstream's answer was longer than the limit.",
-		}
-	case errors.Is(err, errSpool):
-		return verdict{
-			kind: limit.Abandoned, cause: "spool", code: batch.CodeInvalidResponse,
-			message: "The upstream's answer could not be stored.",
-		}
-	}
-	if v, ok := timedOut(err); ok {
+		v := given(limit.Unreachable, "unreachable").without(batch.CodeUpstreamUnreachable, "The upstream could not be reached.")
+		v.signal.Detail = unreachable(err)
 		return v
+	case errors.Is(err, errTooLarge):
+		return given(limit.Answered, "too_large").without(batch.CodeResponseTooLarge, "The upstream's answer was longer than the limit.")
+	case errors.Is(err, errSpool):
+		// Our own disk: it says nothing of the line nor of the upstream.
+		return given(limit.Abandoned, "spool").without(batch.CodeInvalidResponse, "The upstream's answer could not be stored.")
+	}
+	if cause, message := timedOut(err); cause != "" {
+		return given(limit.Broken, cause).without(batch.CodeRequestTimeout, message)
 	}
 	return cutOff(err)
 }
 
-func timedOut(err error) (verdict, bool) {
-	v := verdict{kind: limit.Broken, code: batch.CodeRequestTimeout}
+// given returns a verdict without an outcome.
+func given(kind limit.Kind, cause string) verdict {
+	return verdict{signal: limit.Signal{Kind: kind, Reason: reasonOf(kind, 0, "")}, cause: cause}
+}
+
+// unreachable says why no connection came about, in a word: dns, refused, tls, timeout, or nothing.
+func unreachable(err error) string {
+	var dns *net.DNSError
+	var timeout net.Error
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &dns):
+		return "dns"
+	case errors.Is(err, errFirstByte), errors.Is(err, errTotal), errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case errors.Is(err, errHandshake), errors.As(err, &certificate):
+		return "tls"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	}
+	return ""
+}
+
+func timedOut(err error) (cause, message string) {
 	switch {
 	case errors.Is(err, errFirstByte):
-		v.cause, v.message = "first_byte_timeout", "The upstream did not begin to answer in time."
+		return "first_byte_timeout", "The upstream did not begin to answer in time."
 	case errors.Is(err, errIdle):
-		v.cause, v.message = "idle_timeout", "The upstream's answer stalled."
+		return "idle_timeout", "The upstream's answer stalled."
 	case errors.Is(err, errTotal):
-		v.cause, v.message = "total_timeout", "The request took too long."
+		return "total_timeout", "The request took too long."
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// The only deadline set on connections is that of writes.
-		v.cause, v.message = "write_timeout", "The upstream did not take the request in time."
-	default:
-		return v, false
+		return "write_timeout", "The upstream did not take the request in time."
 	}
-	return v, true
+	return "", ""
 }
 
 func cutOff(err error) verdict {
@@ -78,26 +87,33 @@ func cutOff(err error) verdict {
 		errors.As(err, &corrupt):
 		return invalid("encoding", "The upstream's answer could not be decompressed.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return invalid("truncated", "The upstream's answer was cut short.")
+		v := invalid("truncated", "The upstream's answer was cut short.")
+		v.signal.Lost = true
+		return v
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.As(err, &op), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
-		return verdict{
-			kind: limit.Broken, cause: "reset", code: batch.CodeUpstreamUnreachable,
-			message: "The connection to the upstream was lost before the answer was complete.",
-		}
+		return reset()
 	}
 	return invalid("protocol", "The upstream's answer was not valid HTTP.")
+}
+
+// reset is the verdict on a connection that broke in the middle of a call.
+func reset() verdict {
+	v := given(limit.Broken, "reset").without(batch.CodeUpstreamUnreachable, "The connection to the upstream was lost before the answer was complete.")
+	v.signal.Lost = true
+	return v
 }
 
 // cut is the verdict on an answer whose header came but whose body ended with err. A status that is definite without its
 // body stays so; the others are only as good as their bodies.
 func cut(status int, err error) verdict {
 	v := unanswered(err, true)
-	if v.kind == limit.Abandoned && !errors.Is(err, errSpool) {
+	if v.signal.Kind == limit.Abandoned && !errors.Is(err, errSpool) {
 		return v
 	}
-	if k := kindOf(status); status >= 400 && k != limit.Answered {
-		v.kind, v.cause = k, statusCause(status)
+	if kind := kindOf(status); status >= 400 && kind != limit.Answered {
+		v.signal = limit.Signal{Kind: kind, Status: status, Reason: reasonOf(kind, status, "")}
+		v.cause = statusCause(status)
 	}
 	return v
 }

@@ -86,6 +86,13 @@ func TestScannerFindsWhatClassificationNeeds(t *testing.T) {
 		"error null":               {`{"error":null}`, answer{kind: '{'}},
 		"error below":              {`{"data":{"error":{"code":1}},"list":[{"error":"x"}]}`, answer{kind: '{'}},
 		"older error object":       {`{"object":"error","message":"m","type":"t","code":400}`, answer{kind: '{', isError: true, errorMessage: "m", errorType: "t", errorCode: "400"}},
+		"error text beside a code": {`{"code":"c","error":"m"}`, answer{kind: '{', isError: true, errorMessage: "m", errorCode: "c"}},
+		"error text of TGI":        {`{"error":"m","error_type":"t"}`, answer{kind: '{', isError: true, errorMessage: "m", errorType: "t"}},
+		"error of Google":          {`{"error":{"code":400,"message":"m","status":"S"}}`, answer{kind: '{', isError: true, errorMessage: "m", errorType: "S", errorCode: "400"}},
+		"error of Anthropic":       {`{"type":"error","error":{"type":"t","message":"m"}}`, answer{kind: '{', isError: true, errorMessage: "m", errorType: "t"}},
+		"the same, turned round":   {`{"error":{"type":"t","message":"m"},"type":"error","message":"n","code":1}`, answer{kind: '{', isError: true, errorMessage: "m", errorType: "t", errorCode: "1"}},
+		"detail":                   {`{"detail":"m"}`, answer{kind: '{', errorMessage: "m"}},
+		"detail in a list":         {`{"detail":[{"msg":"m"}]}`, answer{kind: '{'}},
 		"finish_reason error":      {`{"choices":[{},{"finish_reason":"error"}]}`, answer{kind: '{', choiceFailed: true}},
 		"finish_reason null":       {`{"choices":[{"finish_reason":null,"x":"error"}]}`, answer{kind: '{'}},
 		"finish_reason elsewhere":  {`{"choices":[{"a":{"finish_reason":"error"}}],"finish_reason":"error"}`, answer{kind: '{'}},
@@ -113,7 +120,7 @@ func TestScannerFindsWhatClassificationNeeds(t *testing.T) {
 func TestScannerCutsLongMessagesAtACharacter(t *testing.T) {
 	t.Parallel()
 	for _, unit := range []string{"a", "é", "€", `\n`, `\u20ac`, `\ud83d\ude00`} {
-		s, ok := scan(`{"error":{"message":"`+strings.Repeat(unit, 1000)+`"}}`, 7)
+		s, ok := scan(`{"error":{"message":"`+strings.Repeat(unit, 2000)+`"}}`, 7)
 		if !ok {
 			t.Fatalf("%s: not JSON", unit)
 		}

@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,6 +46,8 @@ func newTransport(base *url.URL, concurrency int, o Options) (*http.Transport, e
 	}
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
+	} else {
+		t.DialTLSContext = tlsDialer(base.Hostname(), o)
 	}
 	return t, nil
 }
@@ -66,6 +70,30 @@ func dialer(o Options) func(ctx context.Context, network, address string) (net.C
 			return nil, &dialError{err}
 		}
 		return &stallConn{Conn: conn, idle: o.Timeouts.Idle}, nil
+	}
+}
+
+// errHandshake says that a connection came about, but no TLS on it.
+var errHandshake = errors.New("TLS handshake")
+
+// tlsDialer makes connections for https without a proxy. net/http would do the same, but its errors do not tell that it
+// was the handshake that failed.
+func tlsDialer(host string, o Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := dialer(o)
+	config := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		raw, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, o.Timeouts.TLS)
+		defer cancel()
+		conn := tls.Client(raw, config)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			_ = raw.Close() // nothing was sent on it
+			return nil, &dialError{fmt.Errorf("%w: %w", errHandshake, err)}
+		}
+		return conn, nil
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"batchd/internal/batch"
@@ -49,16 +48,14 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 		}
 	}
 	if total <= 0 {
-		return exchange{verdict: unanswered(cause, false), err: cause}
+		return exchange{verdict: unanswered(cause, unsent), err: cause}
 	}
 	watched, w := newWatch(ctx, u.timeouts.FirstByte, total, cause)
 	defer w.stop()
-	sent := false
-	traced := httptrace.WithClientTrace(watched, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	resp, err := u.transport.RoundTrip(u.request(traced, c))
+	resp, far, err := u.send(watched, c)
 	if err != nil {
 		err = reason(ctx, watched, err)
-		return exchange{verdict: unanswered(err, sent && !isDialError(err)), err: err}
+		return exchange{verdict: unanswered(err, far), err: err}
 	}
 	defer func() { _ = resp.Body.Close() }() // read-side close
 	e := exchange{
@@ -73,6 +70,25 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	}
 	e.verdict = answered(resp.StatusCode, e.content, c.Model)
 	return e
+}
+
+// maxUnsent is how often a request is sent again of which nothing was written.
+const maxUnsent = 8
+
+// send sends the request and waits for the answer's header. A server may close an idle connection just when it is taken
+// for this request: if nothing was written the request goes over another one at once, and nobody counts that. Once
+// something was written it is never sent again here, since it may have been run.
+func (u *Upstream) send(ctx context.Context, c dispatch.Call) (*http.Response, progress, error) {
+	for again := 0; ; again++ {
+		w := new(way)
+		resp, err := u.transport.RoundTrip(u.request(w.traced(ctx), c))
+		if err == nil {
+			return resp, answering, nil
+		}
+		if far := w.progress(); far != unsent || !w.found || again == maxUnsent || ctx.Err() != nil {
+			return nil, far, err
+		}
+	}
 }
 
 // reason tells apart who ended a call: the caller, the watch, or what err says.

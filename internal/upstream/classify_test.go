@@ -185,7 +185,7 @@ func TestAnsweredSortsErrorsInA200(t *testing.T) {
 
 func TestUnansweredSortsFaults(t *testing.T) {
 	t.Parallel()
-	unsent := func(detail string) verdict {
+	away := func(detail string) verdict {
 		return verdict{
 			signal: limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonUnreachable, Detail: detail},
 			cause:  "unreachable", code: batch.CodeUpstreamUnreachable,
@@ -198,37 +198,38 @@ func TestUnansweredSortsFaults(t *testing.T) {
 		return verdict{signal: limit.Signal{Kind: limit.Broken, Reason: limit.ReasonFailing, Lost: lost}, cause: cause, code: code}
 	}
 	lost := broken("reset", batch.CodeUpstreamUnreachable, true)
-	dial := func(err error) error { return &dialError{&net.OpError{Op: "dial", Err: err}} }
+	dial := func(err error) error { return &net.OpError{Op: "dial", Err: err} }
 	cases := map[string]struct {
 		err  error
-		sent bool
+		far  progress
 		want verdict
 	}{
-		"given up":                {errAbandoned, true, ours("cancelled", batch.CodeCancelled)},
-		"given up, unsent":        {errAbandoned, false, ours("cancelled", batch.CodeCancelled)},
-		"window over":             {errDeadline, false, ours("deadline", batch.CodeExpired)},
-		"refused":                 {dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), false, unsent("refused")},
-		"no such name":            {dial(&net.DNSError{Err: "no such host", Name: "gone", IsNotFound: true}), false, unsent("dns")},
-		"no name server":          {dial(&net.DNSError{Err: "i/o timeout", Name: "gone", IsTimeout: true}), false, unsent("dns")},
-		"nobody picks up":         {&dialError{context.DeadlineExceeded}, false, unsent("timeout")},
-		"no route":                {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), false, unsent("")},
-		"a bad certificate":       {&dialError{fmt.Errorf("%w: %w", errHandshake, &tls.CertificateVerificationError{Err: errors.New("expired")})}, false, unsent("tls")},
-		"behind a proxy":          {&tls.CertificateVerificationError{Err: errors.New("expired")}, false, unsent("tls")},
-		"plain HTTP on its port":  {&dialError{fmt.Errorf("%w: %w", errHandshake, tls.RecordHeaderError{})}, false, unsent("tls")},
-		"a handshake that stalls": {&dialError{fmt.Errorf("%w: %w", errHandshake, context.DeadlineExceeded)}, false, unsent("timeout")},
-		"unsent, out of time":     {errFirstByte, false, unsent("timeout")},
-		"hung up at once":         {io.EOF, false, unsent("")},
-		"too large":               {errTooLarge, true, verdict{signal: limit.Signal{Kind: limit.Answered}, cause: "too_large", code: batch.CodeResponseTooLarge}},
-		"disk full":               {fmt.Errorf("%w: %w", errSpool, syscall.ENOSPC), true, ours("spool", batch.CodeInvalidResponse)},
-		"keepalive found it dead": {&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}, true, lost},
-		"broken pipe":             {&net.OpError{Op: "write", Err: syscall.EPIPE}, true, lost},
-		"end of file":             {io.EOF, true, lost},
-		"cut short":               {io.ErrUnexpectedEOF, true, broken("truncated", batch.CodeInvalidResponse, true)},
-		"anything else":           {errors.New("malformed"), true, broken("protocol", batch.CodeInvalidResponse, false)},
-		"write deadline":          {os.ErrDeadlineExceeded, true, broken("write_timeout", batch.CodeRequestTimeout, false)},
+		"given up":                   {errAbandoned, sent, ours("cancelled", batch.CodeCancelled)},
+		"given up, unsent":           {errAbandoned, unsent, ours("cancelled", batch.CodeCancelled)},
+		"window over":                {errDeadline, unsent, ours("deadline", batch.CodeExpired)},
+		"refused":                    {dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), unsent, away("refused")},
+		"no such name":               {dial(&net.DNSError{Err: "no such host", Name: "gone", IsNotFound: true}), unsent, away("dns")},
+		"no name server":             {dial(&net.DNSError{Err: "i/o timeout", Name: "gone", IsTimeout: true}), unsent, away("dns")},
+		"nobody picks up":            {context.DeadlineExceeded, unsent, away("timeout")},
+		"no route":                   {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), unsent, away("")},
+		"a bad certificate":          {fmt.Errorf("%w: %w", errHandshake, &tls.CertificateVerificationError{Err: errors.New("expired")}), unsent, away("tls")},
+		"behind a proxy":             {&tls.CertificateVerificationError{Err: errors.New("expired")}, unsent, away("tls")},
+		"plain HTTP on its port":     {fmt.Errorf("%w: %w", errHandshake, tls.RecordHeaderError{}), unsent, away("tls")},
+		"a handshake that stalls":    {fmt.Errorf("%w: %w", errHandshake, context.DeadlineExceeded), unsent, away("timeout")},
+		"unsent, out of time":        {errFirstByte, unsent, away("timeout")},
+		"hung up at once":            {io.EOF, unsent, away("")},
+		"too large":                  {errTooLarge, sent, verdict{signal: limit.Signal{Kind: limit.Answered}, cause: "too_large", code: batch.CodeResponseTooLarge}},
+		"disk full":                  {fmt.Errorf("%w: %w", errSpool, syscall.ENOSPC), sent, ours("spool", batch.CodeInvalidResponse)},
+		"keepalive found it dead":    {&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}, sent, lost},
+		"broken pipe":                {&net.OpError{Op: "write", Err: syscall.EPIPE}, sent, lost},
+		"end of file":                {io.EOF, sent, lost},
+		"cut short":                  {io.ErrUnexpectedEOF, sent, broken("truncated", batch.CodeInvalidResponse, true)},
+		"anything else":              {errors.New("malformed"), answering, broken("protocol", batch.CodeInvalidResponse, false)},
+		"anything, before an answer": {errors.New("server closed idle connection"), sent, lost},
+		"write deadline":             {os.ErrDeadlineExceeded, sent, broken("write_timeout", batch.CodeRequestTimeout, false)},
 	}
 	for name, tc := range cases {
-		got := unanswered(tc.err, tc.sent)
+		got := unanswered(tc.err, tc.far)
 		if got.message == "" {
 			t.Errorf("%s: no message", name)
 		}

@@ -17,15 +17,15 @@ import (
 // errAbandoned says that the caller's context ended the call.
 var errAbandoned = errors.New("call given up")
 
-// unanswered is the verdict on a call that ended with err and without a whole answer. sent says whether anything of the
-// request may have been sent. It is a pure function.
-func unanswered(err error, sent bool) verdict {
+// unanswered is the verdict on a call that ended with err and without a whole answer, once it had come so far. It is a
+// pure function.
+func unanswered(err error, far progress) verdict {
 	switch {
 	case errors.Is(err, errAbandoned):
 		return given(limit.Abandoned, "cancelled").without(batch.CodeCancelled, "This request was given up before its answer came.")
 	case errors.Is(err, errDeadline):
 		return given(limit.Abandoned, "deadline").without(batch.CodeExpired, batch.CodeExpired.Message())
-	case !sent:
+	case far == unsent:
 		v := given(limit.Unreachable, "unreachable").without(batch.CodeUpstreamUnreachable, "The upstream could not be reached.")
 		v.signal.Detail = unreachable(err)
 		return v
@@ -38,7 +38,7 @@ func unanswered(err error, sent bool) verdict {
 	if cause, message := timedOut(err); cause != "" {
 		return given(limit.Broken, cause).without(batch.CodeRequestTimeout, message)
 	}
-	return cutOff(err)
+	return cutOff(err, far)
 }
 
 // given returns a verdict without an outcome.
@@ -79,7 +79,7 @@ func timedOut(err error) (cause, message string) {
 	return "", ""
 }
 
-func cutOff(err error) verdict {
+func cutOff(err error, far progress) verdict {
 	var op *net.OpError
 	var corrupt flate.CorruptInputError
 	switch {
@@ -91,7 +91,8 @@ func cutOff(err error) verdict {
 		v.signal.Lost = true
 		return v
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.As(err, &op), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		errors.As(err, &op), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+		far != answering: // net/http has errors for a connection that ends which nobody can name
 		return reset()
 	}
 	return invalid("protocol", "The upstream's answer was not valid HTTP.")
@@ -107,7 +108,7 @@ func reset() verdict {
 // cut is the verdict on an answer whose header came but whose body ended with err. A status that is definite without its
 // body stays so; the others are only as good as their bodies.
 func cut(status int, err error) verdict {
-	v := unanswered(err, true)
+	v := unanswered(err, answering)
 	if v.signal.Kind == limit.Abandoned && !errors.Is(err, errSpool) {
 		return v
 	}
@@ -116,9 +117,4 @@ func cut(status int, err error) verdict {
 		v.cause = statusCause(status)
 	}
 	return v
-}
-
-func isDialError(err error) bool {
-	var d *dialError
-	return errors.As(err, &d)
 }

@@ -19,7 +19,7 @@ func TestU04DeadConnectionsAreFoundWithin45Seconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	stall, ok := c.(*stallConn)
+	stall, ok := c.(*conn)
 	if !ok {
 		t.Fatalf("dialed a %T", c)
 	}

@@ -47,12 +47,25 @@ func newTransport(base *url.URL, concurrency int, o Options) (*http.Transport, e
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
 	} else {
-		t.DialTLSContext = tlsDialer(base.Hostname(), o)
+		t.DialTLSContext = tlsDialer(&tls.Config{ServerName: base.Hostname(), NextProtos: []string{"http/1.1"}}, o)
 	}
 	return t, nil
 }
 
-func dialer(o Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+func dialer(o Options) dialFunc {
+	dial := rawDialer(o)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		raw, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: raw, idle: o.Timeouts.Idle}, nil
+	}
+}
+
+func rawDialer(o Options) dialFunc {
 	dial := o.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{
@@ -65,11 +78,7 @@ func dialer(o Options) func(ctx context.Context, network, address string) (net.C
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeouts.Dial)
 		defer cancel()
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, &dialError{err}
-		}
-		return &stallConn{Conn: conn, idle: o.Timeouts.Idle}, nil
+		return dial(ctx, network, address)
 	}
 }
 
@@ -77,10 +86,9 @@ func dialer(o Options) func(ctx context.Context, network, address string) (net.C
 var errHandshake = errors.New("TLS handshake")
 
 // tlsDialer makes connections for https without a proxy. net/http would do the same, but its errors do not tell that it
-// was the handshake that failed.
-func tlsDialer(host string, o Options) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dial := dialer(o)
-	config := &tls.Config{ServerName: host, NextProtos: []string{"http/1.1"}}
+// was the handshake that failed, and what it writes below TLS does not tell whether any of it was a request.
+func tlsDialer(config *tls.Config, o Options) dialFunc {
+	dial := rawDialer(o)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		raw, err := dial(ctx, network, address)
 		if err != nil {
@@ -88,39 +96,11 @@ func tlsDialer(host string, o Options) func(ctx context.Context, network, addres
 		}
 		ctx, cancel := context.WithTimeout(ctx, o.Timeouts.TLS)
 		defer cancel()
-		conn := tls.Client(raw, config)
-		if err := conn.HandshakeContext(ctx); err != nil {
+		secure := tls.Client(raw, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close() // nothing was sent on it
-			return nil, &dialError{fmt.Errorf("%w: %w", errHandshake, err)}
+			return nil, fmt.Errorf("%w: %w", errHandshake, err)
 		}
-		return conn, nil
-	}
-}
-
-// dialError says that no connection came about, so that nothing was sent.
-type dialError struct{ err error }
-
-func (e *dialError) Error() string { return e.err.Error() }
-func (e *dialError) Unwrap() error { return e.err }
-
-// stallConn fails a write when the other side takes nothing for the idle timeout. The deadline of a
-// connection would else have to cover the whole request, however long it is and however slow the line.
-type stallConn struct {
-	net.Conn
-	idle time.Duration
-}
-
-func (c *stallConn) Write(p []byte) (int, error) {
-	written := 0
-	for {
-		piece := p[written:min(written+writePiece, len(p))]
-		if err := c.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
-			return written, err
-		}
-		n, err := c.Conn.Write(piece)
-		written += n
-		if err != nil || written == len(p) {
-			return written, err
-		}
+		return &conn{Conn: secure, idle: o.Timeouts.Idle}, nil
 	}
 }

@@ -167,7 +167,7 @@ func (g *Gate) givenUp(h *History, s *Signal) Verdict {
 	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
 }
 
-// spread lengthens a pause by up to itself, so that lines which broke together are not tried together.
+// spread lengthens a pause by up to half, so that lines which broke together are not tried together.
 func (g *Gate) spread(d time.Duration) time.Duration {
-	return d + time.Duration(g.rand.Float64()*float64(d))
+	return d + time.Duration(g.rand.Float64()*float64(d)/2)
 }

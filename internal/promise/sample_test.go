@@ -115,9 +115,12 @@ func checkStep(was, is job, f *findings) {
 }
 
 // finished waits until a batch has ended, checks D5 and D6 on the way, and audits it.
-func (n *node) finished(id string, in input) (audited, error) {
+func (n *node) finished(id string, in input) (audited, error) { return n.finishedWithin(endWithin, id, in) }
+
+// finishedWithin is finished for a batch that may take longer.
+func (n *node) finishedWithin(patience time.Duration, id string, in input) (audited, error) {
 	s := n.watch(id)
-	if err := s.ended(endWithin); err != nil {
+	if err := s.ended(patience); err != nil {
 		return audited{}, err
 	}
 	if err := s.finish(); err != nil {

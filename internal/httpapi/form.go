@@ -19,9 +19,16 @@ const (
 	maxFieldBytes = 4 * batch.KiB
 )
 
+// What a file is called that came without a name. OpenAI's SDK for Python sends bytes under the second; as a batch's
+// input it has the ending that programs look for.
+const (
+	namelessInput = "upload.jsonl"
+	namelessFile  = "upload"
+)
+
 // formFile says which part of a form is its file, and how much of it is too much.
 type formFile struct {
-	// field is the part's name. If named is set, a part of this name without a file name is a text field.
+	// field is the part's name. If named is set, a part of this name that looks like a text field is one.
 	field string
 	named bool
 	// firstLine is set if the file's first line is looked at, which is kept for that.
@@ -81,7 +88,7 @@ func (f *form) read() error {
 func (f *form) readPart(part *multipart.Part) error {
 	name := part.FormName()
 	switch {
-	case name == f.want.field && (part.FileName() != "" || !f.want.named):
+	case name == f.want.field && (!f.want.named || isFile(part)):
 		if f.hasFile {
 			return f.invalid("The form has more than one file.")
 		}
@@ -98,10 +105,32 @@ func (f *form) readPart(part *multipart.Part) error {
 		return f.cutShort(err)
 	}
 	if int64(len(value)) > maxFieldBytes {
+		if name == f.want.field {
+			return f.invalid("The part '%s' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename.", name)
+		}
 		return batch.Invalidf(clipWord(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
 	}
 	f.fields[name] = string(value)
 	return nil
+}
+
+// isFile reports whether a part is a file and no text field: it has a file name, be it empty, or a media type.
+func isFile(part *multipart.Part) bool {
+	_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition")) // a part of a name has a good one
+	_, named := params["filename"]
+	return named || part.Header.Get("Content-Type") != ""
+}
+
+// name returns what the form's file is to be called; "" for a form without a file.
+func (f *form) name() string {
+	switch {
+	case !f.hasFile || f.filename != "":
+		return f.filename
+	case f.fields["purpose"] == string(batch.PurposeBatch):
+		return namelessInput
+	default:
+		return namelessFile
+	}
 }
 
 // store streams the file part into the blob store.

@@ -76,7 +76,7 @@ func (c *call) admit(want formFile) (*allowance, error) {
 
 // file checks the whole form and returns the file it makes.
 func (f *form) file() (batch.File, error) {
-	u, err := f.dialect.CheckUpload(f.fields, f.filename)
+	u, err := f.dialect.CheckUpload(f.fields, f.name())
 	if err != nil {
 		return batch.File{}, err
 	}

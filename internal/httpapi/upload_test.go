@@ -105,7 +105,7 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 		"duplicate key":         {content(`{"a":1,"a":2}`), "file"},
 		"UTF-16":                {content("\xff\xfe{\x00}\x00"), "file"},
 		"binary without breaks": {content(strings.Repeat("\x1f\x8b\x08", 1<<20)), "file"},
-		"wrong extension":       {[]part{{"file", "in.json", goodLine}, purpose}, "file"},
+		"other name, no lines":  {[]part{{"file", "notes.txt", "hello"}, purpose}, "file"},
 		"no purpose":            {[]part{file}, "purpose"},
 		"unknown purpose":       {[]part{file, {"purpose", "", "batch_output"}}, "purpose"},
 		"two files":             {[]part{file, file, purpose}, "file"},
@@ -124,6 +124,50 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 			f.wantNothing()
 		})
 	}
+}
+
+// The SDKs give bytes in memory names of their own or none, and tools of users all sorts.
+func TestUploadsAreTakenUnderAnyNameOrNone(t *testing.T) {
+	t.Parallel()
+	const octets = "Content-Type: application/octet-stream\r\n"
+	for name, tc := range map[string]struct{ purpose, header, want string }{
+		"capitals":          {"batch", `; filename="IN.JSONL"` + "\r\n" + octets, "IN.JSONL"},
+		"Python SDK, bytes": {"batch", `; filename="upload"` + "\r\n" + octets, "upload"},
+		"Node SDK, bytes":   {"batch", `; filename="unknown_file"` + "\r\n" + octets, "unknown_file"},
+		"other ending":      {"batch", `; filename="in.ndjson"` + "\r\n", "in.ndjson"},
+		"space at the end":  {"batch", `; filename="in.jsonl "` + "\r\n", "in.jsonl "},
+		"empty name":        {"batch", `; filename=""` + "\r\n" + octets, "upload.jsonl"},
+		"no name":           {"batch", "\r\n" + octets, "upload.jsonl"},
+		"no name, no input": {"assistants", "\r\n" + octets, "upload"},
+	} {
+		for _, order := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, purpose first %v", name, order), func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t, nil)
+				purpose := "--X\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n" + tc.purpose + "\r\n"
+				file := "--X\r\nContent-Disposition: form-data; name=\"file\"" + tc.header + "\r\n" + goodLine + "\r\n"
+				body := purpose + file
+				if !order {
+					body = file + purpose
+				}
+				w := f.do("POST", "/v1/files", body+"--X--\r\n", "Content-Type", "multipart/form-data; boundary=X")
+				got := object(t, f.want(w, 200))
+				if got["filename"] != tc.want || got["bytes"] != float64(len(goodLine)) {
+					t.Errorf("file %v, want the name %q", got, tc.want)
+				}
+			})
+		}
+	}
+}
+
+func TestTextFieldInPlaceOfAFileIsToldWhatItLacks(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	w := f.upload([]part{{"purpose", "", "batch"}, {"file", "", strings.Repeat(goodLine, 200)}})
+	if got := faultOf(t, w); got.Status != 400 || got.Param != "file" || !strings.Contains(got.Message, "'file'") || !strings.Contains(got.Message, "filename") {
+		t.Errorf("fault %+v, want one that asks for a filename", got)
+	}
+	f.wantNothing()
 }
 
 // wantNothing fails the test if anything is stored.

@@ -109,7 +109,7 @@ func TestAnnouncementsThatCannotBecomeAFileAreRefused(t *testing.T) {
 		"over limit":    {announce(1001), "bytes"},
 		"no bytes":      {announce(0), "bytes"},
 		"overflow":      {strings.Replace(announce(1), `"bytes":1`, `"bytes":99999999999999999999`, 1), "bytes"},
-		"wrong name":    {strings.Replace(announce(1), "in.jsonl", "in.csv", 1), "filename"},
+		"no name":       {strings.Replace(announce(1), "in.jsonl", "", 1), "filename"},
 		"wrong purpose": {strings.Replace(announce(1), `"batch"`, `"batch_output"`, 1), "purpose"},
 	} {
 		t.Run(name, func(t *testing.T) {

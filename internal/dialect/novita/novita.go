@@ -70,6 +70,7 @@ func New(o Options) *Dialect {
 		BareLines:     true,
 		URLPrefix:     "/openai",
 		Remark:        true,
+		StrictNames:   o.Strict,
 	}})
 	d := &Dialect{
 		requests: shared, faults: shared, lines: shared,

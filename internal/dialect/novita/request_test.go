@@ -115,7 +115,7 @@ func TestUploads(t *testing.T) {
 	}{
 		"input file":    {forBatch, "in.jsonl", "", ""},
 		"no file":       {forBatch, "", "file", "file"},
-		"not JSONL":     {forBatch, "in.json", "file", "file"},
+		"not JSONL":     {forBatch, "in.json", "", "file"},
 		"no purpose":    {nil, "in.jsonl", "purpose", "purpose"},
 		"other purpose": {map[string]string{"purpose": "assistants"}, "in.jsonl", "purpose", "purpose"},
 		"with a life":   {living, "in.jsonl", "", "expires_after"},

@@ -50,6 +50,8 @@ type Variant struct {
 	// ServerLife leaves the life of files for which the client asked none to the server, also where the dialect is
 	// strict.
 	ServerLife bool
+	// StrictNames refuses names of inputs as a strict dialect does.
+	StrictNames bool
 }
 
 // Dialect implements dialect.Dialect.

@@ -40,6 +40,8 @@ func TestUploadsAreAnnouncedLikeFiles(t *testing.T) {
 		"life":        {announce(`,"expires_after":{"anchor":"created_at","seconds":3600}`), true, with(func(c *dialect.CreateUpload) { c.TTLSeconds = 3600 })},
 		"strict":      {announce(""), true, with(func(c *dialect.CreateUpload) { c.TTLSeconds = month })},
 		"longest":     {strings.Replace(announce(""), "1000", "5000", 1), false, with(func(c *dialect.CreateUpload) { c.Bytes = 5000 })},
+		"bytes":       {strings.Replace(announce(""), "in.jsonl", "upload", 1), true, with(func(c *dialect.CreateUpload) { c.Filename, c.TTLSeconds = "upload", month })},
+		"other name":  {strings.Replace(announce(""), "in.jsonl", "in.csv", 1), false, with(func(c *dialect.CreateUpload) { c.Filename = "in.csv" })},
 		"unsafe name": {strings.Replace(announce(""), "in.", `..\\x\/\u0007in.`, 1), false, good},
 		"other": {
 			`{"filename":"a","purpose":"vision","bytes":1,"mime_type":"image/png"}`, true,
@@ -65,6 +67,7 @@ func TestFaultsOfUploadCallsAreInOpenAIsWords(t *testing.T) {
 	create := func(body string) error { _, err := d.ParseCreateUpload([]byte(body), 5000); return err }
 	change := func(from, to string) error { return create(strings.Replace(announce(""), from, to, 1)) }
 	complete := func(body string) error { _, err := d.ParseCompleteUpload([]byte(body)); return err }
+	_, strictly := openai.New(openai.Options{Strict: true}).ParseCreateUpload([]byte(strings.Replace(announce(""), "in.jsonl", "in.json", 1)), 5000)
 	longID := strings.Repeat("p", 100)
 	for name, tc := range map[string]struct {
 		err                  error
@@ -85,7 +88,7 @@ func TestFaultsOfUploadCallsAreInOpenAIsWords(t *testing.T) {
 		"empty mime type": {change("text/jsonl", ""), "mime_type", "invalid_value", "Invalid 'mime_type': the string is empty."},
 		"header in mime":  {change("text/jsonl", `a\r\nX: y`), "mime_type", "invalid_value", "Invalid 'mime_type': control characters are not allowed."},
 		"long mime type":  {change("text/jsonl", strings.Repeat("x", 256)), "mime_type", "string_above_max_length", "Invalid 'mime_type': string too long. Expected a string with maximum length 255, but got a string with length 256 instead."},
-		"extension":       {change("in.jsonl", "in.json"), "filename", "", "Invalid file format for Batch API. Must be .jsonl"},
+		"extension":       {strictly, "filename", "", "Invalid file format for Batch API. Must be .jsonl, but the name is 'in.json'."},
 		"short life":      {create(announce(`,"expires_after":{"anchor":"created_at","seconds":1}`)), "expires_after.seconds", "integer_below_min_value", "Invalid 'expires_after.seconds': integer below minimum value. Expected a value >= 3600, but got 1 instead."},
 		"no parts member": {complete(`{}`), "part_ids", "missing_required_parameter", "Missing required parameter: 'part_ids'."},
 		"null parts":      {complete(`{"part_ids":null}`), "part_ids", "missing_required_parameter", "Missing required parameter: 'part_ids'."},

@@ -10,8 +10,12 @@ import (
 	"batchd/internal/dialect"
 )
 
-// maxNameBytes is how much of a file's name is kept.
-const maxNameBytes = 255
+const (
+	// maxNameBytes is how much of a file's name is kept.
+	maxNameBytes = 255
+	// bytesName is what OpenAI's SDK for Python calls bytes that have no name of their own.
+	bytesName = "upload"
+)
 
 // purposes returns what a file may be uploaded for.
 func (d *Dialect) purposes() []string {
@@ -47,11 +51,19 @@ func (d *Dialect) settle(u *dialect.Upload, asked int64, param string) error {
 	if u.Purpose != batch.PurposeBatch {
 		return nil
 	}
-	if path.Ext(u.Filename) != ".jsonl" {
-		return batch.Invalidf(param, "", "Invalid file format for Batch API. Must be .jsonl")
+	if !d.mayBeInput(u.Filename) {
+		return batch.Invalidf(param, "", "Invalid file format for Batch API. Must be .jsonl, but the name is '%s'.",
+			dialect.Clip(u.Filename, shownValue))
 	}
 	u.TTLSeconds = d.life(asked)
 	return nil
+}
+
+// mayBeInput reports whether a batch's input may have the name. It is what is inside that counts: OpenAI too takes what
+// its SDK for Python calls bytes without a name. Only a strict dialect judges other names.
+func (d *Dialect) mayBeInput(name string) bool {
+	strict := d.strict || d.variant.StrictNames
+	return strings.EqualFold(path.Ext(name), ".jsonl") || name == bytesName || !strict && name != ""
 }
 
 // uploadLife reads expires_after, whose members arrive as form fields named in brackets.

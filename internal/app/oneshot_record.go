@@ -11,6 +11,7 @@ import (
 
 	"batchd/internal/dialect/openai"
 	"batchd/internal/store/sqlite"
+	"batchd/internal/unit"
 	"batchd/internal/vfs"
 )
 
@@ -134,7 +135,8 @@ func (r *run) checkEmpty() error {
 	return nil
 }
 
-// begin makes the record durable, and removes what an earlier run left if this is a new one.
+// begin makes the record durable, and removes what an earlier run left if this is a new one, but for journals that were
+// set aside.
 func (r *run) begin() (err error) {
 	disk, err := vfs.NewOS(r.job.State, vfs.OSOptions{})
 	if err != nil {
@@ -153,7 +155,7 @@ func (r *run) begin() (err error) {
 		return fmt.Errorf("clear state of run: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() == lockName || e.Name() == recordName {
+		if e.Name() == lockName || e.Name() == recordName || e.Name() == unit.LostFolder {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(r.job.State, e.Name())); err != nil {

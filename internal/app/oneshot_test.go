@@ -174,9 +174,16 @@ func TestAChangedInputNeedsARestart(t *testing.T) {
 	b.done()
 	b.write(7, "other")
 	b.refused("--restart")
+	kept := filepath.Join(b.dir, "in.batchd", "lost", "x.journal")
+	if err := errors.Join(os.Mkdir(filepath.Dir(kept), 0o700), os.WriteFile(kept, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	b.job.Restart = true
 	b.done()
 	b.results(7)
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("a journal that was set aside is gone: %v", err)
+	}
 	if got := b.calls.Load(); got != 12 {
 		t.Errorf("the engine was called %d times, want 12", got)
 	}

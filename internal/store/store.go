@@ -22,6 +22,9 @@ var (
 	// ErrLeaseLost means that the row no longer carries the lease id that the write named, or is held by nobody, or is
 	// not there at all: a write under a lease never answers ErrNotFound.
 	ErrLeaseLost = errors.New("lease lost")
+	// ErrSealed means that the unit whose lease was named is sealed, so that its results are all there. It is an
+	// ErrLeaseLost too.
+	ErrSealed = fmt.Errorf("sealed: %w", ErrLeaseLost)
 	// ErrConflict means that the object's state forbids the move, or that the id of a new object is taken.
 	ErrConflict = errors.New("state forbids it")
 	// ErrBadCursor means that a list's After names no object of this tenant.
@@ -187,7 +190,8 @@ type Work interface {
 	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
 	// LeaseUnitsOf is LeaseUnits for units of the given models only, by their ordinals in the batch's table.
 	LeaseUnitsOf(ctx context.Context, batchID, node string, models []int, n int) ([]batch.Unit, error)
-	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost.
+	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost. A sealed unit
+	// is ErrSealed, whatever the ids: only then is a journal of it of no more use.
 	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h Holder) (batch.Unit, error)
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
 	// in the row until the next lease replaces it, so that AdoptUnit can bring it back; until then it seals nothing.

@@ -32,9 +32,10 @@ type Adopted struct {
 }
 
 // Recover adopts every journal in the folder, by lease id and never by name: it appends the new lease to the journal,
-// then puts it in the unit's row in place of any lease that the journal names. A journal that no row answers to is
-// garbage and removed; one whose header is unusable is set aside for a person to look at; a damaged one is copied
-// first and its whole frames are kept. It must run before anything is leased.
+// then puts it in the unit's row in place of any lease that the journal names. The journal of a sealed unit is garbage
+// and removed; one that no row answers to is moved to the folder LostFolder, and one whose header is unusable set aside,
+// both for a person to look at; a damaged one is copied first and its whole frames are kept. It must run before anything
+// is leased.
 func (k *Keeper) Recover(ctx context.Context, node string) ([]*Adopted, error) {
 	entries, err := k.o.Disk.ReadDir(k.o.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,11 +78,13 @@ func (k *Keeper) adopt(ctx context.Context, name, node string) (*Adopted, error)
 	}
 	failpoint.Hit(failpoint.JournalAdopted)
 	unit, err := k.o.Store.AdoptUnit(ctx, replay.Header.Unit, replay.Leases, h)
-	if errors.Is(err, store.ErrLeaseLost) || errors.Is(err, store.ErrNotFound) {
-		k.o.Logger.Info("remove journal of a unit that is sealed or held under another lease", "journal", name)
+	switch {
+	case errors.Is(err, store.ErrSealed):
+		k.o.Logger.Info("remove journal of a sealed unit", "journal", name)
 		return nil, errors.Join(log.Close(), log.Remove())
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrNotFound):
+		return nil, k.keepLost(name, log, replay.Header.Unit)
+	case err != nil:
 		return nil, errors.Join(err, log.Close())
 	}
 	failpoint.Hit(failpoint.UnitAdopted)

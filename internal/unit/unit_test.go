@@ -128,18 +128,20 @@ func TestSealingAgainAfterACrashMakesTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestJournalsThatNoRowAnswersToAreRemoved(t *testing.T) {
+func TestJournalsOfSealedUnitsAreRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4, 4)
-	w.run(w.open(0), 2)
-	w.ledger.leases[0] = batch.NewLeaseID() // somebody else holds the unit
-	w.boot(w.disk.Kill())
-	found, err := w.keeper.Recover(t.Context(), "node")
-	if err != nil || len(found) != 0 {
-		t.Fatalf("recover: %d journals, %v; want none", len(found), err)
+	u := w.open(0)
+	w.run(u, -1)
+	before := w.disk.Kill() // as it is when the process ends right after the seal's commit
+	w.seal(u)
+	w.boot(before)
+	w.recoverNothing()
+	if left := w.names("journals"); len(left) != 0 {
+		t.Errorf("journals %v are still there", left)
 	}
-	if entries, _ := w.disk.ReadDir("journals"); len(entries) != 0 {
-		t.Errorf("the journal is still there: %v", entries)
+	if lost := w.names("lost"); len(lost) != 0 {
+		t.Errorf("journals %v are set aside", lost)
 	}
 }
 

@@ -56,7 +56,7 @@ func (l *ledger) AdoptUnit(_ context.Context, id batch.UnitID, from []batch.Leas
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, sealed := l.seals[id.Ordinal]; sealed {
-		return batch.Unit{}, store.ErrLeaseLost
+		return batch.Unit{}, store.ErrSealed
 	}
 	for _, lease := range from {
 		if l.leases[id.Ordinal] == lease {
@@ -150,12 +150,17 @@ func (w *world) tryBoot(fsys *memfs.FS) error {
 	w.blobs = blob.NewStore(backend, blob.Options{})
 	w.progress = unit.NewProgress()
 	w.progress.Load(batchID, batch.Counts{Total: w.ledger.batch.Counts.Total})
-	w.keeper = unit.NewKeeper(unit.Options{
-		Store: w.ledger, Blobs: w.blobs, Disk: fsys, Dir: "journals",
+	w.keeper = w.newKeeper(w.ledger)
+	return nil
+}
+
+// newKeeper returns a keeper over the disk and a store.
+func (w *world) newKeeper(s unit.Store) *unit.Keeper {
+	return unit.NewKeeper(unit.Options{
+		Store: s, Blobs: w.blobs, Disk: w.disk, Dir: "journals",
 		Dialect:  func(string) (dialect.Dialect, error) { return openai.New(openai.Options{}), nil },
 		Progress: w.progress, Now: time.Now, Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
 	})
-	return nil
 }
 
 // open leases and opens a unit.

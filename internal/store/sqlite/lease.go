@@ -149,7 +149,7 @@ func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.Lea
 			return err
 		}
 		if n == 0 {
-			return store.ErrLeaseLost
+			return lostUnit(ctx, t, id)
 		}
 		_, err = one(ctx, t, unitDest(&u), `
 			SELECT `+unitColumns+` FROM units u WHERE u.batch = (SELECT seq FROM batches WHERE id = ?) AND u.ordinal = ?`,
@@ -160,6 +160,21 @@ func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.Lea
 		return batch.Unit{}, fmt.Errorf("adopt unit %s: %w", id, err)
 	}
 	return u, nil
+}
+
+// lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease.
+func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {
+	var state int
+	found, err := one(ctx, t, []any{&state}, `
+		SELECT state FROM units WHERE batch = (SELECT seq FROM batches WHERE id = ?) AND ordinal = ?`, id.Batch, id.Ordinal)
+	switch {
+	case err != nil:
+		return err
+	case found && state == unitSealed:
+		return store.ErrSealed
+	default:
+		return store.ErrLeaseLost
+	}
 }
 
 const reclaimQuery = `UPDATE units SET state = 0 WHERE state = 1 AND node <> ?`

@@ -309,6 +309,9 @@ func (m *model) adopt() {
 	_, err := m.x.store.AdoptUnit(m.x.ctx, batch.UnitID{Batch: id, Ordinal: i}, from, h)
 	if u.sealed || u.lease == (batch.LeaseID{}) {
 		m.wants(err, store.ErrLeaseLost)
+		if errors.Is(err, store.ErrSealed) != u.sealed {
+			m.Fatalf("got error %v for a unit that is sealed: %v", err, u.sealed)
+		}
 		return
 	}
 	m.must(err)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"sync"
 
 	"batchd/internal/batch"
@@ -126,13 +127,22 @@ func adoptionTests() []test {
 				_, err := x.store.AdoptUnit(x.ctx, id, from, h)
 				return err
 			}
-			x.fails(adopt(u.UnitID), store.ErrLeaseLost)
-			x.fails(adopt(u.UnitID, batch.NewLeaseID(), batch.LeaseID{}), store.ErrLeaseLost)
-			x.fails(adopt(batch.UnitID{Batch: "b1", Ordinal: 1}, u.Lease, batch.LeaseID{}), store.ErrLeaseLost)
-			x.fails(adopt(batch.UnitID{Batch: "b1", Ordinal: 2}, u.Lease), store.ErrLeaseLost)
-			x.fails(adopt(batch.UnitID{Batch: "b2", Ordinal: 0}, u.Lease), store.ErrLeaseLost)
+			lost := func(err error) {
+				x.fails(err, store.ErrLeaseLost)
+				if errors.Is(err, store.ErrSealed) {
+					x.Errorf("%v of a unit that is not sealed", err)
+				}
+			}
+			lost(adopt(u.UnitID))
+			lost(adopt(u.UnitID, batch.NewLeaseID(), batch.LeaseID{}))
+			lost(adopt(batch.UnitID{Batch: "b1", Ordinal: 1}, u.Lease, batch.LeaseID{}))
+			lost(adopt(batch.UnitID{Batch: "b1", Ordinal: 2}, u.Lease))
+			lost(adopt(batch.UnitID{Batch: "b2", Ordinal: 0}, u.Lease))
 			x.seal([]batch.Unit{u})
+			x.fails(adopt(u.UnitID, u.Lease), store.ErrSealed)
 			x.fails(adopt(u.UnitID, u.Lease), store.ErrLeaseLost)
+			x.fails(adopt(u.UnitID, batch.NewLeaseID()), store.ErrSealed)
+			lost(adopt(batch.UnitID{Batch: "b1", Ordinal: 1}, u.Lease))
 		}},
 		{"of dead nodes become pending, but keep their lease id for adoption", func(x *fixture) {
 			x.start("b1", 3)

@@ -1,0 +1,70 @@
+package unit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"batchd/internal/batch"
+	"batchd/internal/journal"
+)
+
+// LostFolder is the name of the folder, beside that of the journals, for journals that no row answers to. Nothing that
+// is in it is ever removed or replaced: it may be all that is left of results that were paid for.
+const LostFolder = "lost"
+
+// keepLost moves a journal whose unit the database does not know, or gives to a lease that the journal does not name,
+// to LostFolder, durably. In a sound database neither happens: it has lost what was committed to it.
+func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
+	results := 0
+	err := log.Lines(func(uint32, batch.Kind, batch.Usage) error { results++; return nil })
+	if err = errors.Join(err, log.Close()); err != nil {
+		return err
+	}
+	kept, err := k.moveToLost(name)
+	if err != nil {
+		return fmt.Errorf("set journal aside: %w", err)
+	}
+	k.o.Logger.Error("journal belongs to no unit of the database, which must have lost it; the journal is kept, and its lines may be run again",
+		"journal", name, "kept_as", kept, "batch", id.Batch, "unit", id.Ordinal, "results", results)
+	return nil
+}
+
+// moveToLost renames a journal into LostFolder, under a name that is free there. A power cut may leave it with both
+// names, and the next start then keeps it twice.
+func (k *Keeper) moveToLost(name string) (string, error) {
+	dir := path.Join(path.Dir(k.o.Dir), LostFolder)
+	if err := k.o.Disk.MkdirAll(dir); err != nil {
+		return "", err
+	}
+	if err := k.o.Disk.SyncDir(path.Dir(dir)); err != nil {
+		return "", err
+	}
+	kept, err := k.freeName(path.Join(dir, path.Base(name)))
+	if err != nil {
+		return "", err
+	}
+	if err := k.o.Disk.Rename(name, kept); err != nil {
+		return "", err
+	}
+	if err := k.o.Disk.SyncDir(dir); err != nil {
+		return "", err
+	}
+	return kept, k.o.Disk.SyncDir(path.Dir(name))
+}
+
+// freeName returns the name, with a number behind it if it is taken.
+func (k *Keeper) freeName(name string) (string, error) {
+	free := name
+	for n := 2; ; n++ {
+		_, err := k.o.Disk.Stat(free)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return free, nil
+		case err != nil:
+			return "", err
+		}
+		free = fmt.Sprintf("%s.%d", name, n)
+	}
+}

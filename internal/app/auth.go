@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"batchd/internal/config"
@@ -21,7 +24,7 @@ const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
 // server that only this machine can reach is open until there is one; any other is not served without one, which is a
 // *UsageError.
 func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error) {
-	open := tenant.Open{Tenant: e.tenant}
+	open := e.open()
 	if e.cfg.Auth.Mode == "none" {
 		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
 		return open, nil
@@ -43,6 +46,18 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 	default:
 		return nil, errUnguarded(e.cfg)
 	}
+}
+
+// open lets everybody in who calls the server by one of its names, and no web page of another site. Hosts that have a
+// dialect are names that the operator has given, too.
+func (e *Engine) open() tenant.Open {
+	names := slices.Collect(maps.Keys(e.cfg.Dialect.Hosts))
+	for i, name := range names {
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			names[i] = host
+		}
+	}
+	return tenant.Open{Tenant: e.tenant, Hosts: tenant.NewHosts(e.cfg.Listen, append(names, e.cfg.AllowedHosts...)...)}
 }
 
 // checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data folder is made.

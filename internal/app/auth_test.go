@@ -214,3 +214,49 @@ func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestB09OtherNamesAndWebPagesAreRefusedWithoutKeys calls a server as a browser does that a foreign page makes do it.
+func TestB09OtherNamesAndWebPagesAreRefusedWithoutKeys(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "127.0.0.1")
+	cfg.AllowedHosts = []string{"*.example.com"}
+	cfg.Dialect.Hosts = map[string]string{"novita.test:8080": "novita"}
+	files, _ := serving(t, cfg)
+	base := strings.TrimSuffix(files, "/v1/files")
+	call := func(method, path, host, origin string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
+		if got := call("GET", prefix+"/files", "evil.test", ""); got != http.StatusMisdirectedRequest {
+			t.Errorf("%s under another name: status %d", prefix, got)
+		}
+		if got := call("POST", prefix+"/batches", "localhost", "http://evil.test"); got != http.StatusForbidden {
+			t.Errorf("%s from another site: status %d", prefix, got)
+		}
+	}
+	for _, host := range []string{"localhost", "[::1]", "a.example.com", "novita.test"} {
+		if got := call("GET", "/v1/files", host, ""); got != http.StatusOK {
+			t.Errorf("%s: status %d", host, got)
+		}
+	}
+	if got := [3]int{call("GET", "/metrics", "evil.test", ""), call("GET", "/metrics", "localhost", "http://evil.test"), call("GET", "/metrics", "localhost", "")}; got != [3]int{421, 403, 200} {
+		t.Errorf("metrics: %v", got)
+	}
+	if got := [2]int{call("GET", "/healthz", "evil.test", ""), call("GET", "/readyz", "evil.test", "http://evil.test")}; got != [2]int{200, 200} {
+		t.Errorf("health: %v", got)
+	}
+}

@@ -101,13 +101,13 @@ func (e *Engine) storageFull() error {
 }
 
 // metricsOnAPI returns the metrics handler for the API's own address, nil if they have one of their own. On loopback
-// everybody is local; elsewhere a key is needed.
+// everybody is local who calls the server by its name; elsewhere a key is needed.
 func (e *Engine) metricsOnAPI(auth tenant.Authenticator) http.Handler {
 	switch {
 	case e.cfg.Metrics.Listen != "":
 		return nil
 	case Loopback(e.cfg.Listen):
-		return e.metricsHandler()
+		return withKey(e.open(), e.metricsHandler())
 	default:
 		return withKey(auth, e.metricsHandler())
 	}
@@ -120,6 +120,10 @@ func withKey(auth tenant.Authenticator, next http.Handler) http.Handler {
 		switch _, err := auth.Authenticate(r); {
 		case err == nil:
 			next.ServeHTTP(w, r)
+		case errors.As(err, &refused) && refused.Class == batch.Misdirected:
+			http.Error(w, refused.Message, http.StatusMisdirectedRequest)
+		case errors.As(err, &refused) && refused.Class == batch.Forbidden:
+			http.Error(w, refused.Message, http.StatusForbidden)
 		case errors.As(err, &refused):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, refused.Message, http.StatusUnauthorized)

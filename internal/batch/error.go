@@ -34,6 +34,10 @@ const (
 	Unreadable
 	// Gone: the object was there, and its life has ended.
 	Gone
+	// Forbidden: the server takes no such call from where it comes.
+	Forbidden
+	// Misdirected: the call is for a host that the server does not answer to.
+	Misdirected
 	// TooSlow: the request's body arrives more slowly than the server waits for.
 	TooSlow
 )

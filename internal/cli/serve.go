@@ -14,18 +14,22 @@ import (
 // serveCommand runs the server.
 type serveCommand struct {
 	engineFlags
-	Listen  *string `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
-	DataDir *string `placeholder:"DIR" help:"Folder for the database, files and journals (default ./batchd-data)."`
-	NoAuth  bool    `help:"Let everybody in who can reach the address, without a key."`
-	TLSCert *string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain to serve HTTPS with."`
-	TLSKey  *string `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate."`
-	Role    *string `placeholder:"all" help:"What this process does; all is the only role of this version."`
+	Listen       *string  `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
+	AllowedHosts []string `placeholder:"HOST" help:"Further names that clients call the server by, as long as it asks for no keys."`
+	DataDir      *string  `placeholder:"DIR" help:"Folder for the database, files and journals (default ./batchd-data)."`
+	NoAuth       bool     `help:"Let everybody in who can reach the address, without a key."`
+	TLSCert      *string  `name:"tls-cert" placeholder:"FILE" help:"Certificate chain to serve HTTPS with."`
+	TLSKey       *string  `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate."`
+	Role         *string  `placeholder:"all" help:"What this process does; all is the only role of this version."`
 }
 
 // Run serves until a signal comes.
 func (c *serveCommand) Run(s *invocation) error {
 	var flags []config.Flag
 	flags = add(flags, "--listen", "listen", c.Listen)
+	if len(c.AllowedHosts) > 0 {
+		flags = append(flags, config.Flag{Name: "--allowed-hosts", Key: "allowed_hosts", Values: c.AllowedHosts})
+	}
 	flags = add(flags, "--data-dir", "data_dir", c.DataDir)
 	flags = add(flags, "--tls-cert", "tls.cert", c.TLSCert)
 	flags = add(flags, "--tls-key", "tls.key", c.TLSKey)

@@ -16,6 +16,9 @@ const Simulator = "sim"
 type Config struct {
 	// Listen is the address of the API.
 	Listen string
+	// AllowedHosts are further names that clients call the server by, which matters while it asks for no keys: host names
+	// without a port, of which *.example.com stands for every name below example.com.
+	AllowedHosts []string
 	// DataDir is the folder that holds the database, the blobs and the journals.
 	DataDir string
 	// Store and Blobs name other places for metadata and objects; "" for the data folder, the only ones there are yet.

@@ -56,6 +56,7 @@ func TestEveryKeyIsReadFromAFile(t *testing.T) {
 	t.Parallel()
 	path := write(t, `
 listen: 0.0.0.0:9090
+allowed_hosts: [batch.example.com, "*.lab.example.com", "fd00::1"]
 data_dir: /var/lib/batchd
 role: all
 auth:
@@ -100,7 +101,8 @@ metrics:
 	got := load(t, config.Source{File: path, Environ: []string{"GPU_KEY=k"}})
 	want := config.Config{
 		Listen: "0.0.0.0:9090", DataDir: "/var/lib/batchd", Role: "all", Auth: config.Auth{Mode: "none"},
-		TLS: config.TLS{Cert: "a.pem", Key: "b.pem"},
+		AllowedHosts: []string{"batch.example.com", "*.lab.example.com", "fd00::1"},
+		TLS:          config.TLS{Cert: "a.pem", Key: "b.pem"},
 		Upstreams: []config.Upstream{
 			{
 				URL: "http://user:secret@gpu:8000/v1", Models: []string{"small", "large"}, Concurrency: 16,
@@ -133,9 +135,12 @@ func TestLaterSourcesWin(t *testing.T) {
 	path := write(t, "listen: 127.0.0.1:1\ndata_dir: file\nlog: {level: debug}\n")
 	c := load(t, config.Source{
 		File:    path,
-		Environ: []string{"BATCHD_LISTEN=127.0.0.1:2", "BATCHD_DATA_DIR=environment", "BATCHD_LIMITS_MAX_LINES=7"},
+		Environ: []string{"BATCHD_LISTEN=127.0.0.1:2", "BATCHD_DATA_DIR=environment", "BATCHD_LIMITS_MAX_LINES=7", "BATCHD_ALLOWED_HOSTS=a.test, *.b.test"},
 		Flags:   []config.Flag{{Name: "--listen", Key: "listen", Values: []string{"127.0.0.1:3"}}},
 	})
+	if diff := cmp.Diff([]string{"a.test", "*.b.test"}, c.AllowedHosts); diff != "" {
+		t.Errorf("allowed hosts (-want +got):\n%s", diff)
+	}
 	if c.Listen != "127.0.0.1:3" || c.DataDir != "environment" || c.Log.Level != "debug" || c.Limits.MaxLines != 7 {
 		t.Errorf("got listen %s, data_dir %s, level %s, lines %d", c.Listen, c.DataDir, c.Log.Level, c.Limits.MaxLines)
 	}

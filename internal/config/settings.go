@@ -17,6 +17,7 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{"listen", text(func(c *Config) *string { return &c.Listen })},
+		{"allowed_hosts", list(func(c *Config) *[]string { return &c.AllowedHosts })},
 		{"data_dir", text(func(c *Config) *string { return &c.DataDir })},
 		{"store", text(func(c *Config) *string { return &c.Store })},
 		{"blobs", text(func(c *Config) *string { return &c.Blobs })},

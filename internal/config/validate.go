@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,10 @@ func (c Config) Validate() error {
 	v.address("listen", c.Listen)
 	if c.Metrics.Listen != "" {
 		v.address("metrics.listen", c.Metrics.Listen)
+	}
+	for _, host := range c.AllowedHosts {
+		v.check(hostName.MatchString(strings.TrimPrefix(host, "*.")) || isAddress(host), "allowed_hosts",
+			"want names of hosts without a port, like batch.example.com or *.example.com, got %q", host)
 	}
 	v.check(c.Store == "", "store", "not available in this version: PostgreSQL comes later; remove the key")
 	v.check(c.Blobs == "", "blobs", "not available in this version: S3 comes later; remove the key")
@@ -52,6 +57,14 @@ func (v *validation) check(ok bool, key, format string, args ...any) {
 
 func (v *validation) oneOf(key, got string, allowed ...string) {
 	v.check(slices.Contains(allowed, got), key, "want %s, got %q", strings.Join(allowed, " or "), got)
+}
+
+// hostName matches the name of a host as browsers send it.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // address checks what is listened on. Nothing before the colon means every address of the machine.

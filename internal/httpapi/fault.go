@@ -108,6 +108,10 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		return http.StatusBadRequest, fault
 	case batch.Unauthenticated:
 		return http.StatusUnauthorized, fault
+	case batch.Forbidden:
+		return http.StatusForbidden, fault
+	case batch.Misdirected:
+		return http.StatusMisdirectedRequest, fault
 	case batch.NotFound:
 		return http.StatusNotFound, fault
 	case batch.Conflict:

@@ -23,8 +23,8 @@ type Identity struct {
 	Limits store.Limits
 }
 
-// Authenticator finds out who makes a request. A refusal is a *batch.Error of class batch.Unauthenticated; any other
-// error is internal. It must not read the body, and may be called concurrently.
+// Authenticator finds out who makes a request. A refusal is a *batch.Error of class batch.Unauthenticated, or from a
+// server without keys batch.Misdirected or batch.Forbidden; any other error is internal. It must not read the body, and may be called concurrently.
 type Authenticator interface {
 	Authenticate(r *http.Request) (Identity, error)
 }
@@ -34,10 +34,17 @@ type Authenticator interface {
 type Open struct {
 	// Tenant is the UUID that all belongs to.
 	Tenant string
+	// Hosts are the names that the server answers to; nil for any, and for calls from any web page.
+	Hosts *Hosts
 }
 
-// Authenticate returns the one tenant and a key id of zeros. It never refuses.
-func (o Open) Authenticate(*http.Request) (Identity, error) {
+// Authenticate returns the one tenant and a key id of zeros. It refuses only what Hosts do.
+func (o Open) Authenticate(r *http.Request) (Identity, error) {
+	if o.Hosts != nil {
+		if err := o.Hosts.check(r); err != nil {
+			return Identity{}, err
+		}
+	}
 	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32)}, nil
 }
 

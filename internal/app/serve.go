@@ -65,7 +65,7 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 	})
 	for i, s := range servers {
 		running.Go(func() {
-			errs[i+1] = s.run(ctx, e.cfg.ShutdownGrace-drainReserve)
+			errs[i+1] = s.run(ctx, e.cfg.ShutdownDelay, e.cfg.ShutdownGrace-drainReserve)
 			stop(errs[i+1])
 		})
 	}
@@ -186,14 +186,19 @@ func listen(ctx context.Context, address string, handler http.Handler, files con
 	}, nil
 }
 
-// run serves until ctx ends, then lets calls under way finish within the grace and cuts off the rest.
-func (s *server) run(ctx context.Context, grace time.Duration) error {
+// run serves until ctx ends, and on for the delay, so that load balancers can see that the server is not ready before
+// they find it gone. Then it lets calls under way finish within what is left of the grace and cuts off the rest. After a
+// failure, which is the cause of ctx's end then, nothing is waited for.
+func (s *server) run(ctx context.Context, delay, grace time.Duration) error {
 	var stopping sync.WaitGroup
 	stopping.Add(1)
 	halt := context.AfterFunc(ctx, func() {
 		defer stopping.Done()
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			<-time.After(delay)
+		}
 		if s.http.Shutdown(limited) != nil {
 			_ = s.http.Close() // what is still open has had its time
 		}

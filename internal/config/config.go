@@ -39,9 +39,11 @@ type Config struct {
 	Windows []string
 	Limits  batch.Limits
 	// CancelGrace is how long the calls of a stopped batch may go on; ShutdownGrace how long a stop of the process
-	// may take.
+	// may take. ShutdownDelay is the part of it for which the listeners stay open while /readyz says that the process
+	// stops.
 	CancelGrace   time.Duration
 	ShutdownGrace time.Duration
+	ShutdownDelay time.Duration
 	Retention     Retention
 
 	Dialect    Dialect

@@ -80,6 +80,7 @@ limits:
   max_response_bytes: 4096
 cancel_grace: 30s
 shutdown_grace: 1m30s
+shutdown_delay: 10s
 retention:
   input: 7d
   output: "0"
@@ -114,7 +115,7 @@ metrics:
 		Limits: batch.Limits{
 			MaxLines: 1000, MaxFileBytes: 200_000_000, MaxLineBytes: batch.MiB, MaxResponseBytes: 4096,
 		},
-		CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second,
+		CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second, ShutdownDelay: 10 * time.Second,
 		Retention: config.Retention{Input: 7 * 24 * time.Hour},
 		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "novita"}},
 		OpenAI:    config.OpenAI{MissingFile: config.MissingFileFailBatch},

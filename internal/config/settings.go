@@ -37,6 +37,7 @@ func settings() []setting {
 		{"limits.max_response_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxResponseBytes })},
 		{"cancel_grace", duration(func(c *Config) *time.Duration { return &c.CancelGrace })},
 		{"shutdown_grace", duration(func(c *Config) *time.Duration { return &c.ShutdownGrace })},
+		{"shutdown_delay", duration(func(c *Config) *time.Duration { return &c.ShutdownDelay })},
 		{"retention.input", duration(func(c *Config) *time.Duration { return &c.Retention.Input })},
 		{"retention.output", duration(func(c *Config) *time.Duration { return &c.Retention.Output })},
 		{"dialect.default", text(func(c *Config) *string { return &c.Dialect.Default })},

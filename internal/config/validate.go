@@ -113,6 +113,8 @@ func (v *validation) rules(c Config) {
 	v.check(c.Limits.MaxLineBytes > 0, "limits.max_line_bytes", "want more than nothing, like 16MiB")
 	v.check(c.Limits.MaxResponseBytes > 0, "limits.max_response_bytes", "want more than nothing, like 64MiB")
 	v.check(c.ShutdownGrace > 0, "shutdown_grace", "want more than nothing, like 25s")
+	v.check(c.ShutdownDelay >= 0 && (c.ShutdownDelay == 0 || c.ShutdownDelay < c.ShutdownGrace), "shutdown_delay",
+		"is a part of shutdown_grace; want less than %s, got %s", c.ShutdownGrace, c.ShutdownDelay)
 }
 
 func (v *validation) dialects(c Config) {

@@ -49,6 +49,7 @@ func TestValidateNamesTheKeyAndTheRemedy(t *testing.T) {
 		"lines below zero":   {func(c *config.Config) { c.Limits.MaxLines = -1 }, "limits.max_lines: is below zero"},
 		"no bytes in a file": {func(c *config.Config) { c.Limits.MaxFileBytes = 0 }, "limits.max_file_bytes: want more"},
 		"no grace":           {func(c *config.Config) { c.ShutdownGrace = 0 }, "shutdown_grace: want more"},
+		"all grace a delay":  {func(c *config.Config) { c.ShutdownDelay = c.ShutdownGrace }, "shutdown_delay: is a part of shutdown_grace; want less than 25s, got 25s"},
 		"two keys":           {upstream(config.Upstream{URL: "http://a", APIKeyEnv: "A", APIKeyFile: "b"}), "upstreams[1]: has both"},
 		"concurrency":        {upstream(config.Upstream{URL: "http://a", Concurrency: -1}), "upstreams[1].concurrency: want a number"},
 		"scheme":             {upstream(config.Upstream{URL: "gpu:8000"}), "upstreams[1].url: want the base URL"},

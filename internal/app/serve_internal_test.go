@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchd/internal/config"
+	"batchd/internal/sim"
+)
+
+// stopping is a server in memory that is told to stop.
+type stopping struct {
+	t       *testing.T
+	network *sim.Network
+	end     context.CancelCauseFunc
+	// ended gets what the server returned.
+	ended chan error
+}
+
+// serveInMemory runs a whole server within a bubble.
+func serveInMemory(t *testing.T, delay time.Duration) *stopping {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir, cfg.ShutdownDelay = filepath.Join(t.TempDir(), "data"), delay
+	cfg.Upstreams = []config.Upstream{{URL: config.Simulator, Concurrency: 1}}
+	ctx, end := context.WithCancelCause(context.Background())
+	e, err := Open(ctx, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stopping{t: t, network: sim.NewNetwork(), end: end, ended: make(chan error, 1)}
+	go func() {
+		api := &server{http: &http.Server{Handler: e.handler(e.open())}, listener: s.network}
+		s.ended <- errors.Join(e.serve(ctx, []*server{api}), e.Close())
+	}()
+	return s
+}
+
+// get makes a call over a new connection; no status means that there is nobody to connect to.
+func (s *stopping) get(path string) (status int, body string) {
+	s.t.Helper()
+	transport := &http.Transport{DialContext: s.network.DialContext, DisableKeepAlives: true}
+	request, err := http.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response.StatusCode, string(raw)
+}
+
+// wantEnd fails the test unless the server has ended by now, or has not.
+func (s *stopping) wantEnd(ended bool) {
+	s.t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-s.ended:
+		if !ended || err != nil {
+			s.t.Errorf("the server ended with %v", err)
+		}
+	default:
+		if ended {
+			s.t.Error("the server goes on")
+			<-s.ended
+		}
+	}
+}
+
+func TestListenersOutliveReadinessByTheDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const delay = 10 * time.Second
+		s := serveInMemory(t, delay)
+		if status, body := s.get("/readyz"); status != http.StatusOK {
+			t.Fatalf("before the stop: %d %s", status, body)
+		}
+		s.end(nil)
+		synctest.Wait()
+		for range 2 {
+			if status, body := s.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
+				t.Errorf("while it stops: readiness is %d %s", status, body)
+			}
+			if status, body := s.get("/v1/files"); status != http.StatusOK {
+				t.Errorf("while it stops: files are %d %s", status, body)
+			}
+			s.wantEnd(false)
+			time.Sleep(delay / 2)
+		}
+		s.wantEnd(true)
+		if status, body := s.get("/healthz"); status != 0 {
+			t.Errorf("after the delay: %d %s", status, body)
+		}
+	})
+}
+
+func TestWithoutADelayListenersCloseAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInMemory(t, 0)
+		s.get("/readyz")
+		s.end(nil)
+		s.wantEnd(true)
+	})
+}
+
+func TestAFailureIsNotDelayed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInMemory(t, 10*time.Second)
+		s.get("/readyz")
+		broken := errors.New("the disk is gone")
+		s.end(broken)
+		synctest.Wait()
+		select {
+		case err := <-s.ended:
+			if !errors.Is(err, broken) {
+				t.Errorf("the server ended with %v", err)
+			}
+		default:
+			t.Error("the server goes on")
+			<-s.ended
+		}
+	})
+}

@@ -68,6 +68,7 @@ func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream
 	}
 	o, err := upstream.New(upstream.Config{
 		URL: url, Models: c.Models, APIKey: apiKey(c), Headers: c.Headers, Concurrency: concurrency(c),
+		RequestIDHeader: c.RequestIDHeader, IdempotencyKeyHeader: c.IdempotencyKeyHeader,
 	}, options)
 	if err != nil {
 		return nil, fmt.Errorf("open upstream: %w", err)

@@ -81,7 +81,14 @@ type Upstream struct {
 	APIKeyEnv  string
 	APIKeyFile string
 	Headers    map[string]string
+	// RequestIDHeader and IdempotencyKeyHeader are the headers that name a line: a name, NoHeader, or "" for X-Request-Id and
+	// Idempotency-Key.
+	RequestIDHeader      string
+	IdempotencyKeyHeader string
 }
+
+// NoHeader is the word that stands for leaving a header out.
+const NoHeader = "none"
 
 // Retention is how long files live for which nothing else is said; 0 is until they are deleted.
 type Retention struct{ Input, Output time.Duration }

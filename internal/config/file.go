@@ -199,10 +199,23 @@ func setOfUpstream(u *Upstream, name string, v value) (err error) {
 		u.APIKeyFile, err = v.scalar()
 	case "headers":
 		u.Headers, err = v.mapping()
+	case "request_id_header":
+		u.RequestIDHeader, err = headerName(v)
+	case "idempotency_key_header":
+		u.IdempotencyKeyHeader, err = headerName(v)
 	case "rpm", "tpm":
 		err = errors.New("not available yet; bound the load by concurrency and remove the key")
 	default:
 		err = errors.New("unknown key")
 	}
 	return err
+}
+
+// headerName reads the name of a header, or the word for none.
+func headerName(v value) (string, error) {
+	name, err := v.scalar()
+	if err == nil && name == "" {
+		err = fmt.Errorf("is empty; name a header, or write %s to leave it out", NoHeader)
+	}
+	return name, err
 }

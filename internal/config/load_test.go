@@ -69,6 +69,8 @@ upstreams:
     api_key_env: GPU_KEY
     headers:
       X-Team: search
+    request_id_header: X-Trace-Id
+    idempotency_key_header: none
   - url: sim
 allow_mixed_models: true
 endpoints: [/v1/classify]
@@ -108,6 +110,7 @@ metrics:
 			{
 				URL: "http://user:secret@gpu:8000/v1", Models: []string{"small", "large"}, Concurrency: 16,
 				APIKeyEnv: "GPU_KEY", Headers: map[string]string{"X-Team": "search"},
+				RequestIDHeader: "X-Trace-Id", IdempotencyKeyHeader: config.NoHeader,
 			},
 			{URL: "sim"},
 		},
@@ -186,7 +189,7 @@ func TestUpstreamsOfALaterSourceReplaceAll(t *testing.T) {
 
 // fields shows an upstream to cmp without its String method, which hides what is compared.
 func fields(u config.Upstream) []any {
-	return []any{u.URL, u.Models, u.Concurrency, u.APIKeyEnv, u.APIKeyFile, u.Headers}
+	return []any{u.URL, u.Models, u.Concurrency, u.APIKeyEnv, u.APIKeyFile, u.Headers, u.RequestIDHeader, u.IdempotencyKeyHeader}
 }
 
 func TestFaultsAreReportedAllAtOnceWithTheirPlace(t *testing.T) {
@@ -204,6 +207,7 @@ upstreams:
     rpm: 60
     concurrency: auto
     weight: 3
+    request_id_header: ""
 `)
 	_, err := config.Load(config.Source{
 		File: path, Environ: []string{"BATCHD_CANCEL_GRACE=soon"},
@@ -224,6 +228,7 @@ upstreams:
 		path + ":11:5: upstreams[0].rpm: not available yet",
 		path + ":12:5: upstreams[0].concurrency: adaptive concurrency is not available yet; give a number",
 		path + ":13:5: upstreams[0].weight: unknown key",
+		path + ":14:5: upstreams[0].request_id_header: is empty; name a header, or write none to leave it out",
 		`BATCHD_CANCEL_GRACE: want a length of time like 60s, 24h or 7d, got "soon"`,
 		"--concurrency: want a number from 1 to 100000, got 0",
 		"upstreams[0].api_key_env: environment variable ABSENT is empty or not set",

@@ -44,6 +44,12 @@ func (u Upstream) String() string {
 	if len(u.Headers) > 0 {
 		fmt.Fprintf(&b, " headers=%d", len(u.Headers))
 	}
+	if u.RequestIDHeader != "" {
+		fmt.Fprintf(&b, " request_id_header=%s", u.RequestIDHeader)
+	}
+	if u.IdempotencyKeyHeader != "" {
+		fmt.Fprintf(&b, " idempotency_key_header=%s", u.IdempotencyKeyHeader)
+	}
 	b.WriteByte('}')
 	return b.String()
 }

@@ -90,12 +90,23 @@ func (v *validation) upstream(key string, u Upstream) {
 	v.check(u.Concurrency >= 0 && u.Concurrency <= maxConcurrency, key+".concurrency",
 		"want a number from 1 to %d, got %d", maxConcurrency, u.Concurrency)
 	v.check(!slices.Contains(u.Models, ""), key+".models", "holds an empty name; remove it")
+	v.headerName(key+".request_id_header", u.RequestIDHeader)
+	v.headerName(key+".idempotency_key_header", u.IdempotencyKeyHeader)
 	if u.URL == Simulator {
 		return
 	}
 	parsed, err := url.Parse(u.URL)
 	ok := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Hostname() != ""
 	v.check(ok, key+".url", "want the base URL that an OpenAI SDK takes, like http://host:8000/v1, or %s for the built-in simulator", Simulator)
+}
+
+// headerName accepts the characters that a header's name may have, and "" for the usual one.
+func (v *validation) headerName(key, name string) {
+	odd := strings.IndexFunc(name, func(r rune) bool {
+		alnum := r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !alnum && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+	v.check(odd < 0, key, "want the name of a header, or %s to leave it out; got %q", NoHeader, name)
 }
 
 // rules checks what users' calls are checked against.

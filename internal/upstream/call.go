@@ -102,16 +102,12 @@ func reason(ctx, watched context.Context, err error) error {
 	return err
 }
 
-// request makes the request for net/http. Its retries need care: they would repeat calls that nobody counts. It repeats a
-// POST when nothing of it was written, for which it needs GetBody; and it repeats one that was written if it sees an
-// Idempotency-Key, which it looks for in canonical case only. So the name goes out in lower case.
+// request makes the request for net/http, whose retries need care: they would repeat calls that nobody counts. It repeats a
+// POST when nothing of it was written, for which it needs GetBody, and one that was written if it sees an idempotency key,
+// which idHeaders hides from it.
 func (u *Upstream) request(ctx context.Context, c dispatch.Call) *http.Request {
 	h := u.authorized(ctx)
-	if c.Key != "" {
-		key := []string{c.Key}
-		h["idempotency-key"] = key
-		h["X-Request-Id"] = key
-	}
+	u.ids.set(h, c.Key)
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.Body)), nil }
 	first, _ := body() // never fails
 	req := &http.Request{

@@ -29,6 +29,10 @@ type Config struct {
 	APIKey func() (string, error)
 	// Headers are sent with every call. They replace headers of the same name that batchd would send.
 	Headers map[string]string
+	// RequestIDHeader is the header that carries a UUID for each line, "" for X-Request-Id; IdempotencyKeyHeader the one that
+	// carries the line's key, "" for Idempotency-Key. NoHeader leaves one out.
+	RequestIDHeader      string
+	IdempotencyKeyHeader string
 	// Concurrency is how many calls are expected at once: so many idle connections are kept. 0 stands for 256.
 	Concurrency int
 }
@@ -136,12 +140,14 @@ func parseURL(raw string) (*url.URL, error) {
 // secret or noise.
 func label(u *url.URL) string { return u.Host + u.EscapedPath() }
 
-// reservedHeaders frame the message, belong to one hop, or differ with each call. Setting them here would break calls in
-// ways that are hard to see.
-var reservedHeaders = []string{
-	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Connection", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", "X-Idempotency-Key", "X-Request-Id",
+// framingHeaders frame the message or belong to one hop. Setting them would break calls in ways that are hard to see.
+var framingHeaders = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade",
 }
+
+// lineHeaders differ with each line, and have settings of their own.
+var lineHeaders = []string{"Idempotency-Key", "X-Idempotency-Key", "X-Request-Id"}
 
 const maxHeaderBytes = 8 << 10
 
@@ -153,7 +159,7 @@ func checkHeaders(in map[string]string) (http.Header, error) {
 		switch {
 		case !isToken(name):
 			return nil, fmt.Errorf("upstream header %q: not a header name", name)
-		case slices.Contains(reservedHeaders, key):
+		case slices.Contains(framingHeaders, key), slices.Contains(lineHeaders, key):
 			return nil, fmt.Errorf("upstream header %q: may not be set", name)
 		case !isHeaderValue(value):
 			return nil, fmt.Errorf("upstream header %q: the value has control characters or is longer than 8 KiB", name)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"batchd/internal/upstream"
@@ -25,20 +26,27 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		config upstream.Config
 		want   string
 	}{
-		"no scheme":       {upstream.Config{URL: "host:8000/v1"}, "http://"},
-		"another scheme":  {upstream.Config{URL: "ftp://h/v1"}, "http://"},
-		"no host":         {upstream.Config{URL: "http:///v1"}, "no host"},
-		"only a port":     {upstream.Config{URL: "http://:80/v1"}, "no host"},
-		"a fragment":      {upstream.Config{URL: "http://h/v1#x"}, "fragment"},
-		"not a URL":       {upstream.Config{URL: "http://u:secret@h:port/v1"}, "not a URL"},
-		"CR and LF":       {header("X-A", "b\r\nX-C: d"), "control"},
-		"NUL":             {header("X-A", "b\x00"), "control"},
-		"8 KiB and one":   {header("X-A", strings.Repeat("a", 8<<10+1)), "8 KiB"},
-		"a name in two":   {header("X A", "b"), "header name"},
-		"no name":         {header("", "b"), "header name"},
-		"framing":         {header("content-length", "5"), "may not be set"},
-		"the line's name": {header("idempotency-key", "x"), "may not be set"},
-		"twice":           {upstream.Config{URL: "http://h/v1", Headers: map[string]string{"x-a": "1", "X-A": "1"}}, "twice"},
+		"no scheme":                 {upstream.Config{URL: "host:8000/v1"}, "http://"},
+		"another scheme":            {upstream.Config{URL: "ftp://h/v1"}, "http://"},
+		"no host":                   {upstream.Config{URL: "http:///v1"}, "no host"},
+		"only a port":               {upstream.Config{URL: "http://:80/v1"}, "no host"},
+		"a fragment":                {upstream.Config{URL: "http://h/v1#x"}, "fragment"},
+		"not a URL":                 {upstream.Config{URL: "http://u:secret@h:port/v1"}, "not a URL"},
+		"CR and LF":                 {header("X-A", "b\r\nX-C: d"), "control"},
+		"NUL":                       {header("X-A", "b\x00"), "control"},
+		"8 KiB and one":             {header("X-A", strings.Repeat("a", 8<<10+1)), "8 KiB"},
+		"a name in two":             {header("X A", "b"), "header name"},
+		"no name":                   {header("", "b"), "header name"},
+		"framing":                   {header("content-length", "5"), "may not be set"},
+		"the line's name":           {header("idempotency-key", "x"), "may not be set"},
+		"twice":                     {upstream.Config{URL: "http://h/v1", Headers: map[string]string{"x-a": "1", "X-A": "1"}}, "twice"},
+		"an id header of two words": {upstream.Config{URL: "http://h/v1", RequestIDHeader: "X Id"}, "header name"},
+		"an id header that frames":  {upstream.Config{URL: "http://h/v1", IdempotencyKeyHeader: "host"}, "something else"},
+		"an id header for the key":  {upstream.Config{URL: "http://h/v1", RequestIDHeader: "authorization"}, "something else"},
+		"an id header that is set": {
+			upstream.Config{URL: "http://h/v1", RequestIDHeader: "X-A", Headers: map[string]string{"x-a": "1"}}, "something else",
+		},
+		"one header for both ids": {upstream.Config{URL: "http://h/v1", RequestIDHeader: "idempotency-key"}, "too"},
 		"no key in the environment": {
 			upstream.Config{URL: "http://h/v1", APIKey: upstream.KeyFromEnv("BATCHD_TEST_NO_SUCH_KEY")}, "BATCHD_TEST_NO_SUCH_KEY",
 		},
@@ -92,6 +100,48 @@ func TestHeadersReplaceOurOwn(t *testing.T) {
 	}, upstream.Options{}))
 	if got.Get("Authorization") != "Custom x" || got.Get("User-Agent") != "me" {
 		t.Errorf("sent %v", got)
+	}
+}
+
+func TestLinesAreNamedInTheHeadersThatTheUpstreamTakes(t *testing.T) {
+	t.Parallel()
+	const key, id = "batch_1-7", "ID"
+	for name, tc := range map[string]struct {
+		config upstream.Config
+		want   map[string]string
+	}{
+		"as usual":   {upstream.Config{}, map[string]string{"Idempotency-Key": key, "X-Request-Id": id}},
+		"left out":   {upstream.Config{RequestIDHeader: "none", IdempotencyKeyHeader: "none"}, nil},
+		"by others":  {upstream.Config{RequestIDHeader: "X-Trace", IdempotencyKeyHeader: "x-line"}, map[string]string{"X-Line": key, "X-Trace": id}},
+		"as one":     {upstream.Config{RequestIDHeader: "Idempotency-Key", IdempotencyKeyHeader: "none"}, map[string]string{"Idempotency-Key": id}},
+		"by the key": {upstream.Config{RequestIDHeader: "none", IdempotencyKeyHeader: "X-Request-Id"}, map[string]string{"X-Request-Id": key}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var seen []http.Header
+			tc.config.URL = serve(t, func(w http.ResponseWriter, r *http.Request) {
+				seen = append(seen, r.Header)
+				_, _ = io.WriteString(w, chatAnswer)
+			})
+			u := newUpstream(t, tc.config, upstream.Options{})
+			for _, k := range []string{key, key, "batch_1-8"} {
+				c := chatRequest()
+				c.Key = k
+				read(t, u.Call(t.Context(), c))
+			}
+			for _, header := range []string{"Idempotency-Key", "X-Request-Id", "X-Line", "X-Trace"} {
+				got := seen[0].Get(header)
+				if same, other := seen[1].Get(header), seen[2].Get(header); got != same || got == other && got != "" {
+					t.Errorf("%s: %q, then %q for the same line, %q for another", header, got, same, other)
+				}
+				if u, err := uuid.Parse(got); err == nil && u.Version() == 8 && u.Variant() == uuid.RFC4122 {
+					got = id
+				}
+				if got != tc.want[header] {
+					t.Errorf("%s: got %q, want %q", header, got, tc.want[header])
+				}
+			}
+		})
 	}
 }
 

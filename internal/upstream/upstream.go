@@ -24,6 +24,7 @@ type Upstream struct {
 	credential *credential
 	// headers go out with every call. The slices in it are shared by all calls and never changed.
 	headers  http.Header
+	ids      idHeaders
 	timeouts Timeouts
 	now      func() time.Time
 	log      *slog.Logger
@@ -47,6 +48,11 @@ func New(c Config, o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
+	headers := callHeaders(extra, o.UserAgent)
+	ids, err := newIDHeaders(c, headers)
+	if err != nil {
+		return nil, err
+	}
 	cred, err := newCredential(c.APIKey, base.User, o.Now)
 	if err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
@@ -64,7 +70,7 @@ func New(c Config, o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("upstream %s: %w", label(base), err)
 	}
 	u := &Upstream{
-		name: label(base), base: base, transport: transport, credential: cred, headers: callHeaders(extra, o.UserAgent),
+		name: label(base), base: base, transport: transport, credential: cred, headers: headers, ids: ids,
 		timeouts: o.Timeouts, now: o.Now, log: o.Logger.With("upstream", label(base)), metrics: m,
 		intake: newIntake(o), models: models{configured: len(c.Models) > 0},
 	}

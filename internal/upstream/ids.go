@@ -1,0 +1,76 @@
+package upstream
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// NoHeader, in place of a header's name, leaves the header out.
+const NoHeader = "none"
+
+// The headers that name a line, unless the configuration says otherwise.
+const (
+	defaultRequestIDHeader      = "X-Request-Id"
+	defaultIdempotencyKeyHeader = "Idempotency-Key"
+)
+
+// idHeaders are the names of the headers that name a line, "" for one that is left out. They are in lower case: net/http
+// repeats a request that was written if it sees an Idempotency-Key, which it looks for in canonical case only.
+type idHeaders struct{ requestID, idempotencyKey string }
+
+// newIDHeaders checks the names that c gives; others are what is sent besides.
+func newIDHeaders(c Config, others http.Header) (idHeaders, error) {
+	var names idHeaders
+	for _, n := range []struct {
+		setting, name, standard string
+		into                    *string
+	}{
+		{"request id header", c.RequestIDHeader, defaultRequestIDHeader, &names.requestID},
+		{"idempotency key header", c.IdempotencyKeyHeader, defaultIdempotencyKeyHeader, &names.idempotencyKey},
+	} {
+		switch n.name {
+		case NoHeader:
+			continue
+		case "":
+			n.name = n.standard
+		}
+		key := http.CanonicalHeaderKey(n.name)
+		_, taken := others[key]
+		switch {
+		case !isToken(n.name):
+			return names, fmt.Errorf("upstream %s %q: not a header name", n.setting, n.name)
+		case taken || slices.Contains(framingHeaders, key) || key == "Authorization":
+			return names, fmt.Errorf("upstream %s %q: the header says something else", n.setting, n.name)
+		}
+		*n.into = strings.ToLower(n.name)
+	}
+	if names.requestID != "" && names.requestID == names.idempotencyKey {
+		return names, fmt.Errorf("upstream request id header %q: it is that of the idempotency key too", names.requestID)
+	}
+	return names, nil
+}
+
+// set names the line of a call. The request id is a UUID, since some servers refuse a request whose id is none; it is made
+// from the key, so that each try of a line has the same.
+func (n idHeaders) set(h http.Header, key string) {
+	if key == "" {
+		return
+	}
+	if n.idempotencyKey != "" {
+		h[n.idempotencyKey] = []string{key}
+	}
+	if n.requestID != "" {
+		h[n.requestID] = []string{requestUUID(key)}
+	}
+}
+
+// requestUUID returns a UUID of version 8, whose meaning is its maker's.
+func requestUUID(key string) string {
+	const version = 8
+	return uuid.NewHash(sha256.New(), uuid.Nil, []byte(key), version).String()
+}

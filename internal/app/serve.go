@@ -63,6 +63,7 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 		errs[0] = e.Run(ctx)
 		stop(errs[0])
 	})
+	running.Go(func() { e.ups.inspect(ctx) })
 	for i, s := range servers {
 		running.Go(func() {
 			errs[i+1] = s.run(ctx, e.cfg.ShutdownDelay, e.cfg.ShutdownGrace-drainReserve)

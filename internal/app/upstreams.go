@@ -144,3 +144,28 @@ func (u *upstreams) known(ctx context.Context) func(model string) bool {
 	}
 	return u.set.Known
 }
+
+// inspect asks each upstream for its models once, and says what it finds. Nothing waits for it: an upstream may come up
+// after the server, and one without a list works as well as any.
+func (u *upstreams) inspect(ctx context.Context) {
+	var asked sync.WaitGroup
+	for _, one := range u.set.Upstreams() {
+		asked.Go(func() {
+			if f := one.Inspect(ctx); f.Reason != "" && ctx.Err() == nil {
+				u.warn(one.Name(), f)
+			}
+		})
+	}
+	asked.Wait()
+}
+
+func (u *upstreams) warn(name string, f upstream.Finding) {
+	switch {
+	case f.V1Missing:
+		u.log.Warn("upstream has its models below /v1 only; add /v1 to its url", "upstream", name, "status", f.Status)
+	case f.Reason == limit.ReasonUnreachable:
+		u.log.Warn("upstream does not answer", "upstream", name, "reason", f.Reason, "detail", f.Detail)
+	default:
+		u.log.Warn("upstream refuses the key", "upstream", name, "reason", f.Reason, "status", f.Status, "code", f.Code, "message", f.Message)
+	}
+}

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"batchd/internal/limit"
 )
 
 const (
@@ -58,36 +61,58 @@ func (u *Upstream) RefreshModels(ctx context.Context) error {
 	if u.models.configured {
 		return nil
 	}
-	names, err := u.fetchModels(ctx)
-	if err != nil {
-		return fmt.Errorf("list models of upstream %s: %w", u.name, err)
+	l := u.list(ctx, "/v1/models")
+	if l.err != nil {
+		return fmt.Errorf("list models of upstream %s: %w", u.name, l.err)
 	}
-	u.models.set(names)
+	u.models.set(l.names)
 	return nil
 }
 
-func (u *Upstream) fetchModels(ctx context.Context) ([]string, error) {
+// listed is what came of asking for a list of models.
+type listed struct {
+	names []string
+	// signal is what an answer that is no list means; its Status is 0 if nothing answered.
+	signal limit.Signal
+	// err is why there is no list.
+	err error
+}
+
+// list asks for the models at a path of the upstream.
+func (u *Upstream) list(ctx context.Context, path string) listed {
 	ctx, cancel := context.WithTimeout(ctx, modelsTimeout)
 	defer cancel()
+	resp, err := u.get(ctx, u.target(path))
+	if err != nil {
+		return listed{err: err, signal: limit.Signal{Detail: unreachable(err)}}
+	}
+	defer func() { _ = resp.Body.Close() }() // read-side close
+	l := listed{signal: limit.Signal{Status: resp.StatusCode}}
+	body, done, err := u.decoder.open(resp.Header, resp.Body)
+	if err != nil {
+		l.err = err
+		return l
+	}
+	defer done()
+	if resp.StatusCode == http.StatusOK {
+		l.names, l.err = readModels(&capped{r: body, left: maxModelsBody})
+		return l
+	}
+	l.err = fmt.Errorf("status %d", resp.StatusCode)
+	if c, err := u.intake.read(io.LimitReader(body, chunk-1)); err == nil { // so much stays in memory
+		l.signal = judge(resp.StatusCode, c, "")
+	}
+	return l
+}
+
+// get asks for a page of the upstream, with its key.
+func (u *Upstream) get(ctx context.Context, target *url.URL) (*http.Response, error) {
 	req := &http.Request{
-		Method: http.MethodGet, URL: u.target("/v1/models"), Host: u.base.Host,
+		Method: http.MethodGet, URL: target, Host: u.base.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: u.authorized(ctx),
 	}
 	req.Header.Del("Content-Type")
-	resp, err := u.transport.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }() // read-side close
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
-	}
-	body, done, err := u.decoder.open(resp.Header, resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	return readModels(&capped{r: body, left: maxModelsBody})
+	return u.transport.RoundTrip(req.WithContext(ctx))
 }
 
 // readModels reads OpenAI's list object. A list without any model is no list: an engine that has not loaded its

@@ -1,0 +1,44 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"batchd/internal/limit"
+)
+
+// Finding is what speaks against an upstream, as far as asking for its models tells. The zero Finding is that nothing does,
+// which need not mean that it works.
+type Finding struct {
+	// Condition says what would hold work up: unreachable, denied, or misconfigured.
+	limit.Condition
+	// V1Missing is set when there is a list below /v1 of the configured address and none at the address itself.
+	V1Missing bool
+}
+
+// Inspect asks the upstream for its models, to find at once what would else show with the first batch. It changes nothing:
+// neither what the upstream is known to serve nor whether it is called.
+func (u *Upstream) Inspect(ctx context.Context) Finding {
+	l := u.list(ctx, "/v1/models")
+	switch {
+	case l.err == nil:
+		return Finding{}
+	case l.signal.Status == 0:
+		return Finding{Condition: u.found(limit.ReasonUnreachable, l.signal)}
+	case l.signal.Status == http.StatusUnauthorized, l.signal.Status == http.StatusForbidden:
+		return Finding{Condition: u.found(l.signal.Reason, l.signal)}
+	case strings.HasSuffix(u.base.Path, "/v1"):
+		return Finding{}
+	}
+	if below := u.list(ctx, "/v1/v1/models"); below.err != nil {
+		return Finding{}
+	}
+	return Finding{Condition: u.found(limit.ReasonMisconfigured, l.signal), V1Missing: true}
+}
+
+func (u *Upstream) found(reason limit.Reason, s limit.Signal) limit.Condition {
+	return limit.Condition{
+		Reason: reason, Detail: s.Detail, Since: u.now(), Status: s.Status, Code: s.Code, Message: s.Message,
+	}
+}

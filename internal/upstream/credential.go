@@ -75,6 +75,13 @@ func (c *credential) refuse() {
 	c.refused = true
 }
 
+// held returns the header without asking the source.
+func (c *credential) held() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.header
+}
+
 // value returns the header, and asks the source again if the key's life is over. If that fails the key in use stays,
 // and the error comes back beside it.
 func (c *credential) value() ([]string, error) {

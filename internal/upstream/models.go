@@ -82,7 +82,7 @@ type listed struct {
 func (u *Upstream) list(ctx context.Context, path string) listed {
 	ctx, cancel := context.WithTimeout(ctx, modelsTimeout)
 	defer cancel()
-	resp, err := u.get(ctx, u.target(path))
+	resp, err := u.get(ctx, u.target(path), u.authorized(ctx))
 	if err != nil {
 		return listed{err: err, signal: limit.Signal{Detail: unreachable(err)}}
 	}
@@ -105,13 +105,13 @@ func (u *Upstream) list(ctx context.Context, path string) listed {
 	return l
 }
 
-// get asks for a page of the upstream, with its key.
-func (u *Upstream) get(ctx context.Context, target *url.URL) (*http.Response, error) {
+// get asks for a page of the upstream. It takes over the header.
+func (u *Upstream) get(ctx context.Context, target *url.URL, header http.Header) (*http.Response, error) {
+	delete(header, "Content-Type")
 	req := &http.Request{
 		Method: http.MethodGet, URL: target, Host: u.base.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: u.authorized(ctx),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}
-	req.Header.Del("Content-Type")
 	return u.transport.RoundTrip(req.WithContext(ctx))
 }
 

@@ -119,6 +119,11 @@ func (u *Upstream) authorized(ctx context.Context) http.Header {
 	if err != nil {
 		u.log.LogAttrs(ctx, slog.LevelError, "api key cannot be read; the last one stays in use", slog.Any("error", err))
 	}
+	return u.with(auth)
+}
+
+// with returns the headers of a call with a credential, nil for none.
+func (u *Upstream) with(auth []string) http.Header {
 	h := make(http.Header, len(u.headers)+3)
 	if auth != nil {
 		h["Authorization"] = auth

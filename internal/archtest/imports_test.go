@@ -28,6 +28,8 @@ var mayImport = map[string]struct {
 	"web":       {"", "the dashboard uses the public API and nothing behind it"},
 	"archtest":  {"", "reads source, never imports it"},
 
+	"sim/batching": {"", "an engine as arithmetic in virtual time; what is tried out against it is not its business"},
+
 	"vfs/memfs":   {"vfs", "a disk for tests behind the same seam"},
 	"vfs/vfstest": {"vfs", "the conformance suite sees a disk as its users do"},
 

@@ -16,7 +16,7 @@ type engine interface {
 	FirstTokens(interactive bool) *batching.Durations
 }
 
-var _ engine = (*batching.Seats)(nil)
+var _, _ engine = (*batching.Engine)(nil), (*batching.Seats)(nil)
 
 // submit submits a request that must be accepted, at time 0.
 func submit(t testing.TB, e engine, r batching.Request) batching.ID {

@@ -1,7 +1,9 @@
 // Package batching models inference engines without HTTP, clock or goroutine: virtual time is handed in, and so is
 // every draw, so that minutes of an engine's life pass in milliseconds and two runs are equal.
 //
-// Seats is an engine of so many calls at a time, with a queue.
+// Engine is one replica that batches continuously: chunked prefill under a budget of tokens per step, KV memory with
+// preemption, a queue. Seats is the simpler model of so many calls at a time. Both have the methods Submit, Step,
+// Cancel, Gauges and FirstTokens with one meaning, so a scenario drives either. Workloads are here as well.
 // It promises that an engine is a function of its options and the calls made to it. It knows nothing of batches,
 // dispatchers or limits: those are what a scenario puts in front of it.
 package batching
@@ -22,11 +24,11 @@ type ID int64
 
 // A Request is what an engine is asked to do.
 type Request struct {
-	// PromptTokens are read before the first token comes; at least 1.
+	// PromptTokens are read before the first token comes; at least 1. Seats ignores it.
 	PromptTokens int
-	// OutputTokens are generated, one a step; at least 0, counted when the call finishes.
+	// OutputTokens are generated, one a step; at least 1 (Seats: at least 0, counted when the call finishes).
 	OutputTokens int
-	// Service is how long the request holds a seat, above 0.
+	// Service is how long the request holds a seat, above 0. Engine ignores it: there, time follows from the tokens.
 	Service time.Duration
 	// Priority orders the queue where ByPriority is set: lower first, then in order of submission.
 	Priority int
@@ -47,7 +49,7 @@ type Call struct {
 type Iteration struct {
 	// Took is how long the iteration lasted, never below 0. With nothing to run it is a short wait.
 	Took time.Duration
-	// First are the calls whose seat was given at the iteration's beginning.
+	// First are the calls that got their first token (in Seats: whose seat was given at the iteration's beginning).
 	First []Call
 	// Finished are the calls that were completed.
 	Finished []Call

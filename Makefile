@@ -9,9 +9,9 @@ FUZZTIME ?= 40000x
 # What `make demo` runs.
 EXAMPLE ?= examples/reviews.jsonl
 # The packages that share memory between goroutines, and so are run under the race detector. Left out are the promise
-# tests, which judge whole processes from outside, and tests that only read source files.
+# tests, which judge whole processes from outside, tests that only read source files, and engines without goroutines.
 # Golden exchanges are left out: hundreds of servers that each get one call after another have nothing to race.
-RACE = $$(go list ./internal/... | grep -vE '/internal/(promise|archtest)$$')
+RACE = $$(go list ./internal/... | grep -vE '/internal/(promise|archtest|sim/batching)$$')
 
 # judge reads `go test -json`, prints what matters and fails if a test failed or one that must run did not.
 judge = go run ./scripts/requiretests -list scripts/required-tests.txt -stage

@@ -15,6 +15,7 @@ type simCommand struct {
 	Model          []string      `placeholder:"NAME" help:"Model to serve; may be given several times. Without any, every model is."`
 	Seats          int           `help:"How many requests run at a time; 0 for no limit."`
 	Queue          int           `default:"-1" help:"How many requests may wait for a seat; one more is refused. -1 for no limit (default)."`
+	ByPriority     bool          `help:"Order the queue by the integer \"priority\" in a request's body, lower first."`
 	RefuseStatus   int           `placeholder:"429" help:"Status of a request that finds the queue full."`
 	RetryAfter     time.Duration `placeholder:"1s" help:"Retry-After of a refused request; below 0 for none."`
 	RPM            int           `name:"rpm" help:"Limit of requests per minute; 0 for none."`
@@ -35,6 +36,7 @@ func (c *simCommand) Run(s *invocation) error {
 	simulation := app.Simulation{Listen: c.Listen, Script: c.Faults}
 	o := &simulation.Engine
 	o.Seed, o.Models, o.Seats, o.Queue = c.Seed, c.Model, c.Seats, c.Queue
+	o.ByPriority = c.ByPriority
 	o.RefuseStatus, o.RetryAfter, o.RPM, o.TPM = c.RefuseStatus, c.RetryAfter, c.RPM, c.TPM
 	o.Base, o.PerPromptToken, o.PerOutputToken, o.Jitter = c.Latency, c.PerPromptToken, c.PerOutputToken, c.Jitter
 	o.OutputTokens, o.OutputSpread, o.KVTokens, o.PrefixCache = c.OutputTokens, c.OutputSpread, c.KVTokens, c.PrefixCache

@@ -10,7 +10,8 @@ import (
 // errQueueFull is the refusal of a request that found neither a seat nor room to wait.
 var errQueueFull = errors.New("queue full")
 
-// seats admits requests: so many at a time, then a queue in order of arrival, then refusal.
+// seats admits requests: so many at a time, then a queue in order of priority and arrival, then
+// refusal.
 type seats struct {
 	queueCap int // below 0: no limit
 	kvCap    int // tokens; 0: not modelled
@@ -19,7 +20,7 @@ type seats struct {
 	cap       int        // 0: no limit
 	running   int
 	kvUsed    int       // tokens of the running requests
-	queue     list.List // of *waiter
+	queue     list.List // of *waiter, lowest priority number first
 	preempted int64
 }
 
@@ -27,6 +28,7 @@ type seats struct {
 type waiter struct {
 	seated    chan struct{}
 	tokens    int
+	priority  int
 	preempted bool
 }
 
@@ -34,9 +36,10 @@ func newSeats(n, queueCap, kvCap int) *seats {
 	return &seats{cap: n, queueCap: queueCap, kvCap: kvCap}
 }
 
-// enter takes a seat for a request of so many tokens, waiting its turn. On success leave must be called with the same
-// number; preempted tells that the KV cache was full. The error is errQueueFull or the context's.
-func (s *seats) enter(ctx context.Context, tokens int) (preempted bool, err error) {
+// enter takes a seat for a request of so many tokens, waiting its turn: lower priorities first, then in order of
+// arrival. On success leave must be called with the same number of tokens; preempted tells that the KV cache was full.
+// The error is errQueueFull or the context's.
+func (s *seats) enter(ctx context.Context, tokens, priority int) (preempted bool, err error) {
 	s.mu.Lock()
 	if s.freeLocked() && s.queue.Len() == 0 {
 		defer s.mu.Unlock()
@@ -46,8 +49,8 @@ func (s *seats) enter(ctx context.Context, tokens int) (preempted bool, err erro
 		s.mu.Unlock()
 		return false, errQueueFull
 	}
-	w := &waiter{seated: make(chan struct{}), tokens: tokens}
-	place := s.queue.PushBack(w)
+	w := &waiter{seated: make(chan struct{}), tokens: tokens, priority: priority}
+	place := s.queueLocked(w)
 	s.mu.Unlock()
 
 	select {
@@ -100,6 +103,16 @@ func (s *seats) kvUsage() float64 {
 		return 0
 	}
 	return min(1, float64(used)/float64(size))
+}
+
+// queueLocked puts a waiter behind the last one whose priority is as low as its own.
+func (s *seats) queueLocked(w *waiter) *list.Element {
+	for at := s.queue.Back(); at != nil; at = at.Prev() {
+		if at.Value.(*waiter).priority <= w.priority { //nolint:errcheck // nothing else is queued
+			return s.queue.InsertAfter(w, at)
+		}
+	}
+	return s.queue.PushFront(w)
 }
 
 func (s *seats) freeLocked() bool { return s.cap == 0 || s.running < s.cap }

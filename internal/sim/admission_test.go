@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -306,5 +307,38 @@ func TestAClosedNetworkRefuses(t *testing.T) {
 	}
 	if _, err := n.DialContext(t.Context(), "tcp", "x:1"); err == nil {
 		t.Error("DialContext after Close succeeded")
+	}
+}
+
+func TestPriorityOrdersTheQueueWhereItIsOn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		on   bool
+		want string
+	}{{false, "1 2 3 4 5"}, {true, "1 4 3 5 2"}} {
+		inBubble(t, sim.Options{Seats: 1, Queue: -1, Base: time.Second, ByPriority: c.on}, func(t *testing.T, _ *sim.Engine, client *http.Client) {
+			var order []string
+			var mu sync.Mutex
+			var calls sync.WaitGroup
+			for i, members := range []string{`"priority":9,`, `"priority":7,`, ``, `"priority":-3,`, `"priority":null,`} {
+				calls.Go(func() {
+					body := `{"model":"m",` + members + `"messages":[{"role":"user","content":"x"}]}`
+					res, err := client.Post(chatURL, "application/json", strings.NewReader(body))
+					if err != nil {
+						t.Errorf("call %d: %v", i+1, err)
+						return
+					}
+					drain(res)
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, strconv.Itoa(i+1))
+				})
+				synctest.Wait() // each call has its place before the next one comes
+			}
+			calls.Wait()
+			if got := strings.Join(order, " "); got != c.want {
+				t.Errorf("by priority %v: answered in the order %s, want %s", c.on, got, c.want)
+			}
+		})
 	}
 }

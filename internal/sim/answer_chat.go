@@ -68,7 +68,7 @@ func (e *Engine) chat(body []byte, id identity) (job, *apiError) {
 	if err := w.check(); err != nil {
 		return job{}, err
 	}
-	j := job{model: req.Model}
+	j := req.job()
 	question, err := j.readMessages(req.Messages, "messages")
 	if err != nil {
 		return job{}, err

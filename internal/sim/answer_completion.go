@@ -52,7 +52,8 @@ func (e *Engine) completion(body []byte, id identity) (job, *apiError) {
 	if n*len(prompts) > maxInputs {
 		return job{}, invalid("n", "Invalid 'n': %d choices for each of %d prompts are more than %d.", n, len(prompts), maxInputs)
 	}
-	j := job{model: req.Model, promptTokens: countTokens(prompts)}
+	j := req.job()
+	j.promptTokens = countTokens(prompts)
 	answer := completionAnswer{ID: id.name("cmpl-"), Object: "text_completion", Created: created, Model: req.Model}
 	for _, prompt := range prompts {
 		for range n {

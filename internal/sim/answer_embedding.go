@@ -65,7 +65,8 @@ func (e *Engine) embedding(body []byte, _ identity) (job, *apiError) {
 	if err != nil {
 		return job{}, err
 	}
-	j := job{model: req.Model, promptTokens: countTokens(texts)}
+	j := req.job()
+	j.promptTokens = countTokens(texts)
 	answer := embeddingAnswer{
 		Object: "list", Data: make([]embeddingItem, len(texts)), Model: req.Model,
 		Usage: embeddingUsage{PromptTokens: j.promptTokens, TotalTokens: j.promptTokens},

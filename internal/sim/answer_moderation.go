@@ -63,7 +63,9 @@ func (e *Engine) moderation(body []byte, id identity) (job, *apiError) {
 	for i, in := range texts {
 		answer.Results[i] = moderate(e.opts.Seed, in.text)
 	}
-	return job{model: req.Model, promptTokens: countTokens(texts), answer: answer}, nil
+	j := req.job()
+	j.promptTokens, j.answer = countTokens(texts), answer
+	return j, nil
 }
 
 func moderate(seed uint64, text string) moderationResult {

@@ -58,9 +58,11 @@ func (e *Engine) rerank(body []byte, id identity) (job, *apiError) {
 	if req.TopN != nil && *req.TopN > 0 && *req.TopN < len(results) {
 		results = results[:*req.TopN]
 	}
-	return job{model: req.Model, promptTokens: cost, answer: rerankAnswer{
+	j := req.job()
+	j.promptTokens, j.answer = cost, rerankAnswer{
 		ID: id.name("rerank-"), Model: req.Model, Usage: embeddingUsage{PromptTokens: cost, TotalTokens: cost}, Results: results,
-	}}, nil
+	}
+	return j, nil
 }
 
 type scoreRequest struct {
@@ -104,7 +106,7 @@ func (e *Engine) score(body []byte, id identity) (job, *apiError) {
 	if len(left) != 1 && len(left) != len(right) {
 		return job{}, invalid("text_1", "'text_1' must be one text, or as many as 'text_2'.")
 	}
-	j := job{model: req.Model}
+	j := req.job()
 	items := make([]scoreItem, len(right))
 	for i, r := range right {
 		l := left[i%len(left)]

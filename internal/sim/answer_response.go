@@ -82,7 +82,7 @@ func (e *Engine) response(body []byte, id identity) (job, *apiError) {
 	if err := w.check(); err != nil {
 		return job{}, err
 	}
-	j := job{model: req.Model}
+	j := req.job()
 	question, err := j.readResponseInput(req)
 	if err != nil {
 		return job{}, err

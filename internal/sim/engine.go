@@ -203,7 +203,7 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 		e.meters.refused.Add(1)
 		return errorReply(err), nil
 	}
-	preempted, waitErr := e.seats.enter(ctx, j.totalTokens())
+	preempted, waitErr := e.seats.enter(ctx, j.totalTokens(), e.priority(j))
 	if errors.Is(waitErr, errQueueFull) {
 		e.meters.refused.Add(1)
 		return errorReply(e.queueFull()), nil
@@ -218,6 +218,14 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 	}
 	e.meters.served(j, hits)
 	return reply{status: http.StatusOK, header: limits, body: j.encode()}, nil
+}
+
+// priority is a job's place among those that wait.
+func (e *Engine) priority(j job) int {
+	if e.opts.ByPriority {
+		return j.priority
+	}
+	return 0
 }
 
 func (e *Engine) checkModel(model string) *apiError {

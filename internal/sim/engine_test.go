@@ -266,6 +266,7 @@ func TestBadRequestsGetOpenAIErrors(t *testing.T) {
 		param, code      any
 	}{
 		{"unknown model", "/v1/chat/completions", `{"model":"c",` + msgs + `}`, 404, "model", "model_not_found"},
+		{"priority of the wrong type", "/v1/chat/completions", `{"model":"a","priority":"high",` + msgs + `}`, 400, "priority", "invalid_type"},
 		{"no messages", "/v1/chat/completions", `{"model":"a"}`, 400, "messages", "missing_required_parameter"},
 		{"messages of the wrong type", "/v1/chat/completions", `{"model":"a","messages":"x"}`, 400, "messages", "invalid_type"},
 		{"content of the wrong type", "/v1/chat/completions", `{"model":"a","messages":[{"content":5}]}`, 400, "messages.0.content", nil},

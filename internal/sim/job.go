@@ -13,6 +13,7 @@ type endpoint func(body []byte, id identity) (job, *apiError)
 // A job is a checked request: its answer, and what the engine is to account for.
 type job struct {
 	model        string
+	priority     int
 	promptTokens int
 	outputTokens int // of all choices
 	longest      int // of the longest choice: choices are generated side by side
@@ -28,9 +29,13 @@ func (j job) encode() []byte { return mustEncode(j.answer) }
 
 // common are the members every inference request may have.
 type common struct {
-	Model  string `json:"model"`
-	Stream bool   `json:"stream"`
+	Model    string `json:"model"`
+	Stream   bool   `json:"stream"`
+	Priority int    `json:"priority"` // vLLM's: lower is served first
 }
+
+// job begins the job of a request.
+func (c common) job() job { return job{model: c.Model, priority: c.Priority} }
 
 func (c common) check() *apiError {
 	switch {

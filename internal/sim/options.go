@@ -24,6 +24,9 @@ type Options struct {
 	Seats int
 	// Queue is how many requests may wait for a seat: 0 means none, below 0 no limit. One more is refused.
 	Queue int
+	// ByPriority orders the queue by the body's integer "priority", lower first and 0 if absent, then by arrival. Off,
+	// the member changes nothing. Nobody who has a seat loses it.
+	ByPriority bool
 	// RefuseStatus is the status of a request that found the queue full: 429 by default. vLLM says 503, Dynamo 529.
 	RefuseStatus int
 	// RetryAfter is the hint on a refused request, in whole seconds rounded up; 1 s by default, below 0 no hint.

@@ -16,6 +16,8 @@ import (
 type Simulation struct {
 	Listen string
 	Engine sim.Options
+	// Timetable is the engine's in text, like `5m=4,10m=12`; "" for seats that stay as they are.
+	Timetable string
 	// Script is the path of a fault script; "" for an engine that works.
 	Script string
 }
@@ -62,6 +64,11 @@ func (s Simulation) engine() (*sim.Engine, error) {
 			return nil, misuse("%s: %v", s.Script, err)
 		}
 	}
+	timetable, err := sim.ParseTimetable(s.Timetable)
+	if err != nil {
+		return nil, misuse("%v", err)
+	}
+	s.Engine.Timetable = timetable
 	engine, err := sim.New(s.Engine)
 	if err != nil {
 		return nil, misuse("%v", err)

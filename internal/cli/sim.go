@@ -14,6 +14,7 @@ type simCommand struct {
 	Seed           uint64        `help:"Changes every answer and every draw; equal seeds and requests give equal answers."`
 	Model          []string      `placeholder:"NAME" help:"Model to serve; may be given several times. Without any, every model is."`
 	Seats          int           `help:"How many requests run at a time; 0 for no limit."`
+	Timetable      string        `placeholder:"TIME=SEATS,…" help:"Seats from a time on, like 5m=4,10m=12 (counted from the start)."`
 	Queue          int           `default:"-1" help:"How many requests may wait for a seat; one more is refused. -1 for no limit (default)."`
 	ByPriority     bool          `help:"Order the queue by the integer \"priority\" in a request's body, lower first."`
 	RefuseStatus   int           `placeholder:"429" help:"Status of a request that finds the queue full."`
@@ -33,7 +34,7 @@ type simCommand struct {
 
 // Run serves until a signal comes.
 func (c *simCommand) Run(s *invocation) error {
-	simulation := app.Simulation{Listen: c.Listen, Script: c.Faults}
+	simulation := app.Simulation{Listen: c.Listen, Timetable: c.Timetable, Script: c.Faults}
 	o := &simulation.Engine
 	o.Seed, o.Models, o.Seats, o.Queue = c.Seed, c.Model, c.Seats, c.Queue
 	o.ByPriority = c.ByPriority

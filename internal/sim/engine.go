@@ -86,6 +86,7 @@ func New(opts Options) (*Engine, error) {
 		"/v1/rerank":           e.rerank,
 		"/v1/score":            e.score,
 	}
+	e.followTimetable()
 	return e, nil
 }
 

@@ -22,6 +22,8 @@ type Options struct {
 
 	// Seats is how many sequences run at a time; 0 means no limit. SetSeats changes it later.
 	Seats int
+	// Timetable changes the seats by itself, in order of time. SetSeats may be called as well: the last change counts.
+	Timetable []Shift
 	// Queue is how many requests may wait for a seat: 0 means none, below 0 no limit. One more is refused.
 	Queue int
 	// ByPriority orders the queue by the body's integer "priority", lower first and 0 if absent, then by arrival. Off,
@@ -96,7 +98,7 @@ func (o *Options) check() error {
 			return fmt.Errorf("sim option Models[%d] is empty", i)
 		}
 	}
-	return nil
+	return checkTimetable(o.Timetable)
 }
 
 func (o *Options) fill() {

@@ -68,10 +68,12 @@ func (c *call) send(rep reply) {
 	_, _ = c.w.Write(rep.body) // a client that left is not the engine's trouble
 }
 
+func (c *call) hijack() net.Conn { return hijack(c.w) }
+
 // hijack takes the connection from the server. Where that cannot be done it panics with http.ErrAbortHandler, the
 // nearest thing a handler has to cutting the line.
-func (c *call) hijack() net.Conn {
-	h, ok := c.w.(http.Hijacker)
+func hijack(w http.ResponseWriter) net.Conn {
+	h, ok := w.(http.Hijacker)
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}

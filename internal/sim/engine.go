@@ -119,6 +119,10 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.infer(w, r, ep)
 		return
 	}
+	if e.faults.down(e.opts.Now()) {
+		resetConn(hijack(w))
+		return
+	}
 	var get http.HandlerFunc
 	switch {
 	case path == "/health":

@@ -305,9 +305,20 @@ func TestACrashTakesEverythingDownForItsTime(t *testing.T) {
 		if call("innocent") == nil {
 			t.Error("the engine answered while it was down")
 		}
+		for _, path := range []string{"/health", "/metrics", "/v1/models", "/v1/models/m", "/"} {
+			if res, err := client.Get("http://sim" + path); err == nil {
+				drain(res)
+				t.Errorf("%s was answered with %d while the engine was down", path, res.StatusCode)
+			}
+		}
 		time.Sleep(time.Second)
 		if err := call("innocent"); err != nil {
 			t.Errorf("call after the outage = %v", err)
+		}
+		if res, err := client.Get("http://sim/health"); err != nil {
+			t.Errorf("/health after the outage = %v", err)
+		} else {
+			drain(res)
 		}
 		if err := call("poison"); err != nil {
 			t.Errorf("the rule fired more often than it may: %v", err)

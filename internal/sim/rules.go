@@ -121,6 +121,16 @@ func (p *faultPlan) crash(until time.Time) {
 	p.life = make(chan struct{})
 }
 
+// down reports whether the engine is down at a time.
+func (p *faultPlan) down(now time.Time) bool {
+	if !p.crashing {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Before(p.downUntil)
+}
+
 // during derives the context of a request that arrives now, which ends with cause errOutage if the engine crashes.
 // It is not up while the engine is down.
 func (p *faultPlan) during(parent context.Context, now time.Time) (ctx context.Context, cancel func(), up bool) {

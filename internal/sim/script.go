@@ -74,7 +74,8 @@ type Action struct {
 	Pass bool `json:"pass"`
 	// Hang keeps the connection open and never answers, until the client leaves.
 	Hang bool `json:"hang"`
-	// Crash is how long the engine is down: this and all requests in flight are reset, and so is every new one.
+	// Crash is how long the engine is down: this and all requests in flight are reset, and so is every new
+	// one, for whatever path.
 	Crash time.Duration `json:"crash"`
 	// Stall waits before the request's body is read, so that a large upload finds the TCP window closed; then later
 	// rules apply. It may be matched by nth, from, to and path only, and stands alone in its action.

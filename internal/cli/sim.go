@@ -29,6 +29,7 @@ type simCommand struct {
 	OutputSpread   float64       `help:"Spread of the length: the sigma of a log-normal distribution."`
 	KVTokens       int           `name:"kv-tokens" help:"Size of the KV cache in tokens; 0 for no preemptions."`
 	PrefixCache    int           `help:"How many prompt prefixes are remembered and cost no time."`
+	ContentModes   bool          `help:"Let a text MODE:name in a request choose its answer, and DELAY:ms wait first."`
 	Faults         string        `placeholder:"FILE" help:"Fault script in JSON: what goes wrong, and for which requests."`
 }
 
@@ -37,7 +38,7 @@ func (c *simCommand) Run(s *invocation) error {
 	simulation := app.Simulation{Listen: c.Listen, Timetable: c.Timetable, Script: c.Faults}
 	o := &simulation.Engine
 	o.Seed, o.Models, o.Seats, o.Queue = c.Seed, c.Model, c.Seats, c.Queue
-	o.ByPriority = c.ByPriority
+	o.ByPriority, o.ContentModes = c.ByPriority, c.ContentModes
 	o.RefuseStatus, o.RetryAfter, o.RPM, o.TPM = c.RefuseStatus, c.RetryAfter, c.RPM, c.TPM
 	o.Base, o.PerPromptToken, o.PerOutputToken, o.Jitter = c.Latency, c.PerPromptToken, c.PerOutputToken, c.Jitter
 	o.OutputTokens, o.OutputSpread, o.KVTokens, o.PrefixCache = c.OutputTokens, c.OutputSpread, c.KVTokens, c.PrefixCache

@@ -41,7 +41,7 @@ type Stats struct {
 	Served int64
 	// Refused counts requests turned away for lack of queue or rate.
 	Refused int64
-	// Faulted counts requests that a rule of the fault script was applied to.
+	// Faulted counts requests that a rule of the fault script, or a mode of their content, was applied to.
 	Faulted int64
 	// Preempted counts requests started in a full KV cache.
 	Preempted int64
@@ -56,6 +56,7 @@ type Engine struct {
 	rates     *rateLimits
 	prefixes  *prefixCache
 	faults    *faultPlan
+	modes     contentModes
 	meters    meters
 	calls     atomic.Int64
 }
@@ -76,7 +77,9 @@ func New(opts Options) (*Engine, error) {
 		rates:    newRateLimits(opts.RPM, opts.TPM),
 		prefixes: newPrefixCache(opts.PrefixCache),
 		faults:   faults,
+		modes:    contentModes{failed: make(map[sent]bool)},
 	}
+	faults.crashing = faults.crashing || opts.ContentModes
 	e.endpoints = map[string]endpoint{
 		"/v1/chat/completions": e.chat,
 		"/v1/completions":      e.completion,
@@ -181,6 +184,9 @@ func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 	if action != nil {
 		e.meters.faulted.Add(1)
 		e.inflict(ctx, c, action)
+		return
+	}
+	if e.byContent(ctx, c) {
 		return
 	}
 	rep, err := e.compute(ctx, c)

@@ -57,6 +57,11 @@ type Options struct {
 	MaxBodyBytes int64
 	// Faults is what goes wrong, and for which requests. The zero value is an engine that works.
 	Faults Script
+	// ContentModes lets a request choose its answer by a text anywhere in its body, so that a test writes into a line
+	// what becomes of it. `MODE:name` picks the whole answer of that name, which takes no seat: see the table in
+	// modes_answers.go. `MODE:crash` is down like Action.Crash, for 20 s or the milliseconds of `DOWN:ms`. `DELAY:ms`
+	// waits first, without a seat, with a mode or without. A rule of Faults that matches goes before.
+	ContentModes bool
 
 	// OnCall, if set, is called for every inference request once its body was read, before any waiting. It is called
 	// from many goroutines at once. A request that is refused at the connection (an outage) is not seen here.

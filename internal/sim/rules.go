@@ -16,7 +16,7 @@ var errOutage = errors.New("engine is down")
 type faultPlan struct {
 	rules    []*armedRule
 	stalls   []*armedRule
-	crashing bool // some rule crashes the engine
+	crashing bool // some rule, or a request by its content, crashes the engine
 
 	mu        sync.Mutex // guards the fields below
 	downUntil time.Time

@@ -10,6 +10,7 @@ import (
 
 	"batchd/internal/config"
 	"batchd/internal/dispatch"
+	"batchd/internal/limit"
 	"batchd/internal/sim"
 	"batchd/internal/upstream"
 )

@@ -115,7 +115,9 @@ func checkStep(was, is job, f *findings) {
 }
 
 // finished waits until a batch has ended, checks D5 and D6 on the way, and audits it.
-func (n *node) finished(id string, in input) (audited, error) { return n.finishedWithin(endWithin, id, in) }
+func (n *node) finished(id string, in input) (audited, error) {
+	return n.finishedWithin(endWithin, id, in)
+}
 
 // finishedWithin is finished for a batch that may take longer.
 func (n *node) finishedWithin(patience time.Duration, id string, in input) (audited, error) {

@@ -27,6 +27,9 @@ func (a *Address) Cap() int { return a.most }
 // Condition returns why the address takes no calls; false if it does.
 func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
 
+// full reports whether no call more may be in flight.
+func (a *Address) full() bool { return a.inFlight >= a.limit }
+
 // reached notes an answer of any kind: the address can be reached.
 func (a *Address) reached(began moment) {
 	if a.limit < a.most {
@@ -37,9 +40,10 @@ func (a *Address) reached(began moment) {
 	}
 }
 
-// unreached notes a call for which no connection came about; before is the limit that was in force.
+// unreached notes a call for which no connection came about; before is the limit that was in force at its gate. More
+// than that may have been in flight through all gates.
 func (a *Address) unreached(now moment, key lineKey, s *Signal, before int) {
-	a.closing.fail(now, key, s, before, 0)
+	a.closing.fail(now, key, s, max(before, a.inFlight+1), 0)
 	a.limit = max(1, min(a.limit, a.inFlight))
 	if a.inFlight == 0 {
 		a.closing.close(now, a.jitter())

@@ -95,7 +95,7 @@ func (g *Gate) charge(r *record, own bool) {
 
 // unreached notes that no connection came about: a matter of the address, never of the line.
 func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal) Verdict {
-	g.address.unreached(now, lineKey{h.Batch, h.Line}, s, g.least())
+	g.address.unreached(now, lineKey{h.Batch, h.Line}, s, g.inForce())
 	g.goodput.lowered(now.at)
 	if p.addressProbe {
 		g.address.closing.pause(now.at, g.rand.Float64())

@@ -69,6 +69,14 @@ func (g *Gate) Closed() bool { return g.closing.closed || g.address.closing.clos
 // least is the least of the limit's parts.
 func (g *Gate) least() int { return min(g.room.limit, g.goodput.limit(), g.address.limit) }
 
+// inForce is the limit in force, or what it was before the run that closed the gate.
+func (g *Gate) inForce() int {
+	if g.closing.closed {
+		return g.closing.before
+	}
+	return g.least()
+}
+
 // Take asks for a call to start. The permit must be started or cancelled before anything else is asked of the gate.
 func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
 	p := Permit{gate: g}
@@ -86,13 +94,16 @@ func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
 		}
 		p.probe = true
 	}
-	if p.probe || p.addressProbe {
+	switch {
+	case g.address.full():
+		return p, Wait{Reason: ReasonConcurrency}, false
+	case p.probe || p.addressProbe:
 		return p, Wait{}, true
-	}
-	if g.lull.holding {
+	case g.lull.holding:
 		return g.takeInLull(now, p)
+	default:
+		return g.takeOpen(now, p)
 	}
-	return g.takeOpen(now, p)
 }
 
 // probingOr is the reason of a closed gate: its own, or that a probe is under way.
@@ -118,7 +129,7 @@ func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
 // takeOpen grants a call within the limit.
 func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
 	switch allowed := g.pace.follow(now, g.least()); {
-	case g.inFlight >= g.least() || g.address.inFlight >= g.address.limit:
+	case g.inFlight >= g.least():
 		return p, Wait{Reason: ReasonConcurrency}, false
 	case g.inFlight >= max(1, allowed):
 		return p, Wait{ReasonConcurrency, g.pace.until(g.inFlight + 1)}, false
@@ -127,14 +138,12 @@ func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
 	}
 }
 
-// TakeProven asks for a call of a line whose failures are known to be its own: it may be tried at a closed gate, as it
-// tells nothing about it.
+// TakeProven asks a closed gate for a call of a line whose failures are known to be its own: as it tells nothing about
+// the gate, it need not wait until that opens. At an open gate such a line is one like any other.
 func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
-	p := Permit{gate: g, proven: true}
-	if g.address.closing.closed || g.lull.holding || g.inFlight >= max(1, g.closing.before) || g.address.inFlight >= g.address.limit {
-		return p, false
-	}
-	return p, true
+	c := &g.closing
+	ok := c.closed && !g.address.closing.closed && !g.address.full() && !g.lull.holding && g.inFlight < max(1, c.before)
+	return Permit{gate: g, proven: true}, ok
 }
 
 // Quiet reports whether the gate has served nobody for so long, and is serving nobody now.

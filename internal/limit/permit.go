@@ -102,6 +102,8 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	if p.suspect {
 		g.address.suspects--
 	}
+	// A probe whose gate was opened meanwhile, by a proven line that was served, is a call like any other.
+	p.probe = p.probe && g.closing.closed
 	if p.probe {
 		g.closing.probing = false
 	}

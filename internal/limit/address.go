@@ -8,8 +8,10 @@ type Address struct {
 	inFlight    int
 	closing     closing
 	// events numbers what happens.
-	events   uint64
+	events uint64
+	// suspects is how many suspects are in flight, crashed when the connection of one broke last.
 	suspects int
+	crashed  moment
 	jitter   func() float64
 }
 
@@ -29,6 +31,20 @@ func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
 
 // full reports whether no call more may be in flight.
 func (a *Address) full() bool { return a.inFlight >= a.limit }
+
+// crashing reports whether a call that broke did so beside a suspect: in flight still, or broken since the call began, as
+// connections that break together are noticed one after the other.
+func (a *Address) crashing(p *Permit) bool {
+	return !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed))
+}
+
+// suspectEnded notes the end of a suspect's call.
+func (a *Address) suspectEnded(now moment, s *Signal) {
+	a.suspects--
+	if s.Lost {
+		a.crashed = now
+	}
+}
 
 // reached notes an answer of any kind: the address can be reached.
 func (a *Address) reached(began moment) {

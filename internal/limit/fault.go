@@ -44,25 +44,37 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 		return g.unreached(now, p, h, r, s)
 	}
 	g.address.reached(p.began)
-	q := waiting()
 	if s.Lost {
-		if g.address.suspects > 0 && !p.suspect {
-			// Put down to the suspect in flight beside it: a line that crashes its server takes others along.
-			r.tries--
-			return Verdict{Pause: g.spread(pauseAfter(max(1, r.tries), s))}
+		if g.address.crashing(p) {
+			return g.takenAlong(now.at, p, r, s)
 		}
 		h.failed.lost++
 	}
+	q := waiting()
 	own := g.own(p, r, q)
 	g.charge(r, own)
 	if !own && !g.excused(now.at, h.Batch) {
 		g.lower(now, p, h, r, s)
-	} else if p.probe {
-		// What is the line's own leaves the pause as it was.
-		g.closing.rest(now.at, g.rand.Float64())
+	} else {
+		g.keepPause(now.at, p)
 	}
 	g.witness(h.Batch).failed()
 	return g.verdict(now.at, p, h, r, s, q)
+}
+
+// takenAlong puts a broken call down to the suspect that was in flight beside it: a line that crashes its server takes
+// others along.
+func (g *Gate) takenAlong(now time.Time, p *Permit, r *record, s *Signal) Verdict {
+	r.tries--
+	g.keepPause(now, p)
+	return Verdict{Pause: g.spread(pauseAfter(max(1, r.tries), s))}
+}
+
+// keepPause sets the next probe after one whose failure says nothing of the gate: the pause is as it was.
+func (g *Gate) keepPause(now time.Time, p *Permit) {
+	if p.probe {
+		g.closing.rest(now, g.rand.Float64())
+	}
 }
 
 // own reports whether a failure is the line's own: it failed in this way before, and the gate has served another call
@@ -144,7 +156,7 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signa
 		return g.givenUp(h, s)
 	}
 	if s.Kind != NoRoom {
-		// What breaks a connection takes others along; that those recover is no sign of chance.
+		// That others recover which a crash took along does not make crashes a matter of chance.
 		if r.strikes >= strikesAllowed(s, !s.Lost && g.chances[c].likely(now)) {
 			return g.givenUp(h, s)
 		}

@@ -100,7 +100,7 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	g.inFlight--
 	g.address.inFlight--
 	if p.suspect {
-		g.address.suspects--
+		g.address.suspectEnded(g.address.moment(now), s)
 	}
 	// A probe whose gate was opened meanwhile, by a proven line that was served, is a call like any other.
 	p.probe = p.probe && g.closing.closed

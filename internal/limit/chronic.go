@@ -18,7 +18,7 @@ const (
 // chronic finds refusals that do not become rarer when fewer calls are in flight, as they come from one bad replica
 // behind a balancer, or are the fate of some lines: to lower the limit for them would only cost throughput.
 type chronic struct {
-	// answers and refusals are those of the window under way; top is the greatest limit in it.
+	// answers and refusals are those of the window under way; limit is the greatest in it.
 	answers, refusals int
 	limit             int
 	// top is the limit at which refusals began, share what part of the answers they were there; share 0 for none.
@@ -34,13 +34,13 @@ type chronic struct {
 // ignoring reports whether refusals lower nothing for now.
 func (c *chronic) ignoring(now time.Time) bool { return now.Before(c.until) }
 
-// note counts an answer that was served or refused.
-func (c *chronic) note(now time.Time, r *room, refused bool) {
+// note counts an answer that was served or refused; least is the gate's limit as it is in force.
+func (c *chronic) note(now time.Time, r *room, least int, refused bool) {
 	if refused {
 		c.refusals++
 	}
 	c.answers++
-	c.limit = max(c.limit, r.limit)
+	c.limit = max(c.limit, least)
 	if c.answers < max(windowAnswers, c.limit) {
 		return
 	}

@@ -11,7 +11,7 @@ func (g *Gate) served(now moment, p *Permit, h *History, s *Signal) {
 		g.recovered(now.at, h)
 	}
 	g.address.reached(p.began)
-	g.room.served(now.at, g.inFlight+1)
+	g.room.served(now.at, g.inFlight+1, g.least())
 	if g.closing.served(p.began) {
 		g.room.reopen(g.closing.before, g.closing.ceiling)
 		g.pace.limit, g.pace.at = float64(g.least()), now.at
@@ -131,11 +131,11 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	}
 	switch {
 	case s.Kind == NoRoom:
-		r.cut = true
 		g.room.refused(now.at, g.inFlight, least)
 		if g.room.chronic.ignoring(now.at) {
 			return
 		}
+		r.cut = true
 	case len(g.closing.run) >= runToLower:
 		g.room.lower(g.inFlight)
 	default:

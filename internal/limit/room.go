@@ -45,9 +45,10 @@ func newRoom(limit, most int) room {
 	return room{limit: limit, max: most, cautious: 1, calm: calm{needed: forgetWindows}}
 }
 
-// served raises the limit for an answer that came while inFlight calls, this one included, were in flight.
-func (r *room) served(now time.Time, inFlight int) {
-	r.chronic.note(now, r, false)
+// served raises the limit for an answer that came while inFlight calls, this one included, were in flight. least is the
+// gate's limit as it is in force.
+func (r *room) served(now time.Time, inFlight, least int) {
+	r.chronic.note(now, r, least, false)
 	switch {
 	case r.limit >= r.max:
 	case r.ceiling == 0 || r.limit < r.ceiling:
@@ -97,7 +98,7 @@ func (r *room) rest(now time.Time, inFlight int) {
 // refused lowers the limit to what is still in flight, for a refusal for want of room. least is the gate's limit as it
 // is in force: a refusal with less than half of that in flight says nothing of how much fits.
 func (r *room) refused(now time.Time, inFlight, least int) {
-	r.chronic.note(now, r, true)
+	r.chronic.note(now, r, least, true)
 	if r.chronic.ignoring(now) {
 		return
 	}

@@ -131,3 +131,19 @@ func TestWhatIsInForceTellsHowLongAWindowIs(t *testing.T) {
 		t.Error("not seen after a few windows of what is in force")
 	}
 }
+
+func TestAWindowOfRefusalsHasThirtyAnswersAtLeast(t *testing.T) {
+	t.Parallel()
+	s := newSeats(t)
+	s.room = newRoom(8, 8)
+	for range 29 {
+		s.room.refused(s.now, 7, 8)
+	}
+	if s.room.chronic.share != 0 {
+		t.Error("judged too early")
+	}
+	s.room.refused(s.now, 7, 8)
+	if s.room.chronic.share != 1 || s.room.chronic.top != 8 {
+		t.Errorf("share %.2f at %d, want all at 8", s.room.chronic.share, s.room.chronic.top)
+	}
+}

@@ -34,7 +34,7 @@ type closing struct {
 	closed   bool
 	closedAt moment
 	pauses   int
-	// next is when a probe may go, held the time that the upstream itself asked for.
+	// next is when a probe may go, but not before held, the time that the upstream itself asked for.
 	next, held time.Time
 	probing    bool
 	// turn counts probes, so that each kind of line has its turn.
@@ -92,16 +92,16 @@ func (c *closing) pause(now time.Time, jitter float64) {
 func (c *closing) rest(now time.Time, jitter float64) {
 	d := min(leastPause<<max(0, min(c.pauses-1, 10)), mostPause)
 	d += time.Duration((jitter - 0.5) * float64(d) / 5)
-	c.next = later(now.Add(d), c.held)
+	c.next = now.Add(d)
 }
 
 // ready reports whether a probe may go now, and else when; zero while one is out.
 func (c *closing) ready(now time.Time) (bool, time.Time) {
-	switch {
+	switch next := later(c.next, c.held); {
 	case c.probing:
 		return false, time.Time{}
-	case now.Before(c.next):
-		return false, c.next
+	case now.Before(next):
+		return false, next
 	default:
 		return true, time.Time{}
 	}
@@ -110,7 +110,7 @@ func (c *closing) ready(now time.Time) (bool, time.Time) {
 // arrived lets the next probe go at once, for a batch that has just come, unless the upstream has said when.
 func (c *closing) arrived(now time.Time) {
 	if c.closed && !c.probing {
-		c.next, c.turn = later(now, c.held), 0
+		c.next, c.turn = now, 0
 	}
 }
 

@@ -28,15 +28,6 @@ func (g *Gate) recovered(now time.Time, h *History) {
 	}
 }
 
-// answered notes the line's own answer. It shows that the address can be reached and no more: what answers 400 may
-// stand before an engine that is dead. A probe that got it makes room for the next one at once.
-func (g *Gate) answered(now time.Time, p *Permit) {
-	g.address.reached(p.began)
-	if p.probe {
-		g.closing.next = later(now, g.closing.held)
-	}
-}
-
 // failed finds out whose fault a failure is, and what follows for the line and for the gate.
 func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func() Queue) Verdict {
 	r, _ := h.note(now, p.began, s) // every kind that gets here has a class
@@ -111,9 +102,6 @@ func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal
 	g.goodput.lowered(now.at)
 	if p.addressProbe {
 		g.address.closing.pause(now.at, g.rand.Float64())
-	}
-	if p.probe {
-		g.closing.next = later(now.at, g.closing.held)
 	}
 	return Verdict{Pause: pauseAfter(r.tries, s)}
 }

@@ -143,7 +143,7 @@ func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
 func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
 	c := &g.closing
 	ok := c.closed && !g.address.closing.closed && !g.address.full() && !g.lull.holding && g.inFlight < max(1, c.before)
-	return Permit{gate: g, proven: true}, ok
+	return Permit{gate: g}, ok
 }
 
 // Quiet reports whether the gate has served nobody for so long, and is serving nobody now.

@@ -99,7 +99,7 @@ func (h *History) Proven() bool {
 	return ok && h.failed.by[c].proven
 }
 
-// note enters a failure and returns its record. The gate's own times decide about strikes; see Gate.judge.
+// note enters a failure and returns its record. The gate decides about strikes; see Gate.own.
 func (h *History) note(now, began moment, s *Signal) (*record, bool) {
 	c, ok := classOf(s.Kind)
 	if !ok {

@@ -137,6 +137,38 @@ func TestAClosingLeavesTheCeilingOfBeforeItsRun(t *testing.T) {
 	}
 }
 
+func TestAGateOpensAtHalfAtOnceHoweverLowItWas(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	for range 2 {
+		p, h := b.begin(t)
+		b.end(p, h, Signal{Kind: NoRoom, Status: 503})
+	}
+	b.now = b.now.Add(2 * time.Second)
+	p, h := b.begin(t)
+	b.end(p, h, Signal{Kind: Served})
+	for range 32 {
+		b.begin(t)
+	}
+}
+
+func TestOnlyAnswersWithEveryPlaceOfTheCeilingTakenForgetIt(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.gate.room.limit, b.gate.room.ceiling = 2, 2
+	p, h := b.begin(t)
+	b.end(p, h, Signal{Kind: Served})
+	if n := b.gate.room.calm.answers; n != 0 {
+		t.Errorf("%d answers count with one of two places taken", n)
+	}
+	p, h = b.begin(t)
+	b.begin(t)
+	b.end(p, h, Signal{Kind: Served})
+	if n := b.gate.room.calm.answers; n != 1 {
+		t.Errorf("%d answers count, want the one with both places taken", n)
+	}
+}
+
 func TestALimitThatGrowsIsNotUsedAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench()

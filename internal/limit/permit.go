@@ -12,8 +12,7 @@ type Permit struct {
 	// lull is set for the call that a lull was held for, quiet for one that goes out after as long a time without any.
 	lull  bool
 	quiet time.Duration
-	// proven is set for a line that goes out although the gate is closed.
-	proven  bool
+	// suspect is set for a line that may be what crashes the server.
 	suspect bool
 }
 
@@ -119,7 +118,9 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 		g.served(g.address.moment(now), p, h, s)
 		return Verdict{Final: true}
 	case Answered:
-		g.answered(now, p)
+		// The line's own answer shows that the address can be reached and no more: what answers 400 may stand before an
+		// engine that is dead. After a probe that got it the next one may go at once.
+		g.address.reached(p.began)
 		return Verdict{Final: true}
 	case Denied, Broken, NoRoom, Unreachable:
 		return g.failed(g.address.moment(now), p, h, s, waiting)

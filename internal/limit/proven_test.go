@@ -87,3 +87,14 @@ func TestAProbeThatOutlivesItsClosingIsACallLikeAnyOther(t *testing.T) {
 		t.Errorf("the first pause of the next closing is %s, want about 1 s", pause)
 	}
 }
+
+func TestRetryAfterToAnyCallHoldsAClosedGate(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 8)
+	d.proven()
+	d.mustTakeProven(d.line()).ends(noRoom(429, 40*time.Second))
+	d.gate.Arrived(d.now)
+	if pause := d.untilProbe(); pause != 40*time.Second {
+		t.Errorf("probed after %s, want the 40 s that were asked for", pause)
+	}
+}

@@ -225,7 +225,6 @@ func TestOnlyWindowsAtTheCeilingAndWithoutARefusalCount(t *testing.T) {
 				s.room.credit = 0
 			}
 		}, 1},
-		"too short": {func(s *seats) { s.serve(55, forgetWindow/56); s.room.calm.answers = 0 }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,5 +239,34 @@ func TestOnlyWindowsAtTheCeilingAndWithoutARefusalCount(t *testing.T) {
 				t.Errorf("forgotten after %d windows more, want %d", n, c.want)
 			}
 		})
+	}
+}
+
+func TestAWindowLastsTenSecondsAtLeast(t *testing.T) {
+	t.Parallel()
+	s := newSeats(t)
+	s.room.cautious = maxCautious
+	s.serve(500, 0)
+	s.serve(1, 10*time.Second-1)
+	if s.room.calm.windows != 0 {
+		t.Error("over too early")
+	}
+	s.serve(1, 1)
+	if s.room.calm.windows != 1 {
+		t.Error("not over after ten seconds and 502 answers")
+	}
+}
+
+func TestAWindowHasThirtyAnswersAtLeast(t *testing.T) {
+	t.Parallel()
+	s := newSeats(t)
+	s.room.limit, s.room.ceiling, s.room.cautious = 8, 8, maxCautious
+	s.serve(29, forgetWindow)
+	if s.room.calm.windows != 0 {
+		t.Error("over too early")
+	}
+	s.serve(1, 0)
+	if s.room.calm.windows != 1 {
+		t.Error("not over after 30 answers")
 	}
 }

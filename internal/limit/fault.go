@@ -50,7 +50,7 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 		g.keepPause(now.at, p)
 	}
 	g.witness(h.Batch).failed()
-	return g.verdict(now.at, p, h, r, s, q)
+	return g.verdict(now.at, p, h, s, q)
 }
 
 // takenAlong puts a broken call down to the suspect that was in flight beside it: a line that crashes its server takes
@@ -136,34 +136,39 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 }
 
 // verdict decides whether a line is given up, and else how long it rests.
-func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signal, q Queue) Verdict {
+func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue) Verdict {
 	c, _ := classOf(s.Kind)
-	pause := pauseAfter(r.tries, s)
-	alone, tries := alonePatience(h.Small, s)
-	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= alone {
-		return g.givenUp(h, s)
-	}
-	if s.Kind != NoRoom {
-		// That others recover which a crash took along does not make crashes a matter of chance.
-		if r.strikes >= strikesAllowed(s, !s.Lost && g.chances[c].likely(now)) {
-			return g.givenUp(h, s)
+	r := &h.failed.by[c]
+	v := Verdict{Pause: pauseAfter(r.tries, s)}
+	switch {
+	case g.alone(now, h, r, s, q):
+		return givenUp(h, s)
+	case s.Kind == NoRoom:
+		if r.strikes < noRoomStrikes || now.Sub(r.first) < roomPatience(s) {
+			return v
 		}
-		if s.Lost {
-			pause = g.spread(pause)
-		}
-		return Verdict{Pause: pause}
-	}
-	if r.strikes >= noRoomStrikes && now.Sub(r.first) >= roomPatience(s) {
 		if p.quiet >= lullFor(s) {
-			return g.givenUp(h, s)
+			return givenUp(h, s)
 		}
-		return Verdict{Pause: pause, Lull: lullFor(s)}
+		v.Lull = lullFor(s)
+	// That others recover which a crash took along does not make crashes a matter of chance.
+	case r.strikes >= strikesAllowed(s, !s.Lost && g.chances[c].likely(now)):
+		return givenUp(h, s)
+	case s.Lost:
+		v.Pause = g.spread(v.Pause)
 	}
-	return Verdict{Pause: pause}
+	return v
+}
+
+// alone reports whether a line has failed for so long with nobody served beside it, and so few lines left, that it is
+// given up without any proof.
+func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) bool {
+	patience, tries := alonePatience(h.Small, s)
+	return q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= patience
 }
 
 // givenUp is the verdict on a line that has had its tries.
-func (g *Gate) givenUp(h *History, s *Signal) Verdict {
+func givenUp(h *History, s *Signal) Verdict {
 	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
 }
 

@@ -216,16 +216,39 @@ func TestAProbesOwnFailureLeavesThePauseAsItWas(t *testing.T) {
 
 func TestProbesCarryEachKindOfLineInTurn(t *testing.T) {
 	t.Parallel()
+	for name, s := range map[string]*limit.Signal{"broken": broken(), "unreachable": unreachable()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openGate(t, 8)
+			if p, _, _ := d.gate.Take(d.now); p.Turn() != limit.TurnAny {
+				t.Errorf("a call of an open gate has turn %d", p.Turn())
+			}
+			d.closeGate(s)
+			turns := []limit.Turn{limit.TurnFresh, limit.TurnPutOff, limit.TurnControl}
+			for i := range 7 {
+				d.untilProbe()
+				p, _, _ := d.gate.Take(d.now)
+				if p.Turn() != turns[i%3] {
+					t.Errorf("probe %d has turn %d, want %d", i, p.Turn(), turns[i%3])
+				}
+				d.start(p, d.line()).ends(s)
+			}
+			d.gate.Arrived(d.now)
+			if p, _, _ := d.gate.Take(d.now); p.Turn() != limit.TurnFresh {
+				t.Errorf("a batch that arrives has turn %d, want that of a fresh line", p.Turn())
+			}
+		})
+	}
+}
+
+func TestGatesThatCloseTogetherAreNotProbedTogether(t *testing.T) {
+	t.Parallel()
 	d := openGate(t, 8)
+	other := d.beside(8)
 	d.closeGate(broken())
-	turns := []limit.Turn{limit.TurnFresh, limit.TurnPutOff, limit.TurnControl}
-	for i := range 7 {
-		d.untilProbe()
-		p, _, _ := d.gate.Take(d.now)
-		if p.Turn() != turns[i%3] {
-			t.Errorf("probe %d has turn %d, want %d", i, p.Turn(), turns[i%3])
-		}
-		d.start(p, d.line()).ends(broken())
+	other.closeGate(broken())
+	if one, two := d.untilProbe(), other.untilProbe(); one == two {
+		t.Errorf("both after %s", one)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestACallServedBesideAFailedOneProvesNothingUnlessItEndedLater(t *testing.T
 	for name, c := range map[string]struct {
 		later time.Duration
 		want  bool
-	}{"ended before": {-time.Millisecond, false}, "ended at once": {0, false}, "ended after": {time.Millisecond, true}} {
+	}{"ended before": {-time.Millisecond, false}, "ended next, at the same time": {0, true}, "ended after": {time.Millisecond, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := openGate(t, 64)

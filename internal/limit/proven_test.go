@@ -51,11 +51,12 @@ func TestAProvenLineTakesNoPlaceThatOthersCannotHave(t *testing.T) {
 		t.Error("granted at an open gate, where it is a line like any other")
 	}
 
-	bad := d.proven()
-	for range 8 {
-		d.mustTakeProven(bad)
+	few := d.beside(4)
+	bad := few.proven()
+	for range 4 {
+		few.mustTakeProven(bad)
 	}
-	if _, ok := d.gate.TakeProven(d.now); ok {
+	if _, ok := few.gate.TakeProven(few.now); ok {
 		t.Error("more in flight at a closed gate than before it closed")
 	}
 }

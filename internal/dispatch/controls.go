@@ -28,12 +28,14 @@ func KeptBack(position, total int64) bool {
 }
 
 // control takes a line that was kept back, if it is time: when no other is left to be tried first, all of them if no
-// line is put off that they could be evidence for, else one at a time with nothing else in flight.
+// line is put off that they could be evidence for; else one at a time with nothing else in flight, while a line that is
+// put off has seen no other served since it failed.
 func (l *lane) control(g *gate) *task {
 	if len(l.controls) == 0 || l.mayHaveFresh() {
 		return nil
 	}
-	if g.InFlight() > 0 && !l.controlsFree(g) {
+	free, wanted := l.controlsWanted(g)
+	if !free && (!wanted || g.InFlight() > 0) {
 		return nil
 	}
 	return l.popControl()
@@ -49,20 +51,24 @@ func (l *lane) popControl() *task {
 	return t
 }
 
-// controlsFree reports whether every line that is put off is proven to be at fault itself, or has seen another served
-// since it failed and is not due soon.
-func (l *lane) controlsFree(g *gate) bool {
+// controlsWanted reports whether the controls may all go: every line that is put off is proven to be at fault itself, or
+// has seen another served since it failed and is not due soon; and whether one of those lines has seen none, so that a
+// control could be evidence.
+func (l *lane) controlsWanted(g *gate) (free, wanted bool) {
 	r := &l.retries
+	free = true
 	if r.unproven == 0 {
-		return true
+		return free, false
 	}
-	if r.count > controlLook {
-		return false
-	}
-	free := true
+	looked := 0
 	r.each(func(t *task) bool {
-		free = !t.unproven || g.Followed(&t.history) && t.due.Sub(l.now) > controlClear
-		return free
+		if t.unproven {
+			followed := g.Followed(&t.history)
+			wanted = wanted || !followed
+			free = free && followed && t.due.Sub(l.now) > controlClear
+		}
+		looked++
+		return looked < controlLook && !wanted
 	})
-	return free
+	return free && r.count <= controlLook, wanted
 }

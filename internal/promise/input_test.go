@@ -16,6 +16,8 @@ type input struct {
 	bad func(n int) bool
 	// padding is added to each body.
 	padding string
+	// mode picks the answer that a simulated engine gives to a line, by a word in its body; nil leaves it to the engine.
+	mode func(n int) string
 	// anyAnswer says that the upstream is not our engine: what it answers is not looked at.
 	anyAnswer bool
 }
@@ -46,8 +48,12 @@ func (in input) write(w io.Writer) error {
 		if in.model != nil {
 			model = in.model(n)
 		}
+		padding := in.padding
+		if in.mode != nil {
+			padding += " MODE:" + in.mode(n)
+		}
 		_, err := fmt.Fprintf(out, `{"custom_id":"%s","method":"POST","url":"/v1/chat/completions",`+
-			`"body":{"model":"%s","messages":[{"role":"user","content":"%[1]s"}],"user":"%[3]s"}}`+"\n", in.name(n), model, in.padding)
+			`"body":{"model":"%s","messages":[{"role":"user","content":"%[1]s"}],"user":"%[3]s"}}`+"\n", in.name(n), model, padding)
 		if err != nil {
 			return err
 		}

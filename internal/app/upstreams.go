@@ -152,21 +152,23 @@ func (u *upstreams) inspect(ctx context.Context) {
 	var asked sync.WaitGroup
 	for _, one := range u.set.Upstreams() {
 		asked.Go(func() {
-			if f := one.Inspect(ctx); f.Reason != "" && ctx.Err() == nil {
-				u.warn(one.Name(), f)
+			if f := one.Inspect(ctx); ctx.Err() == nil {
+				u.tell(one.Name(), f)
 			}
 		})
 	}
 	asked.Wait()
 }
 
-func (u *upstreams) warn(name string, f upstream.Finding) {
+func (u *upstreams) tell(name string, f upstream.Finding) {
 	switch {
+	case f.V1Missing && f.Reason == "":
+		u.log.Warn("upstream has no list of models; is /v1 missing from its url?", "upstream", name)
 	case f.V1Missing:
 		u.log.Warn("upstream has its models below /v1 only; add /v1 to its url", "upstream", name, "status", f.Status)
 	case f.Reason == limit.ReasonUnreachable:
 		u.log.Warn("upstream does not answer", "upstream", name, "reason", f.Reason, "detail", f.Detail)
-	default:
+	case f.Reason != "":
 		u.log.Warn("upstream refuses the key", "upstream", name, "reason", f.Reason, "status", f.Status, "code", f.Code, "message", f.Message)
 	}
 }

@@ -49,14 +49,18 @@ func TestAServerSaysAtItsStartWhatSpeaksAgainstAnUpstream(t *testing.T) {
 	}
 	_ = gone.Close()
 
+	bare := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(bare.Close)
+
 	cfg := guarded(t, "127.0.0.1")
 	cfg.Upstreams = append(cfg.Upstreams, config.Upstream{URL: below.URL}, config.Upstream{URL: closed.URL + "/v1"},
-		config.Upstream{URL: "http://" + gone.Addr().String() + "/v1"})
+		config.Upstream{URL: bare.URL}, config.Upstream{URL: "http://" + gone.Addr().String() + "/v1"})
 	_, log := serving(t, cfg)
 	log.says(t, `level=WARN msg="upstream has its models below /v1 only; add /v1 to its url" upstream=`+below.Listener.Addr().String()+" status=404")
 	log.says(t, `level=WARN msg="upstream refuses the key" upstream=`+closed.Listener.Addr().String()+
 		`/v1 reason=denied status=401 code=invalid_api_key message="who are you?"`)
 	log.says(t, `level=WARN msg="upstream does not answer" upstream=`+gone.Addr().String()+"/v1 reason=unreachable detail=refused")
+	log.says(t, `level=WARN msg="upstream has no list of models; is /v1 missing from its url?" upstream=`+bare.Listener.Addr().String())
 	if log.said("upstream=sim/v1") {
 		t.Error("it has something to say of an upstream that is fine")
 	}

@@ -11,9 +11,9 @@ import (
 // Finding is what speaks against an upstream, as far as asking for its models tells. The zero Finding is that nothing does,
 // which need not mean that it works.
 type Finding struct {
-	// Condition says what would hold work up: unreachable, denied, or misconfigured.
+	// Condition says what would hold work up: unreachable, denied, or misconfigured. Without a Reason nothing is sure.
 	limit.Condition
-	// V1Missing is set when there is a list below /v1 of the configured address and none at the address itself.
+	// V1Missing is set when the address has no list of models and no /v1. With a Reason there is one below its /v1.
 	V1Missing bool
 }
 
@@ -28,11 +28,11 @@ func (u *Upstream) Inspect(ctx context.Context) Finding {
 		return Finding{Condition: u.found(limit.ReasonUnreachable, l.signal)}
 	case l.signal.Status == http.StatusUnauthorized, l.signal.Status == http.StatusForbidden:
 		return Finding{Condition: u.found(l.signal.Reason, l.signal)}
-	case strings.HasSuffix(u.base.Path, "/v1"):
+	case strings.Contains(u.base.Path, "/v1"):
 		return Finding{}
 	}
 	if below := u.list(ctx, "/v1/v1/models"); below.err != nil {
-		return Finding{}
+		return Finding{V1Missing: l.signal.Status == http.StatusNotFound}
 	}
 	return Finding{Condition: u.found(limit.ReasonMisconfigured, l.signal), V1Missing: true}
 }

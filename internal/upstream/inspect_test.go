@@ -44,7 +44,8 @@ func TestInspectFindsWhatTheFirstBatchWouldShow(t *testing.T) {
 		"a list":                {listen(t, paths(map[string]string{"/v1/models": list})), upstream.Finding{}},
 		"a list at the root":    {atRoot(paths(map[string]string{"/models": list, "/v1/models": list})), upstream.Finding{}},
 		"no list anywhere":      {listen(t, paths(nil)), upstream.Finding{}},
-		"no list at the root":   {atRoot(paths(nil)), upstream.Finding{}},
+		"no list at the root":   {atRoot(paths(nil)), upstream.Finding{V1Missing: true}},
+		"a busy root":           {atRoot(raw(reply(503, `{}`))), upstream.Finding{}},
 		"a server that is busy": {listen(t, raw(reply(503, `{}`))), upstream.Finding{}},
 		"/v1 is missing (F2-15)": {atRoot(paths(map[string]string{"/v1/models": list})), finding(true, limit.Condition{
 			Reason: limit.ReasonMisconfigured, Status: 404, Message: "Not Found",

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// NoHeader, in place of a header's name, leaves the header out.
+// NoHeader stands in place of a header's name and leaves the header out.
 const NoHeader = "none"
 
 // The headers that name a line, unless the configuration says otherwise.

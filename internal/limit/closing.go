@@ -37,6 +37,8 @@ type closing struct {
 	// next is when a probe may go, but not before held, the time that the upstream itself asked for.
 	next, held time.Time
 	probing    bool
+	// soon is set when a batch arrived while a probe was out: the next one is for it, without a pause.
+	soon bool
 	// turn counts probes, so that each kind of line has its turn.
 	turn int
 	// cause is what the run is about.
@@ -69,7 +71,8 @@ func (c *closing) served(began moment) (opened bool) {
 	}
 	clear(c.run)
 	opened = c.closed
-	c.closed, c.probing, c.pauses, c.held, c.cause = false, false, 0, time.Time{}, Condition{}
+	c.closed, c.probing, c.soon = false, false, false
+	c.pauses, c.held, c.cause = 0, time.Time{}, Condition{}
 	return opened
 }
 
@@ -93,6 +96,9 @@ func (c *closing) rest(now time.Time, jitter float64) {
 	d := min(leastPause<<max(0, min(c.pauses-1, 10)), mostPause)
 	d += time.Duration((jitter - 0.5) * float64(d) / 5)
 	c.next = now.Add(d)
+	if c.soon {
+		c.next, c.soon = now, false
+	}
 }
 
 // ready reports whether a probe may go now, and else when; zero while one is out.
@@ -109,8 +115,8 @@ func (c *closing) ready(now time.Time) (bool, time.Time) {
 
 // arrived lets the next probe go at once, for a batch that has just come, unless the upstream has said when.
 func (c *closing) arrived(now time.Time) {
-	if c.closed && !c.probing {
-		c.next, c.turn = now, 0
+	if c.closed {
+		c.next, c.soon, c.turn = now, c.probing, 0
 	}
 }
 

@@ -269,3 +269,24 @@ func TestABatchThatArrivesIsProbedAtOnceUnlessRetryAfterRuns(t *testing.T) {
 		t.Errorf("probed after %s, want the 40 s that were asked for", pause)
 	}
 }
+
+func TestABatchThatArrivesBesideAProbeIsProbedAfterItWithoutAPause(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 8)
+	d.closeGate(broken())
+	d.untilProbe()
+	probe := d.begin(d.line())
+	d.gate.Arrived(d.now)
+	if wait := d.mustWait(); wait.Reason != limit.ReasonProbing {
+		t.Errorf("the wait's reason is %s, want one probe at a time", wait.Reason)
+	}
+	probe.ends(broken())
+	p, _, ok := d.gate.Take(d.now)
+	if !ok || p.Turn() != limit.TurnFresh {
+		t.Fatalf("granted %v, turn %d; want a fresh line at once", ok, p.Turn())
+	}
+	d.start(p, d.line()).ends(broken())
+	if pause := d.untilProbe(); !within(pause, 4*time.Second) {
+		t.Errorf("the pause after both is %s, want about 4 s", pause)
+	}
+}

@@ -31,9 +31,8 @@ type closing struct {
 	// before and ceiling are the limit in force and the room's ceiling when the run began.
 	before, ceiling int
 
-	closed   bool
-	closedAt moment
-	pauses   int
+	closed bool
+	pauses int
 	// next is when a probe may go, but not before held, the time that the upstream itself asked for.
 	next, held time.Time
 	probing    bool
@@ -63,10 +62,10 @@ func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) 
 	c.cause.Status, c.cause.Code, c.cause.Message = s.Status, s.Code, s.Message
 }
 
-// served clears the run if the call began after its first failure, and reports whether that opens a closed gate. A
-// call that began before a closing proves nothing, whoever made it.
+// served clears the run if the call began after its first failure, and reports whether that opens a closed gate. As
+// nothing is in flight when a gate closes, such a call was sent to a closed one, whether as a probe or not.
 func (c *closing) served(began moment) (opened bool) {
-	if len(c.run) == 0 || c.runSince.after(began) || c.closed && c.closedAt.after(began) {
+	if len(c.run) == 0 || c.runSince.after(began) {
 		return false
 	}
 	clear(c.run)
@@ -81,7 +80,7 @@ func (c *closing) close(now moment, jitter float64) {
 	if c.closed || len(c.run) < runToClose {
 		return
 	}
-	c.closed, c.closedAt, c.turn = true, now, 0
+	c.closed, c.turn = true, 0
 	c.pause(now.at, jitter)
 }
 

@@ -77,7 +77,7 @@ func (g *Gate) inForce() int {
 	return g.least()
 }
 
-// Take asks for a call to start. The permit must be started or cancelled before anything else is asked of the gate.
+// Take asks for a call to start. The permit is started, or dropped, before anything else is asked of the gate.
 func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
 	p := Permit{gate: g}
 	if c := &g.address.closing; c.closed {

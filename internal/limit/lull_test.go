@@ -136,6 +136,19 @@ func TestALineThatFindsAQuietGateNeedsNoLull(t *testing.T) {
 	}
 }
 
+func TestAGateIsQuietThoughAnotherCallHasJustBegun(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 8)
+	line := d.line()
+	d.refusedInACrowd(line, noRoom(429, 0))
+	d.pass(9 * time.Second)
+	d.begin(d.line())
+	d.pass(time.Second)
+	if v := d.send(line, noRoom(429, 0)); !v.Final {
+		t.Errorf("verdict %+v, want it given up: the other call may be refused just as well", v)
+	}
+}
+
 func TestACallThatTakesItsTimeIsTakenForOneThatIsServed(t *testing.T) {
 	t.Parallel()
 	d := openGate(t, 8)

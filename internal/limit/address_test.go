@@ -148,3 +148,27 @@ func TestAClosedGateOfAnUnreachableAddressNeedsBothToOpen(t *testing.T) {
 	d.begin(d.line()).ends(served())
 	d.wantLimit(4, false)
 }
+
+func TestACapOfOneStaysOneAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 1).beside(8)
+	d.closeGate(unreachable())
+	d.untilProbe()
+	d.send(d.line(), served())
+	d.begin(d.line())
+	d.mustWait()
+}
+
+func TestAFullGateWaitsForTheEndOfACallAndNoTime(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]*desk{"by itself": openGate(t, 8), "by its address": openGate(t, 8).beside(64)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d.t = t
+			d.beginMany(8)
+			if wait := d.mustWait(); wait.Reason != limit.ReasonConcurrency || !wait.Next.IsZero() {
+				t.Errorf("told to wait for %+v", wait)
+			}
+		})
+	}
+}

@@ -147,3 +147,17 @@ func TestAWindowOfRefusalsHasThirtyAnswersAtLeast(t *testing.T) {
 		t.Errorf("share %.2f at %d, want all at 8", s.room.chronic.share, s.room.chronic.top)
 	}
 }
+
+func TestIgnoringRefusalsAgainTakesAsManyWindows(t *testing.T) {
+	t.Parallel()
+	s := chronicRoom(t)
+	s.now = s.now.Add(chronicFor)
+	s.share(2, 50, 25)
+	if s.room.chronic.ignoring(s.now) {
+		t.Error("ignored again after two windows")
+	}
+	s.share(1, 50, 25)
+	if !s.room.chronic.ignoring(s.now) {
+		t.Error("not ignored after three windows")
+	}
+}

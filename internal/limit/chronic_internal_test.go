@@ -151,7 +151,7 @@ func TestAWindowOfRefusalsHasThirtyAnswersAtLeast(t *testing.T) {
 func TestIgnoringRefusalsAgainTakesAsManyWindows(t *testing.T) {
 	t.Parallel()
 	s := chronicRoom(t)
-	s.now = s.now.Add(chronicFor)
+	s.now = s.now.Add(5 * time.Minute)
 	s.share(2, 50, 25)
 	if s.room.chronic.ignoring(s.now) {
 		t.Error("ignored again after two windows")

@@ -15,16 +15,25 @@ const (
 )
 
 // KeptBack reports whether the line at a position in the plan of a batch of total lines is a control: one of a few,
-// spread evenly, that go last. At the end of a batch, when only failing lines are left, they are what can still show
-// whether the upstream works.
+// spread over it, that go last. At the end of a batch, when only failing lines are left, they are what can still show
+// whether the upstream works. There is one in each of as many equal parts, at an irregular place: faults are often
+// regular.
 func KeptBack(position, total int64) bool {
 	n := min(mostControls, total/controlShare)
 	if n == 0 {
 		return false
 	}
-	// Control i stands in the middle of the i-th of n equal parts.
-	i := position * n / total
-	return position == (2*i+1)*total/(2*n)
+	part := position * n / total
+	first := (part*total + n - 1) / n
+	length := ((part+1)*total+n-1)/n - first
+	return position == first+int64(scatter(uint64(total)<<8|uint64(part))%uint64(length))
+}
+
+// scatter mixes the bits of a number (the finalizer of SplitMix64).
+func scatter(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // control takes a line that was kept back, if it is time: when no other is left to be tried first, all of them if no
@@ -35,10 +44,12 @@ func (l *lane) control(g *gate) *task {
 		return nil
 	}
 	free, wanted := l.controlsWanted(g)
-	if !free && (!wanted || g.InFlight() > 0) {
-		return nil
+	alone := g.InFlight() == 0
+	// The last one waits for what is in flight, where lines have failed: some of that may fail too.
+	if free = free && (alone || !l.failed || len(l.controls) > 1); free || wanted && alone {
+		return l.popControl()
 	}
-	return l.popControl()
+	return nil
 }
 
 func (l *lane) popControl() *task {

@@ -19,8 +19,8 @@ type lane struct {
 	retries  retries
 	// left is how many lines of open units have no outcome.
 	left int
-	// retried is set when the last line taken was a retry.
-	retried bool
+	// retried is set when the last line taken was a retry, failed once any line was put off.
+	retried, failed bool
 	// now is the time of the decision under way.
 	now time.Time
 }

@@ -287,6 +287,7 @@ func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
 	if a.since.IsZero() {
 		a.since = now
 	}
+	a.unit.lane.failed = true
 	a.unit.lane.retries.add(a.task)
 }
 

@@ -76,7 +76,9 @@ func (s *stopping) wantEnd(ended bool) {
 	default:
 		if ended {
 			s.t.Error("the server goes on")
-			<-s.ended
+			if err := <-s.ended; err != nil {
+				s.t.Error(err)
+			}
 		}
 	}
 }
@@ -133,7 +135,9 @@ func TestAFailureIsNotDelayed(t *testing.T) {
 			}
 		default:
 			t.Error("the server goes on")
-			<-s.ended
+			if err := <-s.ended; err != nil {
+				s.t.Error(err)
+			}
 		}
 	})
 }

@@ -103,40 +103,29 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 	if status := d.Status(fault); status != 0 {
 		return status, fault
 	}
-	switch fault.Class {
-	case batch.Invalid:
-		return http.StatusBadRequest, fault
-	case batch.Unauthenticated:
-		return http.StatusUnauthorized, fault
-	case batch.Forbidden:
-		return http.StatusForbidden, fault
-	case batch.Misdirected:
-		return http.StatusMisdirectedRequest, fault
-	case batch.NotFound:
-		return http.StatusNotFound, fault
-	case batch.Conflict:
-		return http.StatusConflict, fault
-	case batch.TooLarge:
-		return http.StatusRequestEntityTooLarge, fault
-	case batch.StorageFull:
-		return http.StatusInsufficientStorage, fault
-	case batch.Unavailable:
-		return http.StatusServiceUnavailable, fault
-	case batch.RangeNotSatisfiable:
-		return http.StatusRequestedRangeNotSatisfiable, fault
-	case batch.MethodNotAllowed:
-		return http.StatusMethodNotAllowed, fault
-	case batch.RateLimited:
-		return http.StatusTooManyRequests, fault
-	case batch.Unreadable:
-		return http.StatusInternalServerError, fault
-	case batch.Gone:
-		return http.StatusGone, fault
-	case batch.TooSlow:
-		return http.StatusRequestTimeout, fault
-	default:
-		return http.StatusInternalServerError, nil
+	if status, ok := statuses[fault.Class]; ok {
+		return status, fault
 	}
+	return http.StatusInternalServerError, nil
+}
+
+// statuses are the HTTP statuses of faults, where a dialect has no other.
+var statuses = map[batch.Class]int{
+	batch.Invalid:             http.StatusBadRequest,
+	batch.Unauthenticated:     http.StatusUnauthorized,
+	batch.Forbidden:           http.StatusForbidden,
+	batch.Misdirected:         http.StatusMisdirectedRequest,
+	batch.NotFound:            http.StatusNotFound,
+	batch.Conflict:            http.StatusConflict,
+	batch.TooLarge:            http.StatusRequestEntityTooLarge,
+	batch.StorageFull:         http.StatusInsufficientStorage,
+	batch.Unavailable:         http.StatusServiceUnavailable,
+	batch.RangeNotSatisfiable: http.StatusRequestedRangeNotSatisfiable,
+	batch.MethodNotAllowed:    http.StatusMethodNotAllowed,
+	batch.RateLimited:         http.StatusTooManyRequests,
+	batch.Unreadable:          http.StatusInternalServerError,
+	batch.Gone:                http.StatusGone,
+	batch.TooSlow:             http.StatusRequestTimeout,
 }
 
 func storageFull() *batch.Error {

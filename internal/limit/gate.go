@@ -14,6 +14,8 @@ type Options struct {
 	Concurrency int
 	// Rand is where jitter comes from.
 	Rand *rand.Rand
+	// Changed, if not nil, is told each time that another number of calls is found worth having in flight.
+	Changed func(Change)
 }
 
 // Gate decides about the calls of one model at one upstream.
@@ -44,7 +46,7 @@ func NewGate(a *Address, o Options) *Gate {
 	}
 	g := &Gate{
 		address: a, rand: o.Rand, batches: make(map[string]*witness),
-		room: newRoom(most, most), goodput: newGoodput(o.Concurrency, most),
+		room: newRoom(most, most), goodput: newGoodput(o.Concurrency, most, o.Changed),
 	}
 	g.pace.limit = float64(g.goodput.limit())
 	return g
@@ -59,6 +61,9 @@ type Wait struct {
 
 // Limit returns how many calls may be in flight now.
 func (g *Gate) Limit() int { return min(g.least(), int(max(1, g.pace.limit))) }
+
+// Step returns what the gate does to find out how many calls are worth having in flight.
+func (g *Gate) Step() Step { return g.goodput.reason() }
 
 // InFlight returns how many calls are in flight.
 func (g *Gate) InFlight() int { return g.inFlight }

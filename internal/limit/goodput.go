@@ -2,28 +2,169 @@ package limit
 
 import "time"
 
-// autoStart is where the limit starts when no concurrency is configured.
-const autoStart = 8
+const (
+	// autoStart is where the limit starts when no concurrency is configured.
+	autoStart = 8
+	// rampFactor is a step of the ramp, which goes on while each brings rampGain and calls wait for less than rampWaiting
+	// of their time. A window of it is rampAnswers or as many as the limit, or rampLong, and twice that if in doubt.
+	rampFactor  = 1.5
+	rampGain    = 1.10
+	rampWaiting = 0.4
+	rampAnswers = 30
+	rampLong    = 10 * time.Second
+)
 
-// goodput is the part of a gate's limit that finds how many calls are worth having in flight.
+// goodput is the part of a gate's limit that finds how many calls are worth having in flight: it tries more and fewer,
+// and compares what comes of them. An engine that queues for ever never refuses, so nothing else would tell.
 type goodput struct {
 	now, most int
+	step      Step
+	window    window
+	// base is what was found at back, the limit before the step under way.
+	base yield
+	back int
+	// warm is set when the first window is over: in it nothing is as it will be.
+	warm bool
+	// ramped is what all windows of the ramp have found together.
+	ramped  yield
+	least   least
+	steady  steady
+	changed func(Change)
 }
 
-func newGoodput(start, most int) goodput {
+// newGoodput returns a part that starts at start calls and never passes most; start 0 means that it looks for the
+// limit from autoStart up.
+func newGoodput(start, most int, changed func(Change)) goodput {
+	g := goodput{now: start, most: most, step: StepHeld, changed: changed, steady: newSteady()}
 	if start == 0 {
-		start = autoStart
+		g.now, g.step, g.warm, g.steady.down.left = min(autoStart, most), StepRamp, true, 0
 	}
-	return goodput{now: start, most: most}
+	return g
 }
 
 func (g *goodput) limit() int { return g.now }
 
-// flying notes that so many calls are in flight from now on, and whether this part is the least of the limit's.
-func (g *goodput) flying(_ time.Time, _ int, _ bool) {}
+// reason says what the part is doing.
+func (g *goodput) reason() Step { return g.step }
 
-// served notes an answer that took so long and held so many output tokens.
-func (g *goodput) served(_ time.Time, _ time.Duration, _ int64) {}
+// flying notes that so many calls are in flight from now on, and whether this part is the least of the limit's. A
+// place is empty for a moment whenever a call ends, so nearly all of them will do.
+func (g *goodput) flying(now time.Time, inFlight int, least bool) {
+	g.window.stand(now, least && inFlight >= g.now-g.now/16)
+}
 
-// lowered notes that failures lowered the limit.
-func (g *goodput) lowered(_ time.Time) {}
+// served notes an answer that took so long and held so many output tokens, 0 if unknown.
+func (g *goodput) served(now time.Time, took time.Duration, tokens int64) {
+	w := &g.window
+	if w.stale(now) {
+		g.void(now)
+	}
+	w.served(now, took, tokens)
+	if !g.finished(now) {
+		return
+	}
+	if !w.valid(now) {
+		w.reset(now, now)
+		return
+	}
+	y := w.yield(now)
+	g.judge(now, &y)
+}
+
+// finished reports whether the window can be judged.
+func (g *goodput) finished(now time.Time) bool {
+	w := &g.window
+	if w.answers < rampAnswers {
+		return false
+	}
+	length := w.length(now)
+	switch {
+	case length < w.took/time.Duration(w.answers):
+		return false // calls that began in the window are what it is about
+	case g.step == StepRamp:
+		return g.rampFinished(now, length)
+	case g.step == StepUp || g.step == StepDown:
+		return g.tryFinished(now, length)
+	default:
+		return w.answers >= steadyFew && length >= steadyLeast && (w.answers >= max(steadyAnswers, g.now) || length >= steadyLong)
+	}
+}
+
+// lowered notes that failures lowered the limit: what the window has seen so far is not of one limit.
+func (g *goodput) lowered(now time.Time) { g.window.reset(now, now) }
+
+// void throws a window away that could not be finished, and ends the try that it was for.
+func (g *goodput) void(now time.Time) {
+	if g.step == StepUp || g.step == StepDown {
+		g.move(now, g.back, StepBack, 0)
+	}
+	g.window.reset(now, now)
+}
+
+// judge takes a finished window into account.
+func (g *goodput) judge(now time.Time, y *yield) {
+	switch {
+	case !g.warm:
+		g.warm = true
+		g.least.begin(now, &g.window, y)
+		g.window.reset(now, now)
+	case g.step == StepRamp:
+		g.ramp(now, y)
+	case g.step == StepUp || g.step == StepDown:
+		g.tried(now, y)
+	default:
+		g.rest(now, y)
+	}
+}
+
+// rampFinished reports whether a step of the ramp can be judged. One that brings too little is given more time: chance
+// ends no ramp.
+func (g *goodput) rampFinished(now time.Time, length time.Duration) bool {
+	w, enough := &g.window, max(rampAnswers, g.now)
+	if w.answers >= 2*enough || length >= 2*rampLong {
+		return true
+	}
+	if w.answers < enough && length < rampLong || w.answers%quickGroup != 0 {
+		return false
+	}
+	y := w.yield(now)
+	return g.base.empty() || y.gain(&g.base) > rampGain || y.waiting(&g.least) > rampWaiting
+}
+
+// ramp goes on while goodput grows.
+func (g *goodput) ramp(now time.Time, y *yield) {
+	g.ramped.add(y)
+	g.least.note(now, &g.ramped)
+	switch {
+	case !g.base.empty() && (y.gain(&g.base) <= rampGain || y.waiting(&g.least) > rampWaiting):
+		g.steady.up.failed()
+		g.base = yield{} // its window was short, and began before the calls that count had ended
+		g.move(now, g.back, StepBack, y.call())
+	case g.now == g.most:
+		g.hold(now, y)
+	default:
+		g.higher(now, y)
+	}
+}
+
+// higher makes a step of the ramp; y is what the limit so far has brought.
+func (g *goodput) higher(now time.Time, y *yield) {
+	g.base, g.back = *y, g.now
+	g.move(now, int(rampFactor*float64(g.now)), StepRamp, y.call())
+}
+
+// hold stays at the limit, of which y is what was found.
+func (g *goodput) hold(now time.Time, y *yield) {
+	g.base, g.step = *y, StepHeld
+	g.window.reset(now, now)
+}
+
+// move sets the limit; the next window opens when settle has passed.
+func (g *goodput) move(now time.Time, to int, why Step, settle time.Duration) {
+	to = max(1, min(to, g.most))
+	if g.changed != nil && to != g.now {
+		g.changed(Change{At: now, From: g.now, To: to, Why: why})
+	}
+	g.now, g.step = to, why
+	g.window.reset(now, now.Add(settle))
+}

@@ -21,7 +21,7 @@ type seats struct {
 	rand    *rand.Rand
 	events  []event
 	order   int
-	waiting []*call
+	waiting []*seated
 	head    int
 	busy    int
 	who     []*dispatcher
@@ -44,7 +44,10 @@ type dispatcher struct {
 	served, inFlight, most int
 }
 
-type call struct {
+// start is when the seats are taken first.
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+type seated struct {
 	d       *dispatcher
 	permit  limit.Permit
 	history limit.History
@@ -54,7 +57,7 @@ type call struct {
 type event struct {
 	at      time.Time
 	order   int
-	c       *call
+	c       *seated
 	d       *dispatcher
 	refused bool
 	plan    int
@@ -140,7 +143,7 @@ func (s *seats) step() {
 }
 
 // end ends a call, and gives its seat away.
-func (s *seats) end(c *call, refused bool) {
+func (s *seats) end(c *seated, refused bool) {
 	s.count()
 	s.inFlight--
 	c.d.inFlight--
@@ -157,7 +160,7 @@ func (s *seats) end(c *call, refused bool) {
 }
 
 // answer is what a call that had a seat ends with.
-func (s *seats) answer(c *call) limit.Signal {
+func (s *seats) answer(c *seated) limit.Signal {
 	if s.broken > 0 && s.rand.Float64() < s.broken {
 		return limit.Signal{Kind: limit.Broken, Status: 500, Reason: limit.ReasonFailing}
 	}
@@ -198,14 +201,14 @@ func (d *dispatcher) fill() {
 			return
 		}
 		d.line++
-		c := &call{d: d, permit: p, history: limit.History{Batch: "batch", Line: d.line}}
+		c := &seated{d: d, permit: p, history: limit.History{Batch: "batch", Line: d.line}}
 		c.permit.Start(s.now, &c.history)
 		s.arrive(c)
 	}
 }
 
 // arrive lets a call in, or refuses it.
-func (s *seats) arrive(c *call) {
+func (s *seats) arrive(c *seated) {
 	s.count()
 	s.inFlight++
 	c.d.inFlight++

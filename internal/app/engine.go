@@ -115,6 +115,7 @@ func (e *Engine) build() {
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
 		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) }, Final: diskFailed,
+		MaxBytes: e.cfg.InFlightMemory,
 		MayLease: func() bool { return e.space.check() == nil }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
 	})

@@ -15,9 +15,6 @@ import (
 	"batchd/internal/upstream"
 )
 
-// defaultConcurrency is how many calls to an upstream may be in flight when nothing is said.
-const defaultConcurrency = 64
-
 // upstreams are the inference servers of the node, with the built-in simulator where it was asked for.
 type upstreams struct {
 	log     *slog.Logger
@@ -41,7 +38,7 @@ func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger)
 			return nil, err
 		}
 		all = append(all, o)
-		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: concurrency(c)})
+		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: c.Concurrency, Shared: c.Shared})
 	}
 	u.set = upstream.NewSet(all...)
 	return u, nil
@@ -49,13 +46,6 @@ func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger)
 
 // userAgent is what upstreams see.
 const userAgent = "batchd"
-
-func concurrency(c config.Upstream) int {
-	if c.Concurrency > 0 {
-		return c.Concurrency
-	}
-	return defaultConcurrency
-}
 
 // open makes the client of one upstream, and the simulator behind it if that is what was asked for.
 func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream.Upstream, error) {
@@ -68,7 +58,7 @@ func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream
 		url, options.DialContext = "http://sim/v1", network.DialContext
 	}
 	o, err := upstream.New(upstream.Config{
-		URL: url, Models: c.Models, APIKey: apiKey(c), Headers: c.Headers, Concurrency: concurrency(c),
+		URL: url, Models: c.Models, APIKey: apiKey(c), Headers: c.Headers, Concurrency: c.Concurrency,
 		RequestIDHeader: c.RequestIDHeader, IdempotencyKeyHeader: c.IdempotencyKeyHeader,
 	}, options)
 	if err != nil {

@@ -16,7 +16,7 @@ type engineFlags struct {
 	Config           *string  `placeholder:"FILE" help:"Read settings from a YAML file; environment and flags win over it."`
 	Upstream         []string `sep:"none" placeholder:"URL" help:"Inference server, as the base URL that an OpenAI SDK takes (http://host:8000/v1), or sim for the built-in simulator. May be given several times."`
 	UpstreamKeyEnv   *string  `placeholder:"NAME" help:"Environment variable that holds the API key of the upstreams."`
-	Concurrency      *string  `placeholder:"N" help:"How many calls to each upstream may be in flight (default 64)."`
+	Concurrency      *string  `placeholder:"N" help:"How many calls to each upstream may be in flight: a number to start with and never pass, or auto, which finds how many are worth it (default auto)."`
 	AllowMixedModels bool     `help:"Let the lines of a file name different models."`
 }
 

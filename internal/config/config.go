@@ -38,6 +38,8 @@ type Config struct {
 	// Windows are the accepted completion windows.
 	Windows []string
 	Limits  batch.Limits
+	// InFlightMemory bounds what calls in flight are charged: their requests, and 64 KiB each for their answers.
+	InFlightMemory int64
 	// CancelGrace is how long the calls of a stopped batch may go on; ShutdownGrace how long a stop of the process
 	// may take. ShutdownDelay is the part of it for which the listeners stay open while /readyz says that the process
 	// stops.
@@ -75,8 +77,10 @@ type Upstream struct {
 	URL string
 	// Models are those it serves; empty means: ask it.
 	Models []string
-	// Concurrency is how many calls may be in flight; 0 leaves it to the server.
+	// Concurrency is how many calls are in flight at first and at most; 0 (auto) finds how many are worth it.
 	Concurrency int
+	// Shared says that others use the engine too: without a number, and without metrics to go by, little is sent to it.
+	Shared bool
 	// APIKeyEnv and APIKeyFile name where its key is; at most one of them.
 	APIKeyEnv  string
 	APIKeyFile string
@@ -156,7 +160,7 @@ func Default() Config {
 		Listen: "127.0.0.1:8080", DataDir: "./batchd-data", Role: "all",
 		Auth:    Auth{Mode: "keys"},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
-		CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
+		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
 		Dialect: Dialect{Default: "openai"}, OpenAI: OpenAI{MissingFile: MissingFileRefuse},
 		Novita: Novita{StatusCase: "upper"}, Neosantara: Neosantara{CancelledSpelling: "cancelled"},
 		Log: Log{Level: "info", Format: "text"},

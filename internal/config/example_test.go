@@ -32,7 +32,7 @@ func TestTheExampleFileShowsTheDefaults(t *testing.T) {
 	text := regexp.MustCompile(`(?m)^# ((  )?[a-z_.]+:( (\d+[MG]iB)?[^A-Z\n]*)?)$`).ReplaceAllString(string(raw), "$1")
 	text = regexp.MustCompile(`(?m)^(tls|endpoints|metrics|  cert|  key|  listen):.*$`).ReplaceAllString(text, "")
 	want := config.Default()
-	want.Upstreams = []config.Upstream{{URL: "sim", Concurrency: 64}}
+	want.Upstreams = []config.Upstream{{URL: "sim", Concurrency: 0}}
 	got := load(t, config.Source{File: write(t, text)})
 	if diff := cmp.Diff(want, got, cmp.Transformer("fields", fields), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the example names other defaults (-default +example):\n%s\n%s", diff, text)

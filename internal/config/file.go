@@ -193,6 +193,11 @@ func setOfUpstream(u *Upstream, name string, v value) (err error) {
 		u.Models, err = v.elements()
 	case "concurrency":
 		u.Concurrency, err = parseConcurrency(v.text)
+	case "shared":
+		var s string
+		if s, err = v.scalar(); err == nil {
+			u.Shared, err = parseBool(s)
+		}
 	case "api_key_env":
 		u.APIKeyEnv, err = v.scalar()
 	case "api_key_file":

@@ -72,6 +72,7 @@ upstreams:
     request_id_header: X-Trace-Id
     idempotency_key_header: none
   - url: sim
+    shared: true
 allow_mixed_models: true
 endpoints: [/v1/classify]
 windows: [30m, 7d]
@@ -112,13 +113,13 @@ metrics:
 				APIKeyEnv: "GPU_KEY", Headers: map[string]string{"X-Team": "search"},
 				RequestIDHeader: "X-Trace-Id", IdempotencyKeyHeader: config.NoHeader,
 			},
-			{URL: "sim"},
+			{URL: "sim", Shared: true},
 		},
 		AllowMixedModels: true, Endpoints: []string{"/v1/classify"}, Windows: []string{"30m", "7d"},
 		Limits: batch.Limits{
 			MaxLines: 1000, MaxFileBytes: 200_000_000, MaxLineBytes: batch.MiB, MaxResponseBytes: 4096,
 		},
-		CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second, ShutdownDelay: 10 * time.Second,
+		InFlightMemory: 256 * batch.MiB, CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second, ShutdownDelay: 10 * time.Second,
 		Retention: config.Retention{Input: 7 * 24 * time.Hour},
 		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "novita"}},
 		OpenAI:    config.OpenAI{MissingFile: config.MissingFileFailBatch},
@@ -205,7 +206,7 @@ concurrency: 5
 upstreams:
   - url: http://a/v1
     rpm: 60
-    concurrency: auto
+    concurrency: many
     weight: 3
     request_id_header: ""
 `)
@@ -226,7 +227,7 @@ upstreams:
 		path + ":7:3: novita.windows: unknown key",
 		path + ":8:1: concurrency: unknown key; it belongs to each entry of upstreams",
 		path + ":11:5: upstreams[0].rpm: not available yet",
-		path + ":12:5: upstreams[0].concurrency: adaptive concurrency is not available yet; give a number",
+		path + `:12:5: upstreams[0].concurrency: want auto or a whole number, got "many"`,
 		path + ":13:5: upstreams[0].weight: unknown key",
 		path + ":14:5: upstreams[0].request_id_header: is empty; name a header, or write none to leave it out",
 		`BATCHD_CANCEL_GRACE: want a length of time like 60s, 24h or 7d, got "soon"`,

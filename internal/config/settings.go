@@ -35,6 +35,7 @@ func settings() []setting {
 		{"limits.max_file_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxFileBytes })},
 		{"limits.max_line_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxLineBytes })},
 		{"limits.max_response_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxResponseBytes })},
+		{"in_flight_memory", size(func(c *Config) *int64 { return &c.InFlightMemory })},
 		{"cancel_grace", duration(func(c *Config) *time.Duration { return &c.CancelGrace })},
 		{"shutdown_grace", duration(func(c *Config) *time.Duration { return &c.ShutdownGrace })},
 		{"shutdown_delay", duration(func(c *Config) *time.Duration { return &c.ShutdownDelay })},

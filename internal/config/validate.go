@@ -88,7 +88,7 @@ func (v *validation) role(role string) {
 func (v *validation) upstream(key string, u Upstream) {
 	v.check(u.APIKeyEnv == "" || u.APIKeyFile == "", key, "has both api_key_env and api_key_file; keep one")
 	v.check(u.Concurrency >= 0 && u.Concurrency <= maxConcurrency, key+".concurrency",
-		"want a number from 1 to %d, got %d", maxConcurrency, u.Concurrency)
+		"want a number from 1 to %d, or auto; got %d", maxConcurrency, u.Concurrency)
 	v.check(!slices.Contains(u.Models, ""), key+".models", "holds an empty name; remove it")
 	v.headerName(key+".request_id_header", u.RequestIDHeader)
 	v.headerName(key+".idempotency_key_header", u.IdempotencyKeyHeader)
@@ -123,6 +123,7 @@ func (v *validation) rules(c Config) {
 	v.check(c.Limits.MaxFileBytes > 0, "limits.max_file_bytes", "want more than nothing, like 16GiB")
 	v.check(c.Limits.MaxLineBytes > 0, "limits.max_line_bytes", "want more than nothing, like 16MiB")
 	v.check(c.Limits.MaxResponseBytes > 0, "limits.max_response_bytes", "want more than nothing, like 64MiB")
+	v.check(c.InFlightMemory > 0, "in_flight_memory", "want more than nothing, like 256MiB")
 	v.check(c.ShutdownGrace > 0, "shutdown_grace", "want more than nothing, like 25s")
 	v.check(c.ShutdownDelay >= 0 && (c.ShutdownDelay == 0 || c.ShutdownDelay < c.ShutdownGrace), "shutdown_delay",
 		"is a part of shutdown_grace; want less than %s, got %s", c.ShutdownGrace, c.ShutdownDelay)

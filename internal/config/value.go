@@ -140,14 +140,17 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseConcurrency reads how many calls may be in flight.
+// AutoConcurrency is the word for a concurrency that is found.
+const AutoConcurrency = "auto"
+
+// parseConcurrency reads how many calls may be in flight: a number, or 0 for AutoConcurrency.
 func parseConcurrency(s string) (int, error) {
-	if s == "auto" {
-		return 0, errors.New("adaptive concurrency is not available yet; give a number")
+	if s == AutoConcurrency {
+		return 0, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, fmt.Errorf("want a whole number, got %q", s)
+		return 0, fmt.Errorf("want auto or a whole number, got %q", s)
 	}
 	if n < 1 || n > maxConcurrency {
 		return 0, fmt.Errorf("want a number from 1 to %d, got %d", maxConcurrency, n)

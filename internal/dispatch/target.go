@@ -12,6 +12,8 @@ type Target struct {
 	Upstream Upstream
 	// Concurrency is how many calls may be in flight at most, over all models; 0 means that it is found.
 	Concurrency int
+	// Shared says that others use the upstream too: what is not known to be free there is not taken.
+	Shared bool
 }
 
 // target is an upstream in the schedule's eyes: its address, and a gate for each model that work is there for.

@@ -33,7 +33,7 @@ type Config struct {
 	// carries the line's key, "" for Idempotency-Key. NoHeader leaves one out.
 	RequestIDHeader      string
 	IdempotencyKeyHeader string
-	// Concurrency is how many calls are expected at once: so many idle connections are kept. 0 stands for 256.
+	// Concurrency is how many calls are expected at once: so many idle connections are kept. 0 stands for 4,096.
 	Concurrency int
 }
 
@@ -76,7 +76,7 @@ type Timeouts struct {
 
 // Defaults of what the configuration leaves open.
 const (
-	defaultConcurrency = 256
+	defaultConcurrency = 4096
 	defaultUserAgent   = "batchd"
 )
 

@@ -16,6 +16,12 @@ const (
 	StepDown Step = "trying down"
 	// StepBack: what was tried was no better.
 	StepBack Step = "back"
+	// StepQueued, StepFree and StepPreempted: the engine's own metrics show a queue, none, or requests put back.
+	StepQueued    Step = "engine queues"
+	StepFree      Step = "engine free"
+	StepPreempted Step = "engine preempts"
+	// StepUnknown: an engine that others use as well says nothing of its load, so few calls must do.
+	StepUnknown Step = "load unknown"
 )
 
 // Change is one change of how many calls are found worth having in flight.

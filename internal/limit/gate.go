@@ -12,6 +12,9 @@ const AutoMost = 16384
 type Options struct {
 	// Concurrency is where the limit starts and what it never passes; 0 means that it is found, from autoStart up.
 	Concurrency int
+	// Shared is set if others use the engine too: then more than autoStart calls are in flight only while the engine's own
+	// metrics show that there is room.
+	Shared bool
 	// Rand is where jitter comes from.
 	Rand *rand.Rand
 	// Changed, if not nil, is told each time that another number of calls is found worth having in flight.
@@ -46,7 +49,7 @@ func NewGate(a *Address, o Options) *Gate {
 	}
 	g := &Gate{
 		address: a, rand: o.Rand, batches: make(map[string]*witness),
-		room: newRoom(most, most), goodput: newGoodput(o.Concurrency, most, o.Changed),
+		room: newRoom(most, most), goodput: newGoodput(&o),
 	}
 	g.pace.limit = float64(g.goodput.limit())
 	return g

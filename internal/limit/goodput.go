@@ -29,15 +29,26 @@ type goodput struct {
 	ramped  yield
 	least   least
 	steady  steady
+	engine  engine
 	changed func(Change)
 }
 
-// newGoodput returns a part that starts at start calls and never passes most; start 0 means that it looks for the
+// newGoodput returns a part that starts at the configured concurrency and never passes it; without one it looks for the
 // limit from autoStart up.
-func newGoodput(start, most int, changed func(Change)) goodput {
-	g := goodput{now: start, most: most, step: StepHeld, changed: changed, steady: newSteady()}
-	if start == 0 {
-		g.now, g.step, g.warm, g.steady.down.left = min(autoStart, most), StepRamp, true, 0
+func newGoodput(o *Options) goodput {
+	g := goodput{
+		now: o.Concurrency, most: o.Concurrency, step: StepHeld, changed: o.Changed, steady: newSteady(),
+		engine: engine{shared: o.Shared},
+	}
+	switch {
+	case o.Concurrency == 0:
+		g.now, g.most = autoStart, AutoMost
+		g.step, g.warm, g.steady.down.left = StepRamp, true, 0
+	case o.Shared:
+		g.now = min(autoStart, g.most)
+	}
+	if o.Shared {
+		g.step = StepUnknown
 	}
 	return g
 }
@@ -50,11 +61,18 @@ func (g *goodput) reason() Step { return g.step }
 // flying notes that so many calls are in flight from now on, and whether this part is the least of the limit's. A
 // place is empty for a moment whenever a call ends, so nearly all of them will do.
 func (g *goodput) flying(now time.Time, inFlight int, least bool) {
-	g.window.stand(now, least && inFlight >= g.now-g.now/16)
+	g.alone(now)
+	g.window.stand(now, least && inFlight >= g.full())
 }
+
+// full is how many calls in flight count as standing at the limit.
+func (g *goodput) full() int { return g.now - g.now/16 }
 
 // served notes an answer that took so long and held so many output tokens, 0 if unknown.
 func (g *goodput) served(now time.Time, took time.Duration, tokens int64) {
+	if !g.alone(now) {
+		return
+	}
 	w := &g.window
 	if w.stale(now) {
 		g.void(now)

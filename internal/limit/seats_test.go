@@ -26,6 +26,7 @@ type seats struct {
 	busy    int
 	who     []*dispatcher
 	plan    []func() // what happens later, by number in events
+	online  int      // seats that others take, before anybody else
 
 	// work is the time that seats were busy, asked the time that there were any, flight that of calls in flight, each in
 	// seconds and since the last look.
@@ -86,6 +87,20 @@ func (s *seats) dispatchWith(o limit.Options) *dispatcher {
 func (s *seats) after(d time.Duration, f func()) {
 	s.plan = append(s.plan, f)
 	s.push(event{at: s.now.Add(d), plan: len(s.plan)})
+}
+
+// read hands the dispatchers a reading of the engine's load every two seconds, for as long as reads returns true.
+func (s *seats) read(reads func() bool) {
+	s.after(2*time.Second, func() {
+		if reads() {
+			l := limit.EngineLoad{Running: s.busy, Waiting: len(s.waiting) - s.head, KVUsage: -1, At: s.now}
+			for _, d := range s.who {
+				d.gate.Load(s.now, l, 1)
+				d.fill()
+			}
+		}
+		s.read(reads)
+	})
 }
 
 // run lets time pass and returns how busy the seats were, and how many calls were in flight on average.
@@ -175,7 +190,7 @@ func (s *seats) answer(c *seated) limit.Signal {
 
 // seat gives free seats to what waits.
 func (s *seats) seat() {
-	for s.busy < s.n && s.head < len(s.waiting) {
+	for s.busy < s.n-s.online && s.head < len(s.waiting) {
 		c := s.waiting[s.head]
 		s.head++
 		s.busy++

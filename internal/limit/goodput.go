@@ -74,14 +74,14 @@ func (g *goodput) served(now time.Time, took time.Duration, tokens int64) {
 		return
 	}
 	w := &g.window
-	if w.stale(now) {
+	length := w.served(now, took, tokens)
+	switch {
+	case length > windowVoid:
 		g.void(now)
-	}
-	w.served(now, took, tokens)
-	if !g.finished(now) {
 		return
-	}
-	if !w.valid(now) {
+	case !g.finished(now, length):
+		return
+	case !w.valid(length):
 		w.reset(now, now)
 		return
 	}
@@ -90,13 +90,11 @@ func (g *goodput) served(now time.Time, took time.Duration, tokens int64) {
 }
 
 // finished reports whether the window can be judged.
-func (g *goodput) finished(now time.Time) bool {
+func (g *goodput) finished(now time.Time, length time.Duration) bool {
 	w := &g.window
-	if w.answers < rampAnswers {
-		return false
-	}
-	length := w.length(now)
 	switch {
+	case w.answers < rampAnswers:
+		return false
 	case length < w.took/time.Duration(w.answers):
 		return false // calls that began in the window are what it is about
 	case g.step == StepRamp:
@@ -115,6 +113,7 @@ func (g *goodput) lowered(now time.Time) { g.window.reset(now, now) }
 func (g *goodput) void(now time.Time) {
 	if g.step == StepUp || g.step == StepDown {
 		g.move(now, g.back, StepBack, 0)
+		return
 	}
 	g.window.reset(now, now)
 }

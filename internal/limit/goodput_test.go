@@ -180,6 +180,39 @@ func TestABoundedQueueIsKeptBusyWithFewRefusals(t *testing.T) {
 	}
 }
 
+func TestUsageTellsLongerAnswersFromWaiting(t *testing.T) {
+	t.Parallel()
+	inWorlds(t, "200 seats", func(t *testing.T, seed uint64) {
+		s := newSeats(48, -1, 200*time.Millisecond, seed)
+		s.tokens = true
+		s.dispatch(0)
+		s.run(5 * time.Minute)
+		s.mean, s.sigma, s.n = 10*time.Second, 0.1, 200 // what comes is fifty times as long, and all alike
+		s.run(5 * time.Minute)
+		share, flight := s.run(10 * time.Minute)
+		atLeast(t, "share", share, 0.95)
+		atMost(t, "mean in flight, times the seats", flight/200, 1.3)
+	})
+}
+
+func TestAnEngineThatSlowsDownIsUsedForWhatItIsWorth(t *testing.T) {
+	t.Parallel()
+	for _, slow := range []float64{64, 256} {
+		for _, concurrency := range []int{0, 1024} {
+			inWorlds(t, fmt.Sprintf("twice as slow with %v, from %d", slow, concurrency), func(t *testing.T, seed uint64) {
+				s := newSeats(256, -1, time.Second, seed)
+				s.slow = slow
+				s.dispatch(concurrency)
+				s.run(5 * time.Minute)
+				_, flight := s.run(10 * time.Minute)
+				best := 256 / (1 + 256/slow) * 600
+				atLeast(t, "share of what all seats serve", float64(s.served)/best, 0.88)
+				atMost(t, "mean in flight, times the seats", flight/256, 1.4)
+			})
+		}
+	}
+}
+
 func TestEveryChangeOfTheLimitIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSeats(48, -1, time.Second, 1)

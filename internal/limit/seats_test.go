@@ -26,6 +26,7 @@ type seats struct {
 	busy    int
 	who     []*dispatcher
 	plan    []func() // what happens later, by number in events
+	slow    float64  // with so many seats busy a call takes twice as long as alone; 0 for never
 	online  int      // seats that others take, before anybody else
 
 	// work is the time that seats were busy, asked the time that there were any, flight that of calls in flight, each in
@@ -183,7 +184,7 @@ func (s *seats) answer(c *seated) limit.Signal {
 	c.d.served++
 	signal := limit.Signal{Kind: limit.Served, Status: 200}
 	if s.tokens {
-		signal.OutputTokens = 1 + int64(200*c.service/s.mean)
+		signal.OutputTokens = 1 + int64(c.service/(5*time.Millisecond))
 	}
 	return signal
 }
@@ -194,13 +195,21 @@ func (s *seats) seat() {
 		c := s.waiting[s.head]
 		s.head++
 		s.busy++
-		s.push(event{at: s.now.Add(c.service), c: c})
+		s.push(event{at: s.now.Add(s.slowed(c.service)), c: c})
 	}
 	if s.head == len(s.waiting) {
 		s.waiting, s.head = s.waiting[:0], 0
 	} else if s.head > 4096 {
 		s.waiting, s.head = append(s.waiting[:0], s.waiting[s.head:]...), 0
 	}
+}
+
+// slowed is how long a call takes that starts now.
+func (s *seats) slowed(d time.Duration) time.Duration {
+	if s.slow > 0 {
+		return time.Duration(float64(d) * (1 + float64(s.busy)/s.slow))
+	}
+	return d
 }
 
 // fill starts as many calls as the gate allows.

@@ -33,8 +33,6 @@ const (
 	hardlyWaiting = 0.15
 	someWaiting   = 0.25
 	mostWaiting   = 0.67
-	// failsToDoubt tries down in a row that fail where calls seem to do little but wait show that they do not.
-	failsToDoubt = 12
 )
 
 // steady is what the goodput part knows when its ramp is over: when to try more or fewer calls.
@@ -51,15 +49,14 @@ func newSteady() steady {
 }
 
 // patience counts windows until the next try; each try that fails doubles how many.
-type patience struct{ left, pause, fails, most int }
+type patience struct{ left, pause, most int }
 
 func (p *patience) failed() {
-	p.fails++
 	p.pause = min(max(1, 2*p.pause), p.most)
 	p.left = p.pause
 }
 
-func (p *patience) end() { p.left, p.pause, p.fails = 0, 0, 0 }
+func (p *patience) end() { p.left, p.pause = 0, 0 }
 
 func (p *patience) wait() { p.left = max(0, p.left-1) }
 
@@ -91,7 +88,6 @@ func (g *goodput) tried(now time.Time, y *yield) {
 	if y.gain(&g.base) < g.bar() {
 		p.failed()
 		s.downwards = false
-		g.doubt(now)
 		g.move(now, g.back, StepBack, y.call())
 		return
 	}
@@ -103,16 +99,6 @@ func (g *goodput) tried(now time.Time, y *yield) {
 	s.downwards = !up
 	g.hold(now, y)
 	g.try(now)
-}
-
-// doubt takes the present for what calls take at the least where fewer calls have brought less each time: other calls
-// are made now than when the least was found.
-func (g *goodput) doubt(now time.Time) {
-	if g.steady.down.fails >= failsToDoubt && g.base.waiting(&g.least) >= mostWaiting {
-		g.least = least{}
-		g.least.note(now, &g.base)
-		g.steady.down.fails = 0
-	}
 }
 
 // rest counts a window in which nothing was tried.

@@ -9,6 +9,8 @@ const (
 	windowFull = 0.9
 	// quickGroup answers are a group, of which the quickest counts: see yield.quickest.
 	quickGroup = 8
+	// firstGroups groups at the beginning of the first window have hardly waited, whatever is in flight.
+	firstGroups = 2
 )
 
 // window measures what comes of a limit, from served answers alone.
@@ -19,11 +21,12 @@ type window struct {
 	tokens           int64
 	// silent counts answers without usage.
 	silent int
-	// took is the sum of the calls' times; quick that of the quickest call in each of groups groups, quickest and first
-	// are those of the group under way and of the first one.
-	took, quick     time.Duration
-	quickest, first time.Duration
-	groups          int
+	// took is the sum of the calls' times; quick that of the quickest call in each of groups groups, quickest is that of
+	// the group under way.
+	took, quick, quickest time.Duration
+	groups                int
+	// first is what the first groups took at the least.
+	first least
 	// full is for how long calls in flight stood at the limit up to at; standing says whether they do since.
 	full     time.Duration
 	at       time.Time
@@ -58,11 +61,15 @@ func (w *window) open(now time.Time) {
 	}
 }
 
-// served counts an answer, if the window is open.
-func (w *window) served(now time.Time, took time.Duration, tokens int64) {
+// served counts an answer, if the window is open, and returns for how long it has been.
+func (w *window) served(now time.Time, took time.Duration, tokens int64) time.Duration {
+	if w.since.IsZero() {
+		return 0
+	}
 	w.advance(now)
-	if w.since.IsZero() || !w.since.Before(now) {
-		return
+	length := now.Sub(w.since)
+	if length <= 0 {
+		return 0
 	}
 	w.answers++
 	w.took += took
@@ -76,6 +83,7 @@ func (w *window) served(now time.Time, took time.Duration, tokens int64) {
 	if w.answers%quickGroup == 0 {
 		w.group()
 	}
+	return length
 }
 
 // group ends a group of answers.
@@ -83,26 +91,21 @@ func (w *window) group() {
 	w.groups++
 	w.quick += w.quickest
 	w.quickest = 0
-	if w.groups == 2 {
-		w.first = w.quick / 2
+	if w.groups == firstGroups {
+		y := w.yield(w.at)
+		w.first = least{quickest: y.quickest(), perToken: y.perToken()}
 	}
 }
 
-// length is for how long the window has been open.
-func (w *window) length(now time.Time) time.Duration { return now.Sub(w.since) }
-
-// stale reports whether the window has been open for too long.
-func (w *window) stale(now time.Time) bool { return !w.since.IsZero() && w.length(now) > windowVoid }
-
 // valid reports whether calls in flight stood at the limit for nearly all of the window.
-func (w *window) valid(now time.Time) bool {
-	return float64(w.full) >= windowFull*float64(w.length(now))
+func (w *window) valid(length time.Duration) bool {
+	return float64(w.full) >= windowFull*float64(length)
 }
 
 // yield returns what the window has found.
 func (w *window) yield(now time.Time) yield {
 	return yield{
-		length: w.length(now).Seconds(), answers: float64(w.answers), tokens: float64(w.tokens), told: w.silent == 0,
+		length: now.Sub(w.since).Seconds(), answers: float64(w.answers), tokens: float64(w.tokens), told: w.silent == 0,
 		took: w.took.Seconds(), quick: w.quick.Seconds(), groups: float64(w.groups),
 	}
 }

@@ -45,7 +45,7 @@ func (y *yield) gain(other *yield) float64 {
 // slower is how many times as long a call takes as in another yield.
 func (y *yield) slower(other *yield) float64 {
 	if y.told && other.told {
-		return y.took / y.tokens / (other.took / other.tokens)
+		return y.perToken() / other.perToken()
 	}
 	return y.took / y.answers / (other.took / other.answers)
 }
@@ -68,12 +68,25 @@ func (y *yield) chance(other *yield) float64 { return scatter * math.Sqrt(1/y.an
 // the quickest ones are hardly more than what every call has to wait.
 func (y *yield) quickest() float64 { return y.quick / y.groups }
 
-// waiting is the share of a call's time that it waits for its turn.
+// perToken is how many seconds a call takes for each token of its answer; 0 if unknown.
+func (y *yield) perToken() float64 {
+	if !y.told {
+		return 0
+	}
+	return y.took / y.tokens
+}
+
+// waiting is the share of a call's time that it waits for its turn. Where usage is known it is no more than what a call
+// takes longer for each token of its answer: so longer answers are not taken for waiting.
 func (y *yield) waiting(l *least) float64 {
 	if y.groups == 0 || l.quickest == 0 {
 		return 0
 	}
-	return max(0, y.quickest()-l.quickest) / (y.took / y.answers)
+	share := (y.quickest() - l.quickest) / (y.took / y.answers)
+	if y.told && l.perToken > 0 {
+		share = min(share, 1-l.perToken/y.perToken())
+	}
+	return max(0, share)
 }
 
 // add takes in what a newer window has found, which has at least a share of 1 in pooled + 1.
@@ -91,25 +104,33 @@ func (y *yield) add(newer *yield) {
 	y.groups = w*y.groups + newer.groups
 }
 
-// least is how long the quickest calls take, in seconds, when none has to wait; 0 if unknown.
+// least is what calls take when none has to wait: the quickest ones, and all for each token of their answers, in
+// seconds; 0 if unknown.
 type least struct {
-	quickest float64
-	at       time.Time
+	quickest, perToken float64
+	at                 time.Time
 }
 
-// note takes a yield for the least if it is, or if the last one is too long ago.
+// note takes what a yield has less of, and all of it if the last time is too long ago.
 func (l *least) note(now time.Time, y *yield) {
 	if y.groups < leastGroups {
 		return
 	}
-	if q := y.quickest(); l.quickest == 0 || q < l.quickest || now.Sub(l.at) > leastFor {
+	if now.Sub(l.at) > leastFor {
+		*l = least{}
+	}
+	if q := y.quickest(); l.quickest == 0 || q < l.quickest {
 		l.quickest, l.at = q, now
+	}
+	if p := y.perToken(); y.told && (l.perToken == 0 || p < l.perToken) {
+		l.perToken, l.at = p, now
 	}
 }
 
 // begin takes the first window for the least: its beginning, if calls have come to wait since then.
 func (l *least) begin(now time.Time, w *window, y *yield) {
-	l.quickest, l.at = w.first.Seconds(), now
+	*l = w.first
+	l.at = now
 	if y.quickest() < firstRise*l.quickest {
 		l.quickest = y.quickest()
 	}

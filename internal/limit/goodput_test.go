@@ -116,7 +116,7 @@ func TestRoomThatIsLostAndComesBackIsFollowed(t *testing.T) {
 	}{
 		{48, time.Second, 0.92},
 		{240, time.Second, 0.92},
-		{240, 5 * time.Second, 0.90},
+		{240, 5 * time.Second, 0.92},
 		{48, 5 * time.Second, 0.80}, // 3 answers a second while room is lost
 	} {
 		inWorlds(t, fmt.Sprintf("%d seats, %s", c.seats, c.call), func(t *testing.T, seed uint64) {

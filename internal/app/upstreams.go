@@ -38,7 +38,7 @@ func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger)
 			return nil, err
 		}
 		all = append(all, o)
-		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: c.Concurrency, Shared: c.Shared})
+		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: c.Concurrency, Shared: c.Shared, Load: o.EngineLoad})
 	}
 	u.set = upstream.NewSet(all...)
 	return u, nil

@@ -96,10 +96,12 @@ func New(o Options) *Dispatcher {
 	o.MaxFilling = cmp.Or(o.MaxFilling, 64)
 	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
-	return &Dispatcher{
+	d := &Dispatcher{
 		o: o, metrics: newMetrics(o.Registerer), schedule: newSchedule(o.Targets, o.Rand),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),
 	}
+	d.schedule.changed = d.limitChanged
+	return d
 }
 
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
@@ -133,6 +135,11 @@ func (d *Dispatcher) Run(ctx context.Context, drain <-chan struct{}) {
 	d.ctx = ctx
 	d.mu.Unlock()
 	d.work.Go(func() { d.leaseLoop(ctx) })
+	for _, t := range d.schedule.targets {
+		if t.load != nil {
+			d.work.Go(func() { d.watchLoad(ctx, t) })
+		}
+	}
 	d.pump(ctx)
 	d.mu.Lock()
 	d.stopped = true

@@ -8,6 +8,7 @@ import (
 // metrics are what the dispatcher shows of its decisions.
 type metrics struct {
 	repeats *prometheus.CounterVec
+	changes *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -16,6 +17,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "batchd_upstream_repeats_total",
 			Help: "Lines that were sent again although an earlier call may have been served, by cause.",
 		}, []string{"cause"}),
+		changes: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
+			Name: "batchd_upstream_limit_changes_total",
+			Help: "How often another number of calls was found worth having in flight, by why.",
+		}, []string{"upstream", "why"}),
 	}
 }
 

@@ -29,6 +29,8 @@ type schedule struct {
 	// scan numbers the looks around the ring.
 	scan uint64
 	rand *rand.Rand
+	// changed is told when a gate finds another number of calls worth having in flight.
+	changed func(*gate, limit.Change)
 }
 
 const (
@@ -38,14 +40,16 @@ const (
 )
 
 func newSchedule(targets []Target, rng *rand.Rand) *schedule {
-	s := &schedule{jobs: make(map[string]*job), queues: make(map[string]*queue), rand: rng}
+	s := &schedule{
+		jobs: make(map[string]*job), queues: make(map[string]*queue), rand: rng, changed: func(*gate, limit.Change) {},
+	}
 	for _, t := range targets {
 		most := t.Concurrency
 		if most == 0 {
 			most = limit.AutoMost
 		}
 		s.targets = append(s.targets, &target{
-			upstream: t.Upstream, concurrency: t.Concurrency, address: limit.NewAddress(most, rng.Float64),
+			upstream: t.Upstream, concurrency: t.Concurrency, shared: t.Shared, load: t.Load, address: limit.NewAddress(most, rng.Float64),
 		})
 	}
 	return s
@@ -116,7 +120,7 @@ func (s *schedule) queueOf(model string) *queue {
 		q = &queue{model: model}
 		s.queues[model] = q
 	}
-	q.connect(s.targets, s.rand)
+	q.connect(s.targets, s.rand, s.changed)
 	return q
 }
 
@@ -162,7 +166,7 @@ func (s *schedule) dropQueues(now time.Time) {
 // connect brings all gates up to date with what the upstreams serve.
 func (s *schedule) connect() {
 	for _, q := range s.queues {
-		q.connect(s.targets, s.rand)
+		q.connect(s.targets, s.rand, s.changed)
 	}
 }
 

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -14,12 +15,16 @@ type Target struct {
 	Concurrency int
 	// Shared says that others use the upstream too: what is not known to be free there is not taken.
 	Shared bool
+	// Load reads the metrics of the engine behind the upstream; nil for one that has none to go by.
+	Load func(ctx context.Context) (limit.EngineLoads, error)
 }
 
 // target is an upstream in the schedule's eyes: its address, and a gate for each model that work is there for.
 type target struct {
 	upstream    Upstream
 	concurrency int
+	shared      bool
+	load        func(ctx context.Context) (limit.EngineLoads, error)
 	address     *limit.Address
 	// told is the condition that was logged last.
 	told limit.Condition
@@ -78,7 +83,7 @@ func (q *queue) openElsewhere(than *gate) bool {
 }
 
 // connect brings the gates up to date with what the upstreams serve.
-func (q *queue) connect(targets []*target, rng *rand.Rand) {
+func (q *queue) connect(targets []*target, rng *rand.Rand, changed func(*gate, limit.Change)) {
 	for _, t := range targets {
 		serves := t.upstream.Serves(q.model)
 		known := false
@@ -88,10 +93,11 @@ func (q *queue) connect(targets []*target, rng *rand.Rand) {
 			}
 		}
 		if serves && !known {
-			q.gates = append(q.gates, &gate{
-				Gate:   limit.NewGate(t.address, limit.Options{Concurrency: t.concurrency, Rand: rng}),
-				target: t, queue: q, serves: true,
+			g := &gate{target: t, queue: q, serves: true}
+			g.Gate = limit.NewGate(t.address, limit.Options{
+				Concurrency: t.concurrency, Shared: t.shared, Rand: rng, Changed: func(c limit.Change) { changed(g, c) },
 			})
+			q.gates = append(q.gates, g)
 		}
 	}
 }

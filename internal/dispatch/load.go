@@ -1,0 +1,88 @@
+package dispatch
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"batchd/internal/limit"
+)
+
+const (
+	// loadEvery is how often the metrics of an engine are read that has work; loadNever how long one is left alone whose
+	// metrics could not be read loadTries times in a row.
+	loadEvery = 2 * time.Second
+	loadNever = 10 * time.Minute
+	loadTries = 3
+)
+
+// watchLoad reads the metrics of the engine behind t while there is work for it, and lets its gates go by them.
+func (d *Dispatcher) watchLoad(ctx context.Context, t *target) {
+	failed := 0
+	pause := loadEvery
+	for sleep(ctx, jittered(pause)) {
+		if pause = loadEvery; !d.working(t) {
+			continue
+		}
+		loads, err := t.load(ctx)
+		if err != nil {
+			if failed++; failed >= loadTries {
+				failed, pause = 0, loadNever
+			}
+			continue
+		}
+		failed = 0
+		d.takeLoad(t, &loads)
+	}
+}
+
+// jittered is d, more or less a tenth, so that several nodes do not ask together.
+func jittered(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5)
+}
+
+// sleep waits; false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// working reports whether the upstream has calls in flight.
+func (d *Dispatcher) working(t *target) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return t.address.InFlight() > 0
+}
+
+// takeLoad hands a reading to the upstream's gates, each that of its model where the engine tells them apart.
+func (d *Dispatcher) takeLoad(t *target, loads *limit.EngineLoads) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.o.Now()
+	for _, q := range d.schedule.queues {
+		for _, g := range q.gates {
+			if g.target != t {
+				continue
+			}
+			load, ok := loads.ByModel[q.model]
+			if !ok {
+				load = loads.Total
+			}
+			g.Load(now, load, 1)
+		}
+	}
+	wake(d.kick) // there may be more to have in flight
+}
+
+// limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.
+func (d *Dispatcher) limitChanged(g *gate, c limit.Change) {
+	d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
+	d.o.Logger.Debug("calls worth having in flight", "upstream", g.target.upstream.Name(), "model", g.queue.model,
+		"from", c.From, "to", c.To, "why", c.Why)
+}

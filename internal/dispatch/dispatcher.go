@@ -101,6 +101,7 @@ func New(o Options) *Dispatcher {
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),
 	}
 	d.schedule.changed = d.limitChanged
+	o.Registerer.MustRegister(newGauges(d.Upstreams))
 	return d
 }
 

@@ -15,10 +15,14 @@ import (
 // Waiting is why some lines of a batch are not in flight.
 type Waiting struct {
 	limit.Condition
-	// Upstream and Model say where; Upstream is empty for what is no upstream's matter.
+	// Upstream and Model say where; both are empty for what is no upstream's matter. Target is the upstream's place among
+	// the targets, counted from 1; 0 for none.
 	Upstream, Model string
-	// Lines is how many lines of open units wait for it.
+	Target          int
+	// Lines is how many lines wait for it. Those of units that are not open are counted by the units' mean.
 	Lines int
+	// Own is set if Status, Code and Message are an answer to a line of the same batch.
+	Own bool
 }
 
 // GateState is how one model stands at one upstream.
@@ -31,8 +35,10 @@ type GateState struct {
 	Closed bool
 	// Condition is what keeps lines waiting; its reason is empty when all is well.
 	Condition limit.Condition
-	// Waiting is how many lines of open units are not in flight.
-	Waiting int
+	// Waiting is how many lines are not in flight, WaitingOf how many of each tenant. A line that several upstreams may
+	// take waits at each of them.
+	Waiting   int
+	WaitingOf map[string]int
 }
 
 // UpstreamState is how an upstream stands.
@@ -41,6 +47,9 @@ type UpstreamState struct {
 	// InFlight of at most Cap calls are under way.
 	InFlight, Cap int
 	Gates         []GateState
+	// Refused is what its calls have been told if every one of them was denied or found it unreachable, since the first;
+	// its reason is empty else.
+	Refused limit.Condition
 }
 
 // Upstreams returns how each upstream stands now, its gates by model.
@@ -49,7 +58,7 @@ func (d *Dispatcher) Upstreams() []UpstreamState {
 	defer d.mu.Unlock()
 	states := make([]UpstreamState, 0, len(d.schedule.targets))
 	for _, t := range d.schedule.targets {
-		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap()}
+		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap(), Refused: t.refused}
 		for _, q := range d.schedule.queues {
 			for _, g := range q.gates {
 				if g.target == t {
@@ -69,9 +78,34 @@ func (g *gate) state() GateState {
 	}
 	s.Condition, _ = g.Condition()
 	for _, l := range g.queue.lanes {
-		s.Waiting += l.waiting()
+		n := l.waiting() + l.behind()
+		if n == 0 {
+			continue
+		}
+		if s.WaitingOf == nil {
+			s.WaitingOf = make(map[string]int)
+		}
+		s.Waiting += n
+		s.WaitingOf[l.job.batch.Tenant] += n
 	}
 	return s
+}
+
+// behind is about how many lines stand behind the lane's open units, in units that are not open; of a batch of several
+// models nobody knows whose these are.
+func (l *lane) behind() int {
+	if len(l.job.batch.Models) != 1 || l.job.stop != batch.StopNone {
+		return 0
+	}
+	return l.job.share(l.job.unleased + l.job.opening)
+}
+
+// share is about how many lines so many of the job's units have.
+func (j *job) share(units int) int {
+	if units == 0 || j.batch.Units == 0 {
+		return 0
+	}
+	return int(j.batch.Counts.Total * int64(units) / int64(j.batch.Units))
 }
 
 // waiting is how many lines of the lane's open units are not in flight.
@@ -96,23 +130,34 @@ func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
 	}
 	now := d.o.Now()
 	var all []Waiting
-	if j.trouble.Reason != "" {
-		all = append(all, Waiting{Condition: j.trouble})
-	}
-	if !d.full.IsZero() && j.filling == 0 && j.unleased > 0 {
-		all = append(all, Waiting{Condition: limit.Condition{Reason: limit.ReasonDisk, Since: d.full, Next: now.Add(leaseRetry)}})
+	stuck := true // whether what is not open waits for something else than the lines that are
+	switch {
+	case j.trouble.Reason != "":
+		all = append(all, Waiting{Condition: j.trouble, Lines: j.share(j.unleased + j.opening)})
+	case !d.full.IsZero() && j.filling == 0 && j.unleased > 0:
+		all = append(all, Waiting{Condition: limit.Condition{Reason: limit.ReasonDisk, Since: d.full, Next: now.Add(leaseRetry)}, Lines: j.share(j.unleased)})
+	default:
+		stuck = false
 	}
 	for _, l := range j.lanes {
-		if l.waiting() > 0 {
-			all = append(all, d.waitingIn(l, now)...)
+		if l.waiting() == 0 {
+			continue
 		}
+		in := d.waitingIn(l)
+		if !stuck && len(in) > 0 {
+			in[0].Lines += l.behind()
+		}
+		all = append(all, in...)
 	}
-	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Compare(b.Lines, a.Lines) })
+	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.Model, b.Model)) })
 	return all
 }
 
-// waitingIn returns why the lines of a lane wait.
-func (d *Dispatcher) waitingIn(l *lane, now time.Time) []Waiting {
+// placeOf is a gate's upstream among the targets, counted from 1.
+func (d *Dispatcher) placeOf(g *gate) int { return slices.Index(d.schedule.targets, g.target) + 1 }
+
+// waitingIn returns why the lines of a lane wait, what concerns most of them first.
+func (d *Dispatcher) waitingIn(l *lane) []Waiting {
 	open, shut := l.queue.split()
 	if len(open) == 0 {
 		if len(shut) == 0 {
@@ -120,18 +165,38 @@ func (d *Dispatcher) waitingIn(l *lane, now time.Time) []Waiting {
 		}
 		slices.SortFunc(shut, func(a, b *gate) int { return soonest(a).Compare(soonest(b)) })
 		c, _ := shut[0].Condition()
-		return []Waiting{{c, shut[0].target.upstream.Name(), l.queue.model, l.waiting()}}
+		w := Waiting{
+			Condition: c, Upstream: shut[0].target.upstream.Name(), Model: l.queue.model, Target: d.placeOf(shut[0]), Lines: l.waiting(),
+		}
+		l.own(&w)
+		return []Waiting{w}
 	}
-	all := l.putOffs()
+	all := d.putOffs(l)
 	if rest := l.waiting() - l.retries.count; rest > 0 {
-		w := Waiting{Model: l.queue.model, Lines: rest, Upstream: open[0].target.upstream.Name()}
+		w := Waiting{Model: l.queue.model, Lines: rest, Upstream: open[0].target.upstream.Name(), Target: d.placeOf(open[0])}
 		w.Reason = d.idleReason(l, open)
 		if w.Reason == limit.ReasonMemory {
-			w.Since, w.Upstream = d.starved, ""
+			w.Since, w.Upstream, w.Target = d.starved, "", 0
 		}
 		all = append(all, w)
 	}
+	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Compare(b.Lines, a.Lines) })
 	return all
+}
+
+// own puts an answer to a line of the lane's own batch in place of one to another batch's that says the same.
+func (l *lane) own(w *Waiting) {
+	if w.Own = w.Batch == l.job.batch.ID; w.Own {
+		return
+	}
+	looked := 0
+	l.retries.each(func(t *task) bool {
+		if last, ok := t.history.Last(); ok && last.Reason == w.Reason && last.Detail == w.Detail {
+			w.Status, w.Code, w.Message, w.Batch, w.Own = last.Status, last.Code, last.Message, l.job.batch.ID, true
+		}
+		looked++
+		return !w.Own && looked < lookAt
+	})
 }
 
 // soonest is when a closed gate is asked again; one whose probe is under way comes first.
@@ -172,7 +237,7 @@ func (d *Dispatcher) idleReason(l *lane, open []*gate) limit.Reason {
 const lookAt = 10_000
 
 // putOffs tells the lines that were put off, together where they were answered alike.
-func (l *lane) putOffs() []Waiting {
+func (d *Dispatcher) putOffs(l *lane) []Waiting {
 	type kind struct {
 		reason limit.Reason
 		status int
@@ -188,8 +253,11 @@ func (l *lane) putOffs() []Waiting {
 		k := kind{last.Reason, last.Status, t.failedAt}
 		w := found[k]
 		if w == nil {
-			w = &Waiting{Model: l.queue.model, Upstream: t.failedAt.target.upstream.Name()}
-			w.Condition = limit.Condition{Reason: last.Reason, Detail: last.Detail, Status: last.Status, Code: last.Code, Message: last.Message, Since: t.since, Next: t.due}
+			w = &Waiting{Model: l.queue.model, Own: ok}
+			if ok {
+				w.Upstream, w.Target = t.failedAt.target.upstream.Name(), d.placeOf(t.failedAt)
+			}
+			w.Condition = limit.Condition{Reason: last.Reason, Detail: last.Detail, Status: last.Status, Code: last.Code, Message: last.Message, Batch: l.job.batch.ID, Since: t.since, Next: t.due}
 			found[k] = w
 		}
 		w.Lines++
@@ -252,13 +320,17 @@ func (d *Dispatcher) noteChange(told *limit.Condition, c limit.Condition, now ti
 		return
 	}
 	args := append(where, "reason", c.Reason)
-	for name, value := range map[string]string{"detail": c.Detail, "code": c.Code, "answer": c.Message} {
-		if value != "" {
-			args = append(args, name, value)
-		}
+	if c.Detail != "" {
+		args = append(args, "detail", c.Detail)
 	}
 	if c.Status != 0 {
 		args = append(args, "status", c.Status)
+	}
+	if c.Code != "" {
+		args = append(args, "code", c.Code)
+	}
+	if c.Message != "" {
+		args = append(args, "answer", c.Message)
 	}
 	level := slog.LevelWarn
 	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {

@@ -274,6 +274,7 @@ func (s *schedule) probe(g *gate, permit limit.Permit, now time.Time) *assignmen
 // done ends the call of a; it returns what that means for the line, and takes note of a gate that has opened.
 func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limit.Verdict {
 	closed := a.gate.Closed()
+	a.gate.target.learn(a.history.Batch, signal, now)
 	v := a.permit.Done(now, &a.history, signal, a.gate.queue.waiting)
 	a.unit.flying--
 	if closed && !a.gate.Closed() {

@@ -28,6 +28,26 @@ type target struct {
 	address     *limit.Address
 	// told is the condition that was logged last.
 	told limit.Condition
+	// worked is set once a call ended otherwise than denied or unreachable; refused is what all calls were told before.
+	worked  bool
+	refused limit.Condition
+}
+
+// learn notes what a call was told, for those who ask whether the target has ever worked.
+func (t *target) learn(batchID string, s *limit.Signal, now time.Time) {
+	switch {
+	case t.worked, s.Kind == limit.Abandoned:
+	case s.Kind != limit.Denied && s.Kind != limit.Unreachable:
+		t.worked, t.refused = true, limit.Condition{}
+	default:
+		since := t.refused.Since
+		if since.IsZero() {
+			since = now
+		}
+		t.refused = limit.Condition{
+			Reason: s.Reason, Detail: s.Detail, Since: since, Status: s.Status, Code: s.Code, Message: s.Message, Batch: batchID,
+		}
+	}
 }
 
 // gate is a limit.Gate with its place.

@@ -59,7 +59,7 @@ func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) 
 	if c.cause.Reason != s.Reason || c.cause.Detail != s.Detail {
 		c.cause = Condition{Reason: s.Reason, Detail: s.Detail, Since: now.at}
 	}
-	c.cause.Status, c.cause.Code, c.cause.Message = s.Status, s.Code, s.Message
+	c.cause.Status, c.cause.Code, c.cause.Message, c.cause.Batch = s.Status, s.Code, s.Message, key.batch
 }
 
 // served clears the run if the call began after its first failure, and reports whether that opens a closed gate. As

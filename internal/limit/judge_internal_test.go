@@ -208,7 +208,7 @@ func TestARunIsToldFromItsThirdLineOn(t *testing.T) {
 			Kind: NoRoom, Status: 429 + int(n), Reason: ReasonNoRoom, Code: "full", Message: "come again",
 		}, 8, 0)
 	}
-	want := Condition{Reason: ReasonNoRoom, Since: now, Status: 431, Code: "full", Message: "come again"}
+	want := Condition{Reason: ReasonNoRoom, Since: now, Status: 431, Code: "full", Message: "come again", Batch: "a"}
 	if got, told := c.condition(); !told || got != want {
 		t.Errorf("told %v: %+v, want %+v", told, got, want)
 	}

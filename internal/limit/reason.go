@@ -43,6 +43,8 @@ type Condition struct {
 	// the batch whose line got them and operators may see.
 	Status        int
 	Code, Message string
+	// Batch is whose line got that answer.
+	Batch string
 	// Next is when the next try is due; zero if it waits for a call that is under way.
 	Next time.Time
 }

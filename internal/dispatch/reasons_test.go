@@ -1,0 +1,204 @@
+package dispatch_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
+	"batchd/internal/store"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// refusing answers every call alike until it is told otherwise, and then serves.
+type refusing struct {
+	signal limit.Signal
+	good   bool
+}
+
+func (r *refusing) answer(context.Context, dispatch.Call) dispatch.Answer {
+	if r.good {
+		return served()
+	}
+	return dispatch.Answer{Signal: r.signal, Cause: "refused"}
+}
+
+// quota is how an upstream answers whose customer's money is used up.
+func quota() *refusing {
+	return &refusing{signal: limit.Signal{
+		Kind: limit.NoRoom, Reason: limit.ReasonAccount, Status: 429, Code: "insufficient_quota", Message: "You exceeded your current quota",
+	}}
+}
+
+func TestWhatWaitsHasAReasonWithTheUpstreamsWordsForItsOwnBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 8, answer: quota().answer})
+		w.add("b", fakeUnitSpec{"m", 1000}, fakeUnitSpec{"m", 1000}, fakeUnitSpec{"m", 1000}, fakeUnitSpec{"m", 1000})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		all := w.d.WaitingFor("b")
+		if len(all) != 1 || all[0].Next.Before(time.Now()) || all[0].Since.Sub(begin) > time.Second {
+			t.Fatalf("waiting for %+v", all)
+		}
+		all[0].Since, all[0].Next = time.Time{}, time.Time{}
+		want := dispatch.Waiting{Upstream: "a", Target: 1, Model: "m", Lines: 4000, Own: true, Condition: limit.Condition{
+			Reason: limit.ReasonAccount, Status: 429, Code: "insufficient_quota", Message: "You exceeded your current quota", Batch: "b",
+		}}
+		if diff := cmp.Diff(want, all[0]); diff != "" {
+			t.Errorf("waiting (-want +got):\n%s", diff)
+		}
+		if w.d.WaitingFor("another") != nil {
+			t.Error("a batch that is not there waits")
+		}
+	})
+}
+
+func TestABatchThatOnlyWaitsBehindAnothersRefusalHasNoWordsOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 8, answer: (&refusing{signal: limit.Signal{
+			Kind: limit.Denied, Reason: limit.ReasonDenied, Status: 401, Message: "no such key", RetryAfter: time.Hour,
+		}}).answer})
+		w.add("b", fakeUnitSpec{"m", 100})
+		time.Sleep(time.Minute)
+		w.add("c", fakeUnitSpec{"m", 10})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for id, own := range map[string]bool{"b": true, "c": false} {
+			if all := w.d.WaitingFor(id); len(all) != 1 || all[0].Own != own || all[0].Reason != limit.ReasonDenied {
+				t.Errorf("batch %s waits for %+v, want one reason, its own: %t", id, all, own)
+			}
+		}
+	})
+}
+
+func TestLinesBesideAFreePermitWaitForTheirTurnOrAPermit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(ctx context.Context, _ dispatch.Call) dispatch.Answer {
+			<-ctx.Done()
+			return dispatch.Answer{Signal: limit.Signal{Kind: limit.Abandoned}}
+		}
+		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 4, answer: hang})
+		w.add("b", fakeUnitSpec{"m", 100})
+		synctest.Wait()
+		w.add("c", fakeUnitSpec{"m", 50})
+		synctest.Wait()
+		got := map[string]int{}
+		for _, id := range []string{"b", "c"} {
+			for _, wait := range w.d.WaitingFor(id) {
+				got[id+" "+string(wait.Reason)] = wait.Lines
+			}
+		}
+		s := w.d.Upstreams()[0]
+		if diff := cmp.Diff(map[string]int{"b concurrency": 96, "c waiting_turn": 50}, got); diff != "" || s.InFlight != 4 || s.Gates[0].Waiting != 146 {
+			t.Errorf("waiting (-want +got):\n%s\nupstream %+v: calls that hang are in flight", diff, s)
+		}
+	})
+}
+
+func TestUpstreamsTellWhatOfEachTenantWaitsAndWhetherTheyEverWorked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := &refusing{signal: limit.Signal{Kind: limit.Denied, Reason: limit.ReasonDenied, Status: 401}}
+		w := newWorld(t, nil, &upstreamFunc{name: "a", limit: 8, answer: key.answer})
+		w.add("b", fakeUnitSpec{"m", 30})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s := w.d.Upstreams()[0]
+		if s.Refused.Status != 401 || s.Gates[0].WaitingOf[""] != 30 {
+			t.Errorf("an upstream that refused every call: %+v", s)
+		}
+		key.good = true
+		w.wait("b")
+		if s := w.d.Upstreams()[0]; s.Refused.Reason != "" || s.Gates[0].Waiting != 0 {
+			t.Errorf("an upstream that has served: %+v", s)
+		}
+	})
+}
+
+func TestUnitsThatCannotBeOpenedAndAFullDiskAreReasons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := true
+		w := newWorld(t, func(o *dispatch.Options) { o.MayLease = func() bool { return !full } }, &upstreamFunc{name: "a", limit: 4, answer: (&refusing{good: true}).answer})
+		b := batch.Batch{ID: "b", Models: []string{"m"}, Units: 2, Counts: batch.Counts{Total: 2000}, Stop: batch.StopNone}
+		w.pending["b"] = []batch.Unit{{UnitID: batch.UnitID{Batch: "b"}}, {UnitID: batch.UnitID{Batch: "b", Ordinal: 1}}}
+		w.d.Add(b, broken{}, nil)
+		synctest.Wait()
+		want := func(reason limit.Reason, message string) {
+			t.Helper()
+			all := w.d.WaitingFor("b")
+			if len(all) != 1 || all[0].Reason != reason || all[0].Lines != 2000 || all[0].Message != message || all[0].Own {
+				t.Errorf("waiting for %+v, want %s", all, reason)
+			}
+		}
+		want(limit.ReasonDisk, "")
+		full = false
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		want(limit.ReasonBlobUnreadable, "input is elsewhere")
+		w.d.Stop("b", batch.StopCancel)
+		if all := w.d.WaitingFor("b"); all != nil {
+			t.Errorf("a stopped batch waits for %+v", all)
+		}
+	})
+}
+
+// broken is a batch whose units cannot be opened.
+type broken struct{}
+
+func (broken) Open(context.Context, batch.Unit) (dispatch.Unit, error) { return nil, errElsewhere }
+
+func (broken) Settle(context.Context, []batch.Unit, batch.Stop) (store.SealResult, error) {
+	return store.SealResult{Ready: true}, nil
+}
+
+var errElsewhere = errorString("input is elsewhere")
+
+type errorString string
+
+func (e errorString) Error() string { return string(e) }
+
+func TestAReasonIsLoggedOnceWhenItBeginsChangesAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		up := quota()
+		w := newWorld(t, func(o *dispatch.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey || a.Key == "after" {
+					return slog.Attr{}
+				}
+				return a
+			}}))
+		}, &upstreamFunc{name: "gpu:8000/v1", limit: 8, answer: up.answer})
+		w.add("b", fakeUnitSpec{"m", 200})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		up.signal = limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonUnreachable, Detail: "refused"}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		up.good = true
+		w.wait("b")
+		want := []string{
+			`level=ERROR msg="upstream keeps lines waiting" upstream=gpu:8000/v1 model=m reason=account status=429 code=insufficient_quota answer="You exceeded your current quota"`,
+			`level=WARN msg="upstream keeps lines waiting" upstream=gpu:8000/v1 reason=unreachable detail=refused`,
+			`level=INFO msg="upstream takes calls again" upstream=gpu:8000/v1 reason=unreachable`,
+			`level=INFO msg="upstream takes calls again" upstream=gpu:8000/v1 model=m reason=account`,
+		}
+		if diff := cmp.Diff(want, log.all); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// lines is a log kept as lines; the dispatcher logs under its own mutex.
+type lines struct{ all []string }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.all = append(l.all, strings.TrimSpace(string(p)))
+	return len(p), nil
+}

@@ -12,6 +12,7 @@ import (
 	"batchd/internal/dialect/neosantara"
 	"batchd/internal/dialect/novita"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/dialect/own"
 	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 )
@@ -74,7 +75,7 @@ func (e *Engine) mounts() []httpapi.Mount {
 				[]string{"/v1/chat/completions", "/v1/embeddings", "/v1/responses"}, "24h"),
 			Paging: httpapi.Paging{Clamp: true, DefaultFiles: 20},
 		},
-		{Prefix: ownPrefix, Dialect: openai.New(openai.Options{})},
+		{Prefix: ownPrefix, Dialect: own.New(nil)},
 	}
 }
 

@@ -38,6 +38,7 @@ var mayImport = map[string]struct {
 	"dialect/openai":      {"batch dialect", "one vendor's rendering; the others' are none of its business"},
 	"dialect/novita":      {"batch dialect dialect/openai", "Novita follows OpenAI: what they share is OpenAI's, and the rest is here"},
 	"dialect/neosantara":  {"batch dialect dialect/openai", "Neosantara follows OpenAI: what they share is OpenAI's, and the rest is here"},
+	"dialect/own":         {"batch dialect dialect/openai", "what no vendor has, over OpenAI's dialect"},
 
 	"store":           {"batch", "the contract of the metadata store, without a database in it"},
 	"store/sqlite":    {"batch store", "the contract in one dialect of SQL; only app names it"},

@@ -65,6 +65,9 @@ type Batch struct {
 	// InLineOrder says that the plan's order is the input's order, so that the files need no merge.
 	InLineOrder bool
 
+	// WaitingFor is filled in where a running batch is shown; it is not stored.
+	WaitingFor []Waiting
+
 	// OutputFileID and ErrorFileID are "" until the file exists, and for ever if no line went there.
 	OutputFileID string
 	ErrorFileID  string

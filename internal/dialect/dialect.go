@@ -87,6 +87,14 @@ type Uploader interface {
 	UploadPart(p batch.Part) []byte
 }
 
+// Watcher is a dialect that shows how the upstreams stand.
+type Watcher interface {
+	// Upstreams renders everything, for the operator; TenantUpstreams what a tenant may see: no host, nobody else's work,
+	// no upstream's words.
+	Upstreams(all []batch.Upstream) []byte
+	TenantUpstreams(all []batch.Upstream, tenant string) []byte
+}
+
 // CreateUpload is a parsed call that announces a file in parts.
 type CreateUpload struct {
 	Upload

@@ -21,6 +21,40 @@ type RequestCounts struct {
 	Failed    int64 `json:"failed"`
 }
 
+// Waiting is an entry of the member waiting_for of a batch object, which is batchd's own. T is how the vendor writes times.
+type Waiting[T any] struct {
+	Reason   string  `json:"reason"`
+	Detail   *string `json:"detail"`
+	Since    *T      `json:"since"`
+	Status   *int    `json:"status"`
+	Code     *string `json:"code"`
+	NextTry  *T      `json:"next_try"`
+	Lines    int64   `json:"lines"`
+	Upstream string  `json:"upstream,omitempty"`
+	Model    *string `json:"model"`
+	Message  string  `json:"message,omitempty"`
+}
+
+// WaitingFor returns what a batch waits for, nil for nothing; at writes a time, nil for the zero time.
+func WaitingFor[T any](all []batch.Waiting, at func(time.Time) *T) []Waiting[T] {
+	var shown []Waiting[T]
+	for _, w := range all {
+		shown = append(shown, Waiting[T]{
+			Reason: w.Kind, Detail: Present(w.Detail), Since: at(w.Since), Status: PresentNumber(w.Status), Code: Present(w.Code),
+			NextTry: at(w.NextTry), Lines: w.Lines, Upstream: w.Upstream, Model: Present(w.Model), Message: w.Message,
+		})
+	}
+	return shown
+}
+
+// PresentNumber returns nil for 0, which JSON shows as null.
+func PresentNumber(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
 // Encode renders an object, or a part of one. Text that is not valid UTF-8 is shown with replacement characters rather
 // than not at all. It panics on what is no JSON value: that can only be metadata of a broken store.
 func Encode(v any) []byte {

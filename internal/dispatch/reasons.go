@@ -35,7 +35,7 @@ type GateState struct {
 	Closed bool
 	// Condition is what keeps lines waiting; its reason is empty when all is well.
 	Condition limit.Condition
-	// Waiting is how many lines are not in flight, WaitingOf how many of each tenant. A line that several upstreams may
+	// Waiting is how many lines are not in flight, WaitingOf how many of each tenant that has open units. A line that several upstreams may
 	// take waits at each of them.
 	Waiting   int
 	WaitingOf map[string]int
@@ -47,6 +47,8 @@ type UpstreamState struct {
 	// InFlight of at most Cap calls are under way.
 	InFlight, Cap int
 	Gates         []GateState
+	// Condition is what keeps it from being reached; its reason is empty if it can be.
+	Condition limit.Condition
 	// Refused is what its calls have been told if every one of them was denied or found it unreachable, since the first;
 	// its reason is empty else.
 	Refused limit.Condition
@@ -59,6 +61,7 @@ func (d *Dispatcher) Upstreams() []UpstreamState {
 	states := make([]UpstreamState, 0, len(d.schedule.targets))
 	for _, t := range d.schedule.targets {
 		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap(), Refused: t.refused}
+		state.Condition, _ = t.address.Condition()
 		for _, q := range d.schedule.queues {
 			for _, g := range q.gates {
 				if g.target == t {
@@ -79,9 +82,6 @@ func (g *gate) state() GateState {
 	s.Condition, _ = g.Condition()
 	for _, l := range g.queue.lanes {
 		n := l.waiting() + l.behind()
-		if n == 0 {
-			continue
-		}
 		if s.WaitingOf == nil {
 			s.WaitingOf = make(map[string]int)
 		}

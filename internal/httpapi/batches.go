@@ -29,9 +29,10 @@ func (c *call) retrieveBatch() error {
 	return c.json(c.dialect.Batch(b))
 }
 
-// live puts the live counts in place of the stored ones of a running batch. If there are none, the batch may have
+// live puts the live counts in place of the stored ones of a running batch, and adds what it waits for. If there are none, the batch may have
 // ended since its row was read; the row is read again, because counts that were shown must never go back.
 func (c *call) live(ctx context.Context, b batch.Batch) (batch.Batch, error) {
+	b.WaitingFor = c.waitingFor(b)
 	if c.Progress == nil || b.Status.Terminal() || b.Status == batch.Validating {
 		return b, nil
 	}

@@ -46,6 +46,9 @@ func TestGoldenExchangesAreAsTheDescriptionsSay(t *testing.T) {
 			}
 		}
 	}
+	for path := range usual["/v1"].doc.Paths.Map() {
+		usual["/batchd/v1"].doc.Paths.Delete(path) // the same as under /v1
+	}
 	for _, prefix := range slices.Sorted(maps.Keys(usual)) {
 		for _, missing := range usual[prefix].unseen() {
 			t.Errorf("%s: no golden file has %s", prefix, missing)
@@ -127,7 +130,7 @@ func (x exchange) succeeded() bool { return x.status < http.StatusBadRequest }
 // carries a dialect's name chooses it under /v1.
 func mountOf(r *http.Request, keys bool) string {
 	chosen := map[string]string{"novita": "/openai/v1", "neosantara": "/neosantara/v1"}
-	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1"} {
+	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		if r.URL.Path != prefix && !strings.HasPrefix(r.URL.Path, prefix+"/") {
 			continue
 		}
@@ -153,7 +156,7 @@ func describeMounts(t *testing.T, strict bool) map[string]*contract {
 	t.Helper()
 	f := newFixture(t, func(o *httpapi.Options) { vendors(o, strict) })
 	all := make(map[string]*contract)
-	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1"} {
+	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		w := f.do("GET", prefix+"/openapi.json", "")
 		c, err := newContract([]byte(f.want(w, http.StatusOK)), strict)
 		if err != nil {

@@ -11,6 +11,7 @@ package httpapi_test
 //	                callbacks          callback_url may be any https address that does not hold "private"
 //	                full               the disk is nearly full
 //	                closed             no uploads are taken for now
+//	                waits              running batches and upstreams stand as waits and stands say
 //	                limits lines=N bytes=N       bounds on every mount's files
 //	                rate limit=N remaining=N reset=D wait=D    where every tenant stands with its requests
 //	-- seed --      objects to put into the store, one to a line, as seeder.seed reads them:
@@ -157,6 +158,8 @@ func configure(t *testing.T, o *httpapi.Options, line string) {
 		o.StorageFull = func() error {
 			return &batch.Error{Class: batch.Unavailable, Message: "No uploads are taken for now. Try again later."}
 		}
+	case "waits":
+		o.WaitingFor, o.Upstreams = waits, stands
 	case "limits":
 		w := parseSettings(t, rest, "lines", "bytes")
 		for i := range o.Mounts {

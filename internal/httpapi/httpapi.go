@@ -52,6 +52,10 @@ type Options struct {
 	// Progress returns the live counts of a running batch, which are ahead of the stored ones. A batch has them from
 	// before it can be seen as running until after its terminal state is stored. Nil: stored counts are shown.
 	Progress func(batchID string) (batch.Counts, bool)
+	// WaitingFor returns why lines of a running batch wait, nil for nothing. Nil: nobody is told.
+	WaitingFor func(batchID string) []batch.Waiting
+	// Upstreams returns how the upstreams stand. Nil leaves the route out.
+	Upstreams func() []batch.Upstream
 	// Created and Cancelled are told of batches right after the change is stored; they must not block.
 	Created func(batchID string)
 	// Ended is told that something happened which webhooks may be due for; it must not block.

@@ -59,6 +59,7 @@ func matrix() map[string]row {
 		"POST /uploads/{id}/parts":    {names: anUpload, form: "data", offered: has[dialect.Uploader]},
 		"POST /uploads/{id}/complete": {names: anUpload, refers: aPart, body: `{"part_ids":["%"]}`, offered: has[dialect.Uploader]},
 		"POST /uploads/{id}/cancel":   {names: anUpload, offered: has[dialect.Uploader]},
+		"GET /upstreams":              {offered: has[dialect.Watcher]},
 	}
 }
 
@@ -93,7 +94,7 @@ func TestI20EveryRouteWithEveryKindOfIDAndKey(t *testing.T) {
 
 func checkCell(t *testing.T, method, path string, r row) {
 	t.Helper()
-	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1"} {
+	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		t.Run(method+" "+prefix+path, func(t *testing.T) {
 			t.Parallel()
 			c := newCell(t, prefix, method, path, r)

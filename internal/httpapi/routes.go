@@ -55,6 +55,7 @@ func routes() []route {
 		{path: "/uploads/{id}/parts", methods: map[string]func(*call) error{"POST": inParts((*call).addPart)}, offered: (*call).takesParts},
 		{path: "/uploads/{id}/complete", methods: map[string]func(*call) error{"POST": inParts((*call).completeUpload)}, offered: (*call).takesParts},
 		{path: "/uploads/{id}/cancel", methods: map[string]func(*call) error{"POST": inParts((*call).cancelUpload)}, offered: (*call).takesParts},
+		{path: "/upstreams", methods: map[string]func(*call) error{"GET": (*call).listUpstreams}, offered: (*call).watches},
 		{path: "/openapi.json", open: true, methods: map[string]func(*call) error{"GET": (*call).describe}},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"batchd/internal/dialect/neosantara"
 	"batchd/internal/dialect/novita"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/dialect/own"
 	"batchd/internal/httpapi"
 	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
@@ -41,7 +42,9 @@ func vendors(o *httpapi.Options, strict bool) map[string]dialect.Dialect {
 			Prefix: "/neosantara/v1", Dialect: byName[neosantara.Name], Limits: limits,
 			Paging: httpapi.Paging{Clamp: true, DefaultFiles: 20},
 		},
+		{Prefix: "/batchd/v1", Dialect: own.New(random)},
 	}
+	o.Upstreams = func() []batch.Upstream { return nil }
 	if strict {
 		own := batch.DefaultLimits()
 		own.MaxLines, own.MaxFileBytes = 50_000, 200*batch.MiB

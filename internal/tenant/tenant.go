@@ -19,6 +19,8 @@ type Identity struct {
 	KeyID string
 	// Dialect is the name of the dialect the key was created for; "" for whatever the server speaks.
 	Dialect string
+	// Operator is set for whoever runs the server, who may see everything of it.
+	Operator bool
 	// Limits are the tenant's, for those that are not kept by the store.
 	Limits store.Limits
 }
@@ -38,14 +40,14 @@ type Open struct {
 	Hosts *Hosts
 }
 
-// Authenticate returns the one tenant and a key id of zeros. It refuses only what Hosts do.
+// Authenticate returns the one tenant, who runs the server, and a key id of zeros. It refuses only what Hosts do.
 func (o Open) Authenticate(r *http.Request) (Identity, error) {
 	if o.Hosts != nil {
 		if err := o.Hosts.check(r); err != nil {
 			return Identity{}, err
 		}
 	}
-	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32)}, nil
+	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32), Operator: true}, nil
 }
 
 // Rate is where a tenant stands with its limit of API requests after one of them.

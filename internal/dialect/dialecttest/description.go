@@ -33,7 +33,7 @@ func Description(t *testing.T, raw []byte, operations ...string) {
 // vendor has.
 func StrictDescription(t *testing.T, raw []byte) {
 	t.Helper()
-	for _, ours := range []string{`"x-batchd-extension":`, "/retry", "callback_url", "created_after", "continued_from"} {
+	for _, ours := range []string{`"x-batchd-extension":`, "/retry", "callback_url", "created_after", "continued_from", "waiting_for"} {
 		if strings.Contains(string(raw), ours) {
 			t.Errorf("it has %q", ours)
 		}

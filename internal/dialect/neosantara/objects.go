@@ -34,7 +34,10 @@ type batchObject struct {
 	RequestCounts    dialect.RequestCounts `json:"request_counts"`
 	Metadata         jsontext.Value        `json:"metadata"`
 	ContinuedFrom    string                `json:"continued_from,omitempty"`
+	WaitingFor       []waiting             `json:"waiting_for,omitempty"`
 }
+
+type waiting = dialect.Waiting[int64]
 
 type cancelledBatch struct {
 	ID            string                `json:"id"`
@@ -140,6 +143,7 @@ func (d *Dialect) listedBatch(b batch.Batch) batchObject {
 	}
 	if !d.strict {
 		o.ContinuedFrom = b.ContinuedFrom
+		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, dialect.Unix)
 	}
 	return o
 }

@@ -41,9 +41,12 @@ type batchObject struct {
 	Failed           int64                 `json:"failed"`
 	Metadata         jsontext.Value        `json:"metadata"`
 	RequestCounts    dialect.RequestCounts `json:"request_counts"`
-	// ContinuedFrom is batchd's own, shown only where there is something to show.
-	ContinuedFrom string `json:"continued_from,omitempty"`
+	// ContinuedFrom and WaitingFor are batchd's own, shown only where there is something to show.
+	ContinuedFrom string    `json:"continued_from,omitempty"`
+	WaitingFor    []waiting `json:"waiting_for,omitempty"`
 }
+
+type waiting = dialect.Waiting[string]
 
 type batchPage struct {
 	Data    []batchObject `json:"data"`
@@ -88,6 +91,7 @@ func (d *Dialect) newBatchObject(b batch.Batch) batchObject {
 	}
 	if !d.strict {
 		o.ContinuedFrom = b.ContinuedFrom
+		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, d.time)
 	}
 	return o
 }

@@ -33,7 +33,10 @@ type batchObject struct {
 	Usage            usageObject           `json:"usage"`
 	Metadata         jsontext.Value        `json:"metadata"`
 	ContinuedFrom    string                `json:"continued_from,omitempty"`
+	WaitingFor       []waiting             `json:"waiting_for,omitempty"`
 }
+
+type waiting = dialect.Waiting[int64]
 
 // usageObject is there from creation on, with zeros, so that readers need no case for its absence.
 type usageObject struct {
@@ -148,6 +151,7 @@ func (d *Dialect) batchObject(b batch.Batch) batchObject {
 	}
 	if d.Extensions() {
 		o.ContinuedFrom = b.ContinuedFrom
+		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, dialect.Unix)
 	}
 	return o
 }

@@ -1,0 +1,178 @@
+// Package own is what batchd speaks under its own prefix: OpenAI's dialect with all that batchd adds, and what no vendor
+// has. Objects that are made through it are OpenAI's.
+package own
+
+import (
+	_ "embed" // for additions.json
+	"fmt"
+	"maps"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/openai"
+)
+
+// additions is what the description has beyond OpenAI's: info, tags, paths and components.
+//
+//go:embed additions.json
+var additions string
+
+// Dialect implements dialect.Dialect.
+type Dialect struct {
+	*openai.Dialect
+	description []byte
+}
+
+var (
+	_ dialect.Dialect  = (*Dialect)(nil)
+	_ dialect.Uploader = (*Dialect)(nil)
+	_ dialect.Watcher  = (*Dialect)(nil)
+)
+
+// New returns the dialect. Random is as in openai.Options.
+func New(random func(p []byte)) *Dialect {
+	d := openai.New(openai.Options{Random: random})
+	return &Dialect{Dialect: d, description: describe(d.Description(), additions)}
+}
+
+// Description returns the OpenAPI 3.1 document. The bytes must not be changed.
+func (d *Dialect) Description() []byte { return d.description }
+
+// describe adds to a document. It panics if one of the two is no JSON of the right form: they are part of the program.
+func describe(document []byte, more string) []byte {
+	var base, added struct {
+		Info       map[string]any            `json:"info"`
+		Tags       []any                     `json:"tags"`
+		Paths      map[string]any            `json:"paths"`
+		Components map[string]map[string]any `json:"components"`
+	}
+	var whole map[string]any
+	must(json.Unmarshal(document, &base))
+	must(json.Unmarshal(document, &whole))
+	must(json.Unmarshal([]byte(more), &added))
+	maps.Copy(base.Info, added.Info)
+	maps.Copy(base.Paths, added.Paths)
+	maps.Copy(base.Components["schemas"], added.Components["schemas"])
+	whole["info"], whole["tags"], whole["paths"] = base.Info, append(base.Tags, added.Tags...), base.Paths
+	whole["components"] = base.Components
+	raw, err := json.Marshal(whole, json.Deterministic(true), jsontext.WithIndent("  "))
+	must(err)
+	return append(raw, '\n')
+}
+
+func must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("own: description: %v", err))
+	}
+}
+
+// The structs below fix the order of the keys by the order of their fields. What is a pointer or may be empty is left
+// out for those who may not see it.
+
+type list struct {
+	Object string     `json:"object"`
+	Data   []upstream `json:"data"`
+}
+
+type upstream struct {
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	Host   string `json:"host,omitempty"`
+	// Models is raw JSON, since null says something else than an empty list.
+	Models   jsontext.Value `json:"models"`
+	InFlight *int           `json:"in_flight,omitempty"`
+	Limit    *int           `json:"limit,omitempty"`
+	Reason   *reason        `json:"reason"`
+	Waiting  int64          `json:"waiting"`
+	Gates    []gate         `json:"gates"`
+}
+
+type gate struct {
+	Model     string  `json:"model"`
+	InFlight  *int    `json:"in_flight,omitempty"`
+	Limit     *int    `json:"limit,omitempty"`
+	LimitedBy string  `json:"limited_by,omitempty"`
+	Closed    *bool   `json:"closed,omitempty"`
+	Reason    *reason `json:"reason"`
+	Waiting   int64   `json:"waiting"`
+}
+
+// reason has its members as raw JSON where they can be null as well as absent.
+type reason struct {
+	Kind    string         `json:"kind"`
+	Detail  jsontext.Value `json:"detail,omitzero"`
+	Since   int64          `json:"since"`
+	Status  jsontext.Value `json:"status,omitzero"`
+	Code    jsontext.Value `json:"code,omitzero"`
+	Message jsontext.Value `json:"message,omitzero"`
+	NextTry *int64         `json:"next_try"`
+}
+
+// Upstreams renders everything.
+func (d *Dialect) Upstreams(all []batch.Upstream) []byte {
+	l := list{Object: "list", Data: make([]upstream, len(all))}
+	for i, u := range all {
+		o := newUpstream(u)
+		o.Host, o.InFlight, o.Limit, o.Reason = u.Host, &all[i].InFlight, &all[i].Limit, everything(u.Reason)
+		for at := range u.Gates {
+			g := &u.Gates[at]
+			o.Waiting += g.Waiting
+			o.Gates = append(o.Gates, gate{
+				Model: g.Model, InFlight: &g.InFlight, Limit: &g.Limit, LimitedBy: g.LimitedBy, Closed: &g.Closed,
+				Reason: everything(g.Reason), Waiting: g.Waiting,
+			})
+		}
+		l.Data[i] = o
+	}
+	return dialect.Encode(l)
+}
+
+// TenantUpstreams renders what a tenant may see.
+func (d *Dialect) TenantUpstreams(all []batch.Upstream, tenant string) []byte {
+	l := list{Object: "list", Data: make([]upstream, len(all))}
+	for i, u := range all {
+		o := newUpstream(u)
+		o.Reason = newReason(u.Reason)
+		for _, g := range u.Gates {
+			waiting, has := g.WaitingOf[tenant]
+			if !has {
+				continue // that there is work for the model is another tenant's secret
+			}
+			o.Waiting += waiting
+			o.Gates = append(o.Gates, gate{Model: g.Model, Reason: newReason(g.Reason), Waiting: waiting})
+		}
+		l.Data[i] = o
+	}
+	return dialect.Encode(l)
+}
+
+// newUpstream returns what everybody may see.
+func newUpstream(u batch.Upstream) upstream {
+	o := upstream{Object: "upstream", Name: u.Name, Models: jsontext.Value("null"), Gates: []gate{}}
+	if u.Models != nil {
+		o.Models = dialect.Encode(u.Models)
+	}
+	return o
+}
+
+// newReason returns what everybody may see of a reason, nil for none.
+func newReason(r batch.Reason) *reason {
+	if r.Kind == "" {
+		return nil
+	}
+	return &reason{Kind: r.Kind, Since: r.Since.Unix(), NextTry: dialect.Unix(r.NextTry)}
+}
+
+// everything returns all of a reason, nil for none.
+func everything(r batch.Reason) *reason {
+	o := newReason(r)
+	if o == nil {
+		return nil
+	}
+	o.Detail, o.Status = dialect.Encode(dialect.Present(r.Detail)), dialect.Encode(dialect.PresentNumber(r.Status))
+	o.Code, o.Message = dialect.Encode(dialect.Present(r.Code)), dialect.Encode(dialect.Present(r.Message))
+	return o
+}

@@ -1,0 +1,41 @@
+package httpapi
+
+import (
+	"slices"
+
+	"batchd/internal/batch"
+	"batchd/internal/dialect"
+)
+
+// watches reports whether the call's dialect shows how the upstreams stand, and the server knows it.
+func (c *call) watches(string) bool {
+	_, shows := c.dialect.(dialect.Watcher)
+	return shows && c.Upstreams != nil
+}
+
+func (c *call) listUpstreams() error {
+	d := c.dialect.(dialect.Watcher) //nolint:errcheck // the route is offered only where it is one
+	if c.who.Operator {
+		return c.json(d.Upstreams(c.Upstreams()))
+	}
+	return c.json(d.TenantUpstreams(c.Upstreams(), c.who.Tenant))
+}
+
+// waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
+// operator, and for the batch whose line got them.
+func (c *call) waitingFor(b batch.Batch) []batch.Waiting {
+	if c.WaitingFor == nil || !c.dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
+		return nil
+	}
+	all := c.WaitingFor(b.ID)
+	if c.who.Operator {
+		return all
+	}
+	all = slices.Clone(all)
+	for i := range all {
+		if !all[i].Own {
+			all[i].Message = ""
+		}
+	}
+	return all
+}

@@ -40,6 +40,7 @@ type Engine struct {
 	folder   *folder
 	ups      *upstreams
 	space    *space
+	storing  *storing
 	dialects map[string]dialect.Dialect
 	// node is this process's random name; tenant owns everything while there are no keys.
 	node   string
@@ -92,6 +93,7 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *Engin
 		}
 	}()
 	e.space = &space{path: e.folder.disk.Root(), now: time.Now}
+	e.storing = e.newStoring()
 	if e.tenant, err = e.folder.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"batchd/internal/blob"
 	"batchd/internal/blob/disk"
@@ -30,6 +31,8 @@ type folder struct {
 	store *sqlite.Store
 	blobs blob.Store
 	lock  *sqlite.DirLock
+	// faulty is set while the last write to the database failed.
+	faulty atomic.Bool
 }
 
 // openFolder locks a data folder, making it if it is absent, and opens what is in it. One process at a time may
@@ -52,7 +55,12 @@ func openFolder(ctx context.Context, path string, m *meters, logger *slog.Logger
 		return nil, err
 	}
 	f.store, err = sqlite.Open(ctx, filepath.Join(path, databaseName), sqlite.Options{
-		Logger: logger, MayCreate: fresh, OnCommit: m.commits.Inc, OnFsync: func(n int) { m.fsyncs.Add(float64(n)) },
+		Logger: logger, MayCreate: fresh, OnFsync: func(n int) { m.fsyncs.Add(float64(n)) },
+		OnCommit: func() {
+			m.commits.Inc()
+			f.faulty.Store(false)
+		},
+		OnFault: func(error) { f.faulty.Store(true) },
 	})
 	if err != nil {
 		return nil, err

@@ -156,25 +156,3 @@ func (e *Engine) closed(batchID string) {
 	}
 	e.sender.Wake()
 }
-
-// Ready returns what keeps the node from working, as sentences for its operator; none when all is well.
-func (e *Engine) Ready() []string {
-	e.mu.Lock()
-	draining := e.draining
-	e.mu.Unlock()
-	var problems []string
-	if draining {
-		problems = append(problems, "shutting down")
-	}
-	if e.space.check() != nil {
-		problems = append(problems, "disk nearly full: uploads are refused and no new work is started")
-	}
-	for _, u := range e.dispatcher.Upstreams() {
-		for _, g := range u.Gates {
-			if r := g.Condition.Reason; r != "" {
-				problems = append(problems, fmt.Sprintf("upstream %s: %s", u.Name, r))
-			}
-		}
-	}
-	return problems
-}

@@ -82,7 +82,7 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
 		Rate: e.rate, CheckCallback: e.checkCallback, Remainder: e.remainder.Put,
 		Progress: e.progress.Counts, WaitingFor: e.waitingFor, Upstreams: e.upstreams, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
-		StorageFull: e.storageFull, Ready: e.Ready, Metrics: e.metricsOnAPI(auth),
+		StorageFull: e.storageFull, Ready: e.Ready, Local: Loopback(e.cfg.Listen), Metrics: e.metricsOnAPI(auth),
 		Now: time.Now, Logger: e.log, Registerer: e.meters.registry,
 	})
 }

@@ -63,8 +63,10 @@ type Options struct {
 	Cancelled func(batchID string)
 	// StorageFull returns an error while uploads must be refused for lack of space.
 	StorageFull func() error
-	// Ready returns what keeps the server from being ready, as sentences for its operator.
-	Ready func() []string
+	// Ready says whether the server takes work. Local is set where only its own machine can ask, which may know where the
+	// upstreams are.
+	Ready func() Readiness
+	Local bool
 	// Rate counts a request against its tenant's limit of requests per minute. Nil: there is no limit.
 	Rate func(who tenant.Identity) tenant.Rate
 	// CheckCallback refuses, with a *batch.Error, an address that may not be told of a batch's end. Nil: all are refused.
@@ -82,6 +84,14 @@ type Options struct {
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+}
+
+// Readiness says whether a server takes work.
+type Readiness struct {
+	// Problems keep it from taking any, as sentences for its operator.
+	Problems []string
+	// Reasons hold up some of it, beside what the upstreams do.
+	Reasons []string
 }
 
 // Mount is a dialect under a path prefix like "/v1".
@@ -144,7 +154,7 @@ func withDefaults(o Options) Options {
 	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
 	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
 	if o.Ready == nil {
-		o.Ready = func() []string { return nil }
+		o.Ready = func() Readiness { return Readiness{} }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -9,6 +9,7 @@ import (
 type health struct {
 	Status   string   `json:"status"`
 	Problems []string `json:"problems,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"`
 }
 
 // mountOperations registers what operators and their machines ask for, and the answer to every path under no prefix.
@@ -16,13 +17,7 @@ func (s *server) mountOperations() {
 	s.mux.HandleFunc("/healthz", s.operation("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeHealth(w, http.StatusOK, health{Status: "ok"})
 	}))
-	s.mux.HandleFunc("/readyz", s.operation("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if problems := s.Ready(); len(problems) > 0 {
-			writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Problems: problems})
-			return
-		}
-		writeHealth(w, http.StatusOK, health{Status: "ok"})
-	}))
+	s.mux.HandleFunc("/readyz", s.operation("/readyz", s.ready))
 	if s.Metrics != nil {
 		s.mux.HandleFunc("/metrics", s.operation("/metrics", s.Metrics.ServeHTTP))
 	}
@@ -43,5 +38,9 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 
 func writeHealth(w http.ResponseWriter, status int, h health) {
 	body, _ := json.Marshal(h) // strings always encode
+	if h.Problems != nil || h.Reasons != nil {
+		body, _ = json.MarshalIndent(h, "", "  ") // each on a line of its own
+		body = append(body, '\n')
+	}
 	replyOf(w).json(status, body)
 }

@@ -103,14 +103,21 @@ func TestPanicIsAnErrorWithARequestIDLoggedOnce(t *testing.T) {
 
 func TestReadyNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	var problems []string
-	f := newFixture(t, func(o *httpapi.Options) { o.Ready = func() []string { return problems } })
+	var state httpapi.Readiness
+	f := newFixture(t, func(o *httpapi.Options) { o.Ready = func() httpapi.Readiness { return state } })
 	if got := f.want(f.do("GET", "/readyz", ""), 200); got != `{"status":"ok"}` {
 		t.Errorf("ready: %s", got)
 	}
-	problems = []string{"upstream http://a refuses its key"}
-	if got := f.want(f.do("GET", "/readyz", ""), 503); got != `{"status":"not ready","problems":["upstream http://a refuses its key"]}` {
+	state.Problems = []string{"shutting down", "the disk takes nothing"}
+	state.Reasons = []string{"disk nearly full"}
+	want := "{\n  \"status\": \"not ready\",\n  \"problems\": [\n    \"shutting down\",\n    \"the disk takes nothing\"\n  ]\n}\n"
+	if got := f.want(f.do("GET", "/readyz", ""), 503); got != want {
 		t.Errorf("not ready: %s", got)
+	}
+	state.Problems = nil
+	want = "{\n  \"status\": \"ok\",\n  \"reasons\": [\n    \"disk nearly full\"\n  ]\n}\n"
+	if got := f.want(f.do("GET", "/readyz", ""), 200); got != want {
+		t.Errorf("ready with a reason: %s", got)
 	}
 	f.want(f.do("GET", "/healthz", ""), 200)
 }

@@ -1,9 +1,12 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -97,5 +100,48 @@ func TestAStrictDialectDoesNotAskWhatABatchWaitsFor(t *testing.T) {
 		if body := f.want(f.do("GET", prefix+"/batches", ""), 200); strings.Contains(body, "waiting_for") {
 			t.Errorf("%s: %s", prefix, body)
 		}
+	}
+}
+
+func TestReadyTellsReasonsAndHostsToThoseWhoMayKnow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*httpapi.Options)
+		want   []string
+	}{
+		"without keys": {func(*httpapi.Options) {}, []string{
+			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota: "You exceeded your current quota", since 2026-09-21T14:08:20Z; lines that wait: 2018`,
+			`upstream-2 at gpu:8001/v1: unreachable (refused), since 2026-09-21T14:12:20Z`,
+		}},
+		"with keys on this machine alone": {func(o *httpapi.Options) { demandKeys(o); o.Local = true }, []string{
+			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota, since 2026-09-21T14:08:20Z; lines that wait: 2018`,
+			`upstream-2 at gpu:8001/v1: unreachable (refused), since 2026-09-21T14:12:20Z`,
+		}},
+		"with keys": {demandKeys, []string{
+			`upstream-1: account, it answers 429 insufficient_quota, since 2026-09-21T14:08:20Z`,
+			`upstream-2: unreachable (refused), since 2026-09-21T14:12:20Z`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, func(o *httpapi.Options) {
+				o.Upstreams = stands
+				c.change(o)
+			})
+			var got struct {
+				Status  string
+				Reasons []string
+			}
+			body := f.want(f.do("GET", "/readyz", ""), 200)
+			if err := json.Unmarshal([]byte(body), &got); err != nil || got.Status != "ok" {
+				t.Fatalf("%v in %s", err, body)
+			}
+			if diff := cmp.Diff(c.want, got.Reasons); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			if lines := strings.Count(body, "\n"); lines < len(c.want)+3 {
+				t.Errorf("they are not on lines of their own:\n%s", body)
+			}
+		})
 	}
 }

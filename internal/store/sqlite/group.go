@@ -114,6 +114,7 @@ func (w *writer) commit(group []*step) {
 		}
 		return
 	}
+	w.onFault(err)
 	// SQLite may have rolled back by itself, and then this fails.
 	_, _ = (&tx{w: w}).exec(ctx, `ROLLBACK`)
 	for _, st := range group {

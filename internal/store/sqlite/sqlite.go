@@ -47,6 +47,9 @@ type Options struct {
 	// use the store. Either may be nil.
 	OnCommit func()
 	OnFsync  func(n int)
+	// OnFault is called in the same way with the error of a transaction that could not be begun or committed: nothing was
+	// written, as far as is known.
+	OnFault func(error)
 }
 
 func (o *Options) fillDefaults() {
@@ -58,6 +61,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.OnFsync == nil {
 		o.OnFsync = func(int) {}
+	}
+	if o.OnFault == nil {
+		o.OnFault = func(error) {}
 	}
 }
 
@@ -135,6 +141,18 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // DefaultTenant returns the UUID of the tenant that was minted with the store.
 func (s *Store) DefaultTenant(context.Context) (string, error) { return s.tenant, nil }
+
+// Probe writes something that changes nothing, to find out whether the store takes writes.
+func (s *Store) Probe(ctx context.Context) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.change(ctx, `UPDATE meta SET value = value WHERE key = 'default_tenant'`)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("probe store: %w", err)
+	}
+	return nil
+}
 
 // Close waits for running verbs, folds the write-ahead log into the file and closes it. Verbs that come later fail.
 // Closing twice is no error.

@@ -21,6 +21,7 @@ type writer struct {
 	db       *sql.DB
 	onCommit func()
 	onFsync  func(int)
+	onFault  func(error)
 
 	// queue holds the steps that wait for a transaction.
 	queue queue
@@ -47,7 +48,7 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 		return nil, errors.Join(err, db.Close())
 	}
 	return &writer{
-		path: path, db: db, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync,
+		path: path, db: db, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
 		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
 }

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"batchd/internal/vfs"
+)
+
+func TestOnlyWhatCanStoreNothingIsAProblem(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space left on device")
+	var disk, store error
+	asked := 0
+	now := time.Unix(1790000000, 0)
+	s := &storing{
+		disk: func() error { asked++; return disk }, store: func() error { asked++; return store },
+		now: func() time.Time { return now },
+	}
+	check := func(what string, low, faulty bool, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, s.problems(low, faulty)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	check("all is well", false, false)
+	if asked != 0 {
+		t.Error("the disk was written to for nothing")
+	}
+	check("nearly full, but it takes something", true, false)
+	disk, store = full, full
+	check("just asked", true, false)
+	now = now.Add(3 * time.Second)
+	check("full", true, false, "the disk takes nothing", "the database takes nothing")
+	disk = nil
+	now = now.Add(3 * time.Second)
+	check("a database that fails", false, true, "the database takes nothing")
+	store = nil
+	now = now.Add(3 * time.Second)
+	check("it is back", false, true)
+}
+
+func TestTheDiskIsProbedWithoutATrace(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	disk, err := vfs.NewOS(place, vfs.OSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if probeDisk(disk) == nil {
+		t.Error("there is no folder to write into, and it worked")
+	}
+	if err := disk.MkdirAll(tempFolder); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(place, tempFolder, "probe")
+	if err := os.WriteFile(left, []byte("of a probe before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := probeDisk(disk); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the probe is still there: %v", err)
+	}
+}

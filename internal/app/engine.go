@@ -36,6 +36,7 @@ const drainReserve = 3 * time.Second
 type Engine struct {
 	cfg      config.Config
 	log      *slog.Logger
+	reasons  *slog.Logger
 	meters   *meters
 	folder   *folder
 	ups      *upstreams
@@ -76,9 +77,14 @@ type Engine struct {
 
 // Open opens the data folder and takes over what an earlier process left behind. When it returns, counts and states
 // are what they were; nothing is sent before Run.
-func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *Engine, err error) {
+func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine, error) {
+	return open(ctx, cfg, logger, logger)
+}
+
+// open is Open with a logger of its own for the lines about reasons to wait.
+func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
-		cfg: cfg, log: logger, meters: newMeters(), node: uuid.NewString(), progress: unit.NewProgress(),
+		cfg: cfg, log: logger, reasons: reasons, meters: newMeters(), node: uuid.NewString(), progress: unit.NewProgress(),
 		adopted: make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
 	}
 	if e.dialects, err = newDialects(cfg); err != nil {
@@ -120,6 +126,7 @@ func (e *Engine) build() {
 		MaxBytes: e.cfg.InFlightMemory,
 		MayLease: func() bool { return e.space.check() == nil }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
+		Reasons: e.reasons,
 	})
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,

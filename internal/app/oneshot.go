@@ -29,6 +29,8 @@ type Job struct {
 	State string
 	// Restart forgets what an earlier run in the same folder did.
 	Restart bool
+	// Wait goes on trying upstreams that refuse every call from the first one on.
+	Wait bool
 }
 
 // Progress says how far a batch is.
@@ -42,8 +44,8 @@ type Progress struct {
 	InFlight int
 	// OutputTokens is the sum so far; it advances in steps, as units of the batch are sealed.
 	OutputTokens int64
-	// Problems are what keeps upstreams from working, as sentences; none when all is well.
-	Problems []string
+	// Waiting is why lines are not in flight. An upstream is called by its host, or nothing if it is the only one.
+	Waiting []batch.Waiting
 }
 
 // Summary is how a run ended.
@@ -110,7 +112,8 @@ func RunOnce(ctx context.Context, cfg config.Config, job Job, logger *slog.Logge
 		return Summary{}, err
 	}
 	cfg.DataDir, cfg.Retention = job.State, config.Retention{}
-	e, err := Open(ctx, cfg, logger)
+	// What is waited for is in the progress; a log of it would be a second telling.
+	e, err := open(ctx, cfg, logger, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return Summary{}, err
 	}
@@ -126,7 +129,7 @@ func (e *Engine) runOnce(ctx context.Context, r *run, observe func(Progress)) (S
 	}
 	if !b.Status.Terminal() {
 		observe(e.progressOf(b)) // what is there already is not this process's speed
-		if b, err = e.await(ctx, b.ID, observe); err != nil {
+		if b, err = e.await(ctx, b.ID, r.job.Wait, observe); err != nil {
 			return Summary{State: r.job.State, Progress: e.progressOf(b)}, err
 		}
 	}
@@ -146,8 +149,9 @@ func (e *Engine) runOnce(ctx context.Context, r *run, observe func(Progress)) (S
 	return summary, r.finish(summary)
 }
 
-// await runs the engine until the batch has ended, and returns it as it then is.
-func (e *Engine) await(ctx context.Context, batchID string, observe func(Progress)) (batch.Batch, error) {
+// await runs the engine until the batch has ended, and returns it as it then is. Unless it is to wait, it also ends once
+// every call has been refused for long enough, with a *RefusedError.
+func (e *Engine) await(ctx context.Context, batchID string, wait bool, observe func(Progress)) (batch.Batch, error) {
 	ended := e.watch(batchID)
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -156,17 +160,34 @@ func (e *Engine) await(ctx context.Context, batchID string, observe func(Progres
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()
 	last := context.WithoutCancel(ctx)
+	var sending time.Time
+	var refused *RefusedError
 	for {
 		select {
 		case <-tick.C:
-			if b, err := e.folder.store.BatchByID(last, batchID); err == nil {
-				observe(e.progressOf(b))
+			b, err := e.folder.store.BatchByID(last, batchID)
+			if err != nil || refused != nil {
+				continue
+			}
+			observe(e.progressOf(b))
+			if sending.IsZero() && b.Status == batch.InProgress {
+				sending = time.Now()
+			}
+			if wait || sending.IsZero() || ctx.Err() != nil {
+				continue
+			}
+			if refused = e.refusal(sending, time.Now()); refused != nil {
+				stop()
 			}
 		case <-ended:
 			ended = nil
 			stop()
 		case err := <-stopped:
-			return e.outcome(last, batchID, err)
+			b, err := e.outcome(last, batchID, err)
+			if refused != nil && errors.Is(err, ErrInterrupted) {
+				err = refused
+			}
+			return b, err
 		}
 	}
 }
@@ -198,8 +219,11 @@ func (e *Engine) progressOf(b batch.Batch) Progress {
 	if live, ok := e.progress.Counts(b.ID); ok && !b.Status.Terminal() {
 		p.Completed, p.Failed = live.Completed, live.Failed
 	}
-	for _, w := range e.dispatcher.WaitingFor(b.ID) {
-		p.Problems = append(p.Problems, string(w.Reason))
-	}
+	p.Waiting = e.waitingAt(b.ID, func(place int) string {
+		if place == 0 || len(e.ups.targets) == 1 {
+			return ""
+		}
+		return e.ups.targets[place-1].Upstream.Name()
+	})
 	return p
 }

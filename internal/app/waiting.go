@@ -10,10 +10,16 @@ import (
 
 // waitingFor returns why lines of a running batch are not in flight, what concerns most of them first.
 func (e *Engine) waitingFor(batchID string) []batch.Waiting {
+	return e.waitingAt(batchID, upstreamName)
+}
+
+// waitingAt is waitingFor with upstreams called as name says, by their place among the settings, counted from 1; 0 stands
+// for none.
+func (e *Engine) waitingAt(batchID string, name func(place int) string) []batch.Waiting {
 	var all []batch.Waiting
 	for _, w := range e.dispatcher.WaitingFor(batchID) {
 		all = append(all, batch.Waiting{
-			Reason: reasonOf(w.Condition), Lines: int64(w.Lines), Upstream: upstreamName(w.Target), Model: w.Model, Own: w.Own,
+			Reason: reasonOf(w.Condition), Lines: int64(w.Lines), Upstream: name(w.Target), Model: w.Model, Own: w.Own,
 		})
 	}
 	return all

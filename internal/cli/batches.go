@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"batchd/internal/app"
 	"batchd/internal/client"
@@ -226,6 +227,16 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 	} {
 		if extra.value != "" {
 			rows = append(rows, extra.name+":\t"+extra.value)
+		}
+	}
+	name := "waiting:"
+	for _, n := range waitsOf(b) {
+		told := n.note(time.Now(), len(b.WaitingFor) > 1)
+		for _, text := range []string{told.text, told.more, told.words} {
+			if text != "" {
+				rows = append(rows, name+"\t"+text)
+				name = ""
+			}
 		}
 	}
 	if err := s.table(rows); err != nil {

@@ -27,15 +27,24 @@ type view struct {
 	// inFlight is below 0 where nobody knows.
 	inFlight int
 	tokens   int64
-	problems []string
+	notes    []note
 }
 
 func (v view) done() int64 { return v.completed + v.failed }
 
 // describe puts a view into one line. rates may have seen nothing yet.
 func describe(v view, rates *meter) string {
+	sentences := []string{strings.Join(figures(v, rates), ", ")}
+	for _, n := range v.notes {
+		sentences = append(sentences, n.line())
+	}
+	return strings.Join(sentences, "; ")
+}
+
+// figures says how far a batch is, what matters most first.
+func figures(v view, rates *meter) []string {
 	if v.total == 0 {
-		return strings.Join(append([]string{phase(v.status)}, v.problems...), "; ")
+		return []string{phase(v.status)}
 	}
 	parts := []string{fmt.Sprintf("%s/%s done", count(v.done()), count(v.total)), count(v.failed) + " failed"}
 	if v.inFlight > 0 || v.inFlight == 0 && v.status == "in_progress" {
@@ -53,7 +62,7 @@ func describe(v view, rates *meter) string {
 	if v.status != "in_progress" {
 		parts = append(parts, phase(v.status))
 	}
-	return strings.Join(append([]string{strings.Join(parts, ", ")}, v.problems...), "; ")
+	return parts
 }
 
 // phase is what a status means to whoever waits.
@@ -100,11 +109,10 @@ func drawable(w io.Writer) bool {
 // show takes what is to be shown now.
 func (d *display) show(v view) {
 	d.rates.observe(sample{at: d.now(), done: v.done(), tokens: v.tokens})
-	line := describe(v, &d.rates)
 	if d.live != nil {
-		d.live.show(v, line)
+		d.live.show(v, figures(v, &d.rates))
 	} else {
-		d.plain.show(line, d.now())
+		d.plain.show(describe(v, &d.rates), d.now())
 	}
 }
 
@@ -149,30 +157,67 @@ func (p *plainLines) close() {
 	}
 }
 
-// liveBar is a bar that is drawn over and over in the same place.
+// liveBar is a bar that is drawn over and over in the same place, with lines below it.
 type liveBar struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
-	// line is the text beside the bar, which the drawing goroutine reads.
-	line atomic.Value
+	// text is what to write beside the bar and below it, which the drawing goroutine reads.
+	text atomic.Pointer[barText]
 	all  bool
 }
 
+// barText is what stands beside a bar and below it.
+type barText struct {
+	figures []string
+	notes   []note
+}
+
+const (
+	barWidth = 24
+	// besideBar is what a line has beside the figures: the bar and the spaces around it.
+	besideBar = barWidth + 4
+)
+
 func newLiveBar(w io.Writer) *liveBar {
 	b := &liveBar{progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())}
-	b.line.Store("starting")
-	text := decor.Any(func(decor.Statistics) string { return " " + b.text() })
-	b.bar = b.progress.New(0, mpb.BarStyle().Tip(">"), mpb.BarWidth(24), mpb.AppendDecorators(text))
+	b.text.Store(&barText{figures: []string{"starting"}})
+	beside := decor.Any(func(s decor.Statistics) string {
+		first, _ := b.text.Load().split(s.AvailableWidth)
+		return " " + first
+	})
+	below := mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		for _, row := range b.text.Load().rows(s.AvailableWidth) {
+			fmt.Fprintln(w, row)
+		}
+		return nil
+	})
+	b.bar = b.progress.New(0, mpb.BarStyle().Tip(">"), mpb.BarWidth(barWidth), mpb.AppendDecorators(beside), mpb.BarExtender(below, false))
 	return b
 }
 
-func (b *liveBar) text() string {
-	s, _ := b.line.Load().(string)
-	return s
+// split returns the figures that fit beside the bar on a line of a width, and those that do not.
+func (t *barText) split(width int) (beside, below string) {
+	n := len(t.figures)
+	for n > 1 && columns(strings.Join(t.figures[:n], ", "))+besideBar > width {
+		n--
+	}
+	return strings.Join(t.figures[:n], ", "), strings.Join(t.figures[n:], ", ")
 }
 
-func (b *liveBar) show(v view, line string) {
-	b.line.Store(line)
+// rows returns the lines below the bar.
+func (t *barText) rows(width int) []string {
+	var rows []string
+	if _, below := t.split(width); below != "" {
+		rows = wrap("  "+below, width)
+	}
+	for _, n := range t.notes {
+		rows = append(rows, n.rows(width)...)
+	}
+	return rows
+}
+
+func (b *liveBar) show(v view, figures []string) {
+	b.text.Store(&barText{figures, v.notes})
 	b.all = v.total > 0 && v.done() == v.total
 	// One more than there is to do: a bar that is full ends itself, and the results are still to be written.
 	b.bar.SetTotal(v.total+1, false)

@@ -34,10 +34,10 @@ func TestProgressIsOneLineThatSaysEverything(t *testing.T) {
 			moving,
 			"12,000/12,000 done, 0 failed, 812 req/s, 25k output tok/s, writing the results",
 		},
-		"an upstream that is down": {
-			view{status: "in_progress", total: 10, problems: []string{"upstream gpu:8000/v1 does not answer"}},
+		"an upstream that refuses": {
+			view{status: "in_progress", total: 10, notes: []note{{"waiting: upstream answers 401 (denied)", "10 lines", `"no such key"`}}},
 			&meter{},
-			"0/10 done, 0 failed, 0 in flight; upstream gpu:8000/v1 does not answer",
+			"0/10 done, 0 failed, 0 in flight; waiting: upstream answers 401 (denied), 10 lines: \"no such key\"",
 		},
 		"an end that is none": {
 			view{status: "cancelled", total: 10, completed: 4}, &meter{}, "4/10 done, 0 failed, cancelled",

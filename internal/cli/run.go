@@ -22,6 +22,7 @@ type runCommand struct {
 	Endpoint string `placeholder:"PATH" help:"Endpoint of all lines, like /v1/chat/completions (default: the url of the first line)."`
 	State    string `placeholder:"DIR" help:"Folder that the run works in and resumes from (default IN.batchd)."`
 	Restart  bool   `help:"Begin anew, forgetting what an earlier run of this file did."`
+	Wait     bool   `help:"Go on trying when every call is refused or no upstream can be reached, instead of giving up."`
 }
 
 // Run takes the file to its results, or as far as it gets.
@@ -35,19 +36,24 @@ func (c *runCommand) Run(s *invocation) error {
 	log := logger(d.logs(s.Stderr), cfg.Log, slog.LevelWarn)
 	job := app.Job{
 		Input: c.Input, Output: c.Output, Errors: c.Errors, Endpoint: c.Endpoint, State: c.State, Restart: c.Restart,
+		Wait: c.Wait,
 	}
 	summary, err := app.RunOnce(s.ctx, cfg, job, log, func(p app.Progress) {
 		v := viewOf(p)
 		if s.ctx.Err() != nil {
-			v.problems = append(v.problems, "stopping: calls in flight may finish, a second Ctrl-C ends them")
+			v.notes = []note{{text: "stopping: calls in flight may finish, a second Ctrl-C ends them"}}
 		}
 		d.show(v)
 	})
 	d.close()
+	var refused *app.RefusedError
 	switch {
 	case errors.Is(err, app.ErrInterrupted), errors.Is(err, context.Canceled):
 		s.sayResume(summary)
 		return errInterrupted
+	case errors.As(err, &refused):
+		s.sayRefused(refused, summary)
+		return errFailed
 	case errors.Is(err, app.ErrInvalidInput):
 		s.sayFaults(summary)
 		return errFailed
@@ -68,6 +74,47 @@ func (s *invocation) sayResume(summary app.Summary) {
 		kept = fmt.Sprintf("%s of %s are done and kept", count(summary.Completed+summary.Failed), plural(summary.Total, "line"))
 	}
 	fmt.Fprintf(s.Stderr, "interrupted; %s. Resume with:\n  %s\n", kept, again(s.Args))
+}
+
+// sayRefused says why a run was given up, what to do about it, and how to go on.
+func (s *invocation) sayRefused(refused *app.RefusedError, summary app.Summary) {
+	fmt.Fprintln(s.Stderr, "batchd: given up: no call was served")
+	for _, u := range refused.Upstreams {
+		w := wait{reason: u.Kind, detail: u.Detail, status: u.Status, code: u.Code, upstream: u.Host}
+		fmt.Fprintf(s.Stderr, "  %s\n", w.cause())
+		if u.Message != "" {
+			fmt.Fprintf(s.Stderr, "  %q\n", u.Message)
+		}
+		fmt.Fprintf(s.Stderr, "  %s\n", remedy(w, u.Host))
+	}
+	kept := "Nothing was recorded."
+	if done := summary.Completed + summary.Failed; done > 0 {
+		kept = fmt.Sprintf("%s of %s are done and kept.", count(done), plural(summary.Total, "line"))
+	}
+	fmt.Fprintf(s.Stderr, "%s Go on with the same command (--wait keeps trying):\n  %s\n", kept, again(s.Args))
+}
+
+// remedy is what to do about an upstream that refuses every call.
+func remedy(w wait, host string) string {
+	switch w.reason {
+	case "denied":
+		return "Check the key: --upstream-key-env NAME takes it from an environment variable."
+	case "account":
+		return "The account behind the key has no balance or quota left: top it up."
+	case "misconfigured":
+		if !strings.HasSuffix(host, "/v1") {
+			return "Check --upstream: the URL ends in /v1 for most servers, and this one does not."
+		}
+		return "Check --upstream: nothing takes requests at this URL."
+	}
+	switch w.detail {
+	case "dns":
+		return "Check the host name in --upstream."
+	case "tls":
+		return "Check --upstream: whether http:// or https:// is right, and the certificate."
+	default:
+		return "Check that it is running, and host and port in --upstream."
+	}
 }
 
 // again is the command line that goes on with what one was interrupted in, ready to be pasted, unless a URL in it may
@@ -140,6 +187,6 @@ func near(path string) string {
 func viewOf(p app.Progress) view {
 	return view{
 		status: p.Status, total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
-		tokens: p.OutputTokens, problems: p.Problems,
+		tokens: p.OutputTokens, notes: notesOf(waitsIn(p), time.Now()),
 	}
 }

@@ -52,7 +52,7 @@ func (s *invocation) follow(api *client.Client, id string, d *display) (client.B
 		}
 		d.show(view{
 			status: b.Status, total: b.Counts.Total, completed: b.Counts.Completed, failed: b.Counts.Failed,
-			inFlight: -1, tokens: b.Usage.OutputTokens,
+			inFlight: -1, tokens: b.Usage.OutputTokens, notes: notesOf(waitsOf(b), time.Now()),
 		})
 		if b.Ended() {
 			return b, nil

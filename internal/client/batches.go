@@ -25,6 +25,22 @@ type Batch struct {
 	Counts           Counts      `json:"request_counts"`
 	Usage            Usage       `json:"usage"`
 	Errors           *LineErrors `json:"errors"`
+	// WaitingFor is why lines of a running batch are not in flight; nil when nothing waits.
+	WaitingFor []Waiting `json:"waiting_for"`
+}
+
+// Waiting is one reason why lines wait. What the server leaves out or has null is zero.
+type Waiting struct {
+	Reason   string `json:"reason"`
+	Detail   string `json:"detail"`
+	Since    int64  `json:"since"`
+	Status   int    `json:"status"`
+	Code     string `json:"code"`
+	NextTry  int64  `json:"next_try"`
+	Lines    int64  `json:"lines"`
+	Upstream string `json:"upstream"`
+	Model    string `json:"model"`
+	Message  string `json:"message"`
 }
 
 // Counts are the numbers of a batch's lines.

@@ -59,6 +59,8 @@ type Options struct {
 	Rand       *rand.Rand
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Reasons gets the lines about reasons to wait; nil stands for Logger.
+	Reasons *slog.Logger
 }
 
 // Dispatcher sends lines. Make it with New, then Run it; jobs may be added before and after. It owns the goroutines: a
@@ -96,6 +98,7 @@ func New(o Options) *Dispatcher {
 	o.MaxFilling = cmp.Or(o.MaxFilling, 64)
 	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
+	o.Reasons = cmp.Or(o.Reasons, o.Logger)
 	d := &Dispatcher{
 		o: o, metrics: newMetrics(o.Registerer), schedule: newSchedule(o.Targets, o.Rand),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),

@@ -290,9 +290,9 @@ func (d *Dispatcher) noteDisk(full bool) {
 	switch {
 	case full && d.full.IsZero():
 		d.full = d.o.Now()
-		d.o.Logger.Warn("no new work is started", "reason", limit.ReasonDisk)
+		d.o.Reasons.Warn("no new work is started", "reason", limit.ReasonDisk)
 	case !full && !d.full.IsZero():
-		d.o.Logger.Info("new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
+		d.o.Reasons.Info("new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
 		d.full = time.Time{}
 	}
 }
@@ -316,7 +316,7 @@ func (d *Dispatcher) noteChange(told *limit.Condition, c limit.Condition, now ti
 	before := *told
 	*told = c
 	if c.Reason == "" {
-		d.o.Logger.Info("upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
+		d.o.Reasons.Info("upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
 		return
 	}
 	args := append(where, "reason", c.Reason)
@@ -336,7 +336,7 @@ func (d *Dispatcher) noteChange(told *limit.Condition, c limit.Condition, now ti
 	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {
 		level = slog.LevelError // it takes a person to mend it
 	}
-	d.o.Logger.Log(d.ctx, level, "upstream keeps lines waiting", args...)
+	d.o.Reasons.Log(d.ctx, level, "upstream keeps lines waiting", args...)
 }
 
 // lastAnswer is what a line was last answered, as a sentence.

@@ -61,7 +61,7 @@ func (s *server) upstreamReasons(r *http.Request) []string {
 		}
 		text += ": " + reasonText(h.why, operator)
 		if (operator || s.Local) && h.lines > 0 {
-			text += fmt.Sprintf("; lines that wait: %d", h.lines)
+			text += fmt.Sprintf("; %d lines wait", h.lines)
 		}
 		if !slices.Contains(told, text) {
 			told = append(told, text)
@@ -84,10 +84,10 @@ func reasonText(why batch.Reason, operator bool) string {
 		b.WriteString(" " + why.Code)
 	}
 	if operator && why.Message != "" {
-		fmt.Fprintf(&b, ": %q", why.Message)
+		b.WriteString(": " + why.Message)
 	}
 	if !why.Since.IsZero() {
-		b.WriteString(", since " + why.Since.UTC().Format(time.RFC3339))
+		b.WriteString("; since " + why.Since.UTC().Format(time.RFC3339))
 	}
 	return b.String()
 }

@@ -110,16 +110,16 @@ func TestReadyTellsReasonsAndHostsToThoseWhoMayKnow(t *testing.T) {
 		want   []string
 	}{
 		"without keys": {func(*httpapi.Options) {}, []string{
-			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota: "You exceeded your current quota", since 2026-09-21T14:08:20Z; lines that wait: 2018`,
-			`upstream-2 at gpu:8001/v1: unreachable (refused), since 2026-09-21T14:12:20Z`,
+			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota: You exceeded your current quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
+			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
 		"with keys on this machine alone": {func(o *httpapi.Options) { demandKeys(o); o.Local = true }, []string{
-			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota, since 2026-09-21T14:08:20Z; lines that wait: 2018`,
-			`upstream-2 at gpu:8001/v1: unreachable (refused), since 2026-09-21T14:12:20Z`,
+			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
+			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
 		"with keys": {demandKeys, []string{
-			`upstream-1: account, it answers 429 insufficient_quota, since 2026-09-21T14:08:20Z`,
-			`upstream-2: unreachable (refused), since 2026-09-21T14:12:20Z`,
+			`upstream-1: account, it answers 429 insufficient_quota; since 2026-09-21T14:08:20Z`,
+			`upstream-2: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/limit"
+)
+
+const (
+	// refusalPatience is how long a run goes on that is refused from its first call on: long enough for a probe of each
+	// kind of line. unreachablePatience is that for upstreams that cannot be reached, which may just be starting.
+	refusalPatience     = 10 * time.Second
+	unreachablePatience = 15 * time.Second
+)
+
+// RefusedError means that every call of a run was refused or found its upstream unreachable, from the first one on, so
+// that going on makes no sense before somebody has mended something. What was finished before is kept.
+type RefusedError struct {
+	// Upstreams are those that were called, with what they said last.
+	Upstreams []Refusal
+}
+
+// Refusal is what an upstream said to every call.
+type Refusal struct {
+	// Host is the upstream's host, port and path.
+	Host string
+	batch.Reason
+}
+
+// Error says what the first upstream said.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("upstream %s refused every call: %s", e.Upstreams[0].Host, e.Upstreams[0].Kind)
+}
+
+// refusal returns why a run that began to send at some time makes no sense; nil while it may.
+func (e *Engine) refusal(sending, now time.Time) *RefusedError {
+	var refused RefusedError
+	patience := refusalPatience
+	for _, u := range e.dispatcher.Upstreams() {
+		if len(u.Gates) == 0 {
+			continue // nothing of the run is for it
+		}
+		if !hopeless(u.Refused) {
+			return nil
+		}
+		if u.Refused.Reason == limit.ReasonUnreachable {
+			patience = unreachablePatience
+		}
+		refused.Upstreams = append(refused.Upstreams, Refusal{u.Name, reasonOf(u.Refused)})
+	}
+	if len(refused.Upstreams) == 0 || now.Sub(sending) < patience {
+		return nil
+	}
+	return &refused
+}
+
+// hopeless reports whether a condition is one that only a person ends.
+func hopeless(c limit.Condition) bool {
+	switch c.Reason {
+	case limit.ReasonDenied, limit.ReasonAccount, limit.ReasonMisconfigured, limit.ReasonUnreachable:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"batchd/internal/app"
+	"batchd/internal/client"
+)
+
+// wait is one reason why lines of a batch are not in flight, wherever it was learned.
+type wait struct {
+	reason, detail string
+	since, next    time.Time
+	status         int
+	code, message  string
+	lines          int64
+	// upstream is what it is called, "" where there is one only.
+	upstream, model string
+}
+
+// waitsOf returns what a server says that a batch waits for.
+func waitsOf(b client.Batch) []wait {
+	var all []wait
+	for _, w := range b.WaitingFor {
+		all = append(all, wait{
+			w.Reason, w.Detail, unix(w.Since), unix(w.NextTry), w.Status, w.Code, w.Message, w.Lines, w.Upstream, w.Model,
+		})
+	}
+	return all
+}
+
+// waitsIn returns what a run waits for.
+func waitsIn(p app.Progress) []wait {
+	var all []wait
+	for _, w := range p.Waiting {
+		all = append(all, wait{
+			w.Kind, w.Detail, w.Since, w.NextTry, w.Status, w.Code, w.Message, w.Lines, w.Upstream, w.Model,
+		})
+	}
+	return all
+}
+
+// unix is a time of the API, the zero time for none.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// note is something to be told below the progress: text in two halves, which may stand on two lines, and words that are
+// an upstream's own.
+type note struct{ text, more, words string }
+
+// line returns the whole note.
+func (n note) line() string {
+	line := n.text
+	if n.more != "" {
+		line += ", " + n.more
+	}
+	if n.words != "" {
+		line += ": " + n.words
+	}
+	return line
+}
+
+// rows returns the note in lines that fit a width: only an upstream's words are ever cut.
+func (n note) rows(width int) []string {
+	head := n.text
+	if n.more != "" {
+		head += ", " + n.more
+	}
+	rows := []string{head}
+	if columns(head) > width && n.more != "" {
+		rows = append(wrap(n.text+",", width), wrap("  "+n.more, width)...)
+	} else if columns(head) > width {
+		rows = wrap(head, width)
+	}
+	if n.words != "" {
+		rows = append(rows, clip("  "+n.words, width))
+	}
+	return rows
+}
+
+// mostNotes is how many reasons are shown at a time: those that concern most lines.
+const mostNotes = 3
+
+// notesOf says what is waited for. That every permit is in use is no news.
+func notesOf(waits []wait, now time.Time) []note {
+	models := make(map[string]bool)
+	for _, w := range waits {
+		models[w.model] = true
+	}
+	var notes []note
+	for _, w := range waits {
+		if w.reason == "concurrency" {
+			continue
+		}
+		n := w.note(now, len(models) > 1)
+		n.text = "waiting: " + n.text
+		if len(notes) == mostNotes {
+			return append(notes, note{text: "waiting: there are more reasons"})
+		}
+		notes = append(notes, n)
+	}
+	return notes
+}
+
+// note says one reason.
+func (w wait) note(now time.Time, naming bool) note {
+	n := note{text: w.cause()}
+	if naming && w.model != "" {
+		n.text += fmt.Sprintf(" for model %q", clip(w.model, 40))
+	}
+	if !w.since.IsZero() {
+		n.text += " since " + clock(w.since, now)
+	}
+	n.more = plural(w.lines, "line")
+	switch {
+	case !w.next.IsZero():
+		n.more += ", next try in " + rest(w.next.Sub(now))
+	case w.upstream != "" || w.status != 0 || w.reason == "unreachable":
+		if !w.since.IsZero() {
+			n.more += ", trying now"
+		}
+	}
+	if w.message != "" {
+		n.words = fmt.Sprintf("%q", w.message)
+	}
+	return n
+}
+
+// cause says what holds lines up, in words.
+func (w wait) cause() string {
+	who := w.upstream
+	if who == "" {
+		who = "upstream"
+	}
+	kind := strings.ReplaceAll(w.reason, "_", " ")
+	switch {
+	case w.status != 0:
+		words := fmt.Sprintf("%s answers %d", who, w.status)
+		if w.code != "" {
+			words += " " + w.code
+		}
+		return words + " (" + kind + ")"
+	case w.reason == "unreachable":
+		return who + " cannot be reached" + unreachable(w.detail)
+	case w.reason == "failing":
+		return "calls to " + who + " break off (failing)"
+	}
+	known := map[string]string{
+		"disk":            "the disk is nearly full, so no new work is started",
+		"waiting_turn":    "other batches have their turn",
+		"concurrency":     "as many calls are in flight as may be",
+		"memory":          "the memory for calls in flight is in use",
+		"blob_unreadable": "stored input cannot be read",
+		"probing":         who + " is being tried",
+	}
+	switch words, ok := known[w.reason]; {
+	case ok:
+		return words
+	case w.detail != "":
+		return w.detail + " (" + kind + ")"
+	default:
+		return kind
+	}
+}
+
+// unreachable says why no connection came about, as far as that is known.
+func unreachable(detail string) string {
+	known := map[string]string{
+		"dns": "its name is not known", "refused": "connection refused", "tls": "TLS failed", "timeout": "no connection in time",
+	}
+	if words, ok := known[detail]; ok {
+		return " (" + words + ")"
+	}
+	return ""
+}
+
+// clock writes a time of today in few letters, another one with its day.
+func clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// columns is how much room a text takes on a terminal, at least.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		n += columnsOf(r)
+	}
+	return n
+}
+
+// columnsOf is 2 for what may be drawn wide: scripts of East Asia, and pictures.
+func columnsOf(r rune) int {
+	if r >= 0x1100 && (r < 0x2000 || r >= 0x2300) {
+		return 2
+	}
+	return 1
+}
+
+// clip cuts a text to a width, saying so with an ellipsis.
+func clip(s string, width int) string {
+	if columns(s) <= width {
+		return s
+	}
+	used := 1 // the ellipsis
+	for i, r := range s {
+		if used += columnsOf(r); used > width {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// wrap breaks a text at spaces into lines of a width; a word that is longer is cut. Lines after the first are indented.
+func wrap(s string, width int) []string {
+	var rows []string
+	indent := s[:len(s)-len(strings.TrimLeft(s, " "))]
+	row := ""
+	for word := range strings.FieldsSeq(s) {
+		switch {
+		case row == "":
+			row = indent + word
+		case columns(row)+1+columns(word) <= width:
+			row += " " + word
+		default:
+			rows = append(rows, clip(row, width))
+			row = "  " + word
+		}
+	}
+	return append(rows, clip(row, width))
+}

@@ -63,7 +63,7 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 		errs[0] = e.Run(ctx)
 		stop(errs[0])
 	})
-	running.Go(func() { e.ups.inspect(ctx) })
+	running.Go(func() { e.ups.inspect(ctx, e.dispatcher.Upstreams) })
 	for i, s := range servers {
 		running.Go(func() {
 			errs[i+1] = s.run(ctx, e.cfg.ShutdownDelay, e.cfg.ShutdownGrace-drainReserve)
@@ -82,9 +82,17 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
 		Rate: e.rate, CheckCallback: e.checkCallback, Remainder: e.remainder.Put,
 		Progress: e.progress.Counts, WaitingFor: e.waitingFor, Upstreams: e.upstreams, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
-		StorageFull: e.storageFull, Ready: e.Ready, Local: Loopback(e.cfg.Listen), Metrics: e.metricsOnAPI(auth),
+		StorageFull: e.storageFull, Ready: e.Ready, Local: e.local(), Metrics: e.metricsOnAPI(auth),
 		Now: time.Now, Logger: e.log, Registerer: e.meters.registry,
 	})
+}
+
+// local lets in whoever may know where the upstreams are since only this machine can ask; nil if others can.
+func (e *Engine) local() tenant.Authenticator {
+	if !Loopback(e.cfg.Listen) {
+		return nil
+	}
+	return e.open()
 }
 
 // rate counts a request against its tenant's limit.

@@ -20,6 +20,7 @@ type upstreams struct {
 	log     *slog.Logger
 	set     *upstream.Set
 	targets []dispatch.Target
+	checks  checks
 	// servers are the simulators' HTTP servers; served waits for them.
 	servers []*http.Server
 	served  sync.WaitGroup
@@ -136,22 +137,11 @@ func (u *upstreams) known(ctx context.Context) func(model string) bool {
 	return u.set.Known
 }
 
-// inspect asks each upstream for its models once, and says what it finds. Nothing waits for it: an upstream may come up
-// after the server, and one without a list works as well as any.
-func (u *upstreams) inspect(ctx context.Context) {
-	var asked sync.WaitGroup
-	for _, one := range u.set.Upstreams() {
-		asked.Go(func() {
-			if f := one.Inspect(ctx); ctx.Err() == nil {
-				u.tell(one.Name(), f)
-			}
-		})
-	}
-	asked.Wait()
-}
-
+// tell says what was found that is news.
 func (u *upstreams) tell(name string, f upstream.Finding) {
 	switch {
+	case !f.V1Missing && f.Reason == "":
+		// At the start nothing is no news; later it is that the upstream works.
 	case f.V1Missing && f.Reason == "":
 		u.log.Warn("upstream has no list of models; is /v1 missing from its url?", "upstream", name)
 	case f.V1Missing:

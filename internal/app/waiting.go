@@ -33,6 +33,9 @@ func (e *Engine) upstreams() []batch.Upstream {
 		u := batch.Upstream{
 			Name: upstreamName(i + 1), Host: s.Name, InFlight: s.InFlight, Limit: s.Cap, Reason: reasonOf(s.Condition),
 		}
+		if !s.Called {
+			u.Reason = reasonOf(e.ups.checks.of(i))
+		}
 		u.Models, _ = known[i].Models()
 		for _, g := range s.Gates {
 			u.Gates = append(u.Gates, gateOf(g))

@@ -49,6 +49,8 @@ type UpstreamState struct {
 	Gates         []GateState
 	// Condition is what keeps it from being reached; its reason is empty if it can be.
 	Condition limit.Condition
+	// Called is set once a call to it has ended.
+	Called bool
 	// Refused is what its calls have been told if every one of them was denied or found it unreachable, since the first;
 	// its reason is empty else.
 	Refused limit.Condition
@@ -60,7 +62,7 @@ func (d *Dispatcher) Upstreams() []UpstreamState {
 	defer d.mu.Unlock()
 	states := make([]UpstreamState, 0, len(d.schedule.targets))
 	for _, t := range d.schedule.targets {
-		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap(), Refused: t.refused}
+		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap(), Refused: t.refused, Called: t.worked || t.refused.Reason != ""}
 		state.Condition, _ = t.address.Condition()
 		for _, q := range d.schedule.queues {
 			for _, g := range q.gates {

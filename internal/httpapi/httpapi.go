@@ -63,10 +63,10 @@ type Options struct {
 	Cancelled func(batchID string)
 	// StorageFull returns an error while uploads must be refused for lack of space.
 	StorageFull func() error
-	// Ready says whether the server takes work. Local is set where only its own machine can ask, which may know where the
-	// upstreams are.
+	// Ready says whether the server takes work.
 	Ready func() Readiness
-	Local bool
+	// Local lets in who may know where the upstreams are besides the operator. Nil: nobody.
+	Local tenant.Authenticator
 	// Rate counts a request against its tenant's limit of requests per minute. Nil: there is no limit.
 	Rate func(who tenant.Identity) tenant.Rate
 	// CheckCallback refuses, with a *batch.Error, an address that may not be told of a batch's end. Nil: all are refused.

@@ -50,17 +50,22 @@ func (s *server) upstreamReasons(r *http.Request) []string {
 	}
 	who, err := s.Auth.Authenticate(r)
 	operator := err == nil && who.Operator
+	hosts := operator
+	if !hosts && s.Local != nil {
+		_, err = s.Local.Authenticate(r)
+		hosts = err == nil
+	}
 	var told []string
 	for _, h := range all {
 		text := h.u.Name
-		if operator || s.Local {
+		if hosts {
 			text += " at " + h.u.Host
 			if h.model != "" {
 				text += fmt.Sprintf(", model %.64q", h.model)
 			}
 		}
 		text += ": " + reasonText(h.why, operator)
-		if (operator || s.Local) && h.lines > 0 {
+		if hosts && h.lines > 0 {
 			text += fmt.Sprintf("; %d lines wait", h.lines)
 		}
 		if !slices.Contains(told, text) {

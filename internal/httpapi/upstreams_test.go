@@ -113,7 +113,7 @@ func TestReadyTellsReasonsAndHostsToThoseWhoMayKnow(t *testing.T) {
 			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota: You exceeded your current quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
 			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
-		"with keys on this machine alone": {func(o *httpapi.Options) { demandKeys(o); o.Local = true }, []string{
+		"with keys on this machine alone": {func(o *httpapi.Options) { demandKeys(o); o.Local = byKey{} }, []string{
 			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
 			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"batchd/internal/dispatch"
+	"batchd/internal/limit"
+	"batchd/internal/upstream"
+)
+
+func TestWhatSpeaksAgainstAnUpstreamStandsUntilItAnswersOrIsCalled(t *testing.T) {
+	t.Parallel()
+	var closed atomic.Bool
+	closed.Store(true)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if closed.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data":[{"id":"m"}]}`)
+	}))
+	t.Cleanup(server.Close)
+	one, err := upstream.New(upstream.Config{URL: server.URL + "/v1"}, upstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(one.Close)
+	var log strings.Builder
+	u := &upstreams{log: slog.New(slog.NewTextHandler(&log, nil)), set: upstream.NewSet(one)}
+	look := func(called bool, want limit.Reason) {
+		t.Helper()
+		wrong := u.inspectOnce(t.Context(), []dispatch.UpstreamState{{Called: called}})
+		if got := u.checks.of(0); got.Reason != want || wrong != (want != "") {
+			t.Errorf("found %+v, want %q; looks again: %t", got, want, wrong)
+		}
+	}
+	look(false, limit.ReasonDenied)
+	first := u.checks.of(0)
+	look(false, limit.ReasonDenied)
+	if again := u.checks.of(0); again.Since != first.Since || !again.Next.After(first.Next) {
+		t.Errorf("the same once more: %+v after %+v", again, first)
+	}
+	look(true, "") // what a call is told is worth more
+	look(false, limit.ReasonDenied)
+	closed.Store(false)
+	look(false, "")
+	if n := strings.Count(log.String(), "refuses the key"); n != 2 {
+		t.Errorf("told %d times, want once each time it begins:\n%s", n, log.String())
+	}
+}

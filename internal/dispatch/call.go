@@ -126,7 +126,7 @@ func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *
 	now := d.o.Now()
 	d.mu.Lock()
 	v, next, seal := d.landLocked(a, signal, now)
-	d.mu.Unlock()
+	d.unlock()
 	if seal {
 		d.seal(a.unit)
 	}
@@ -162,7 +162,7 @@ func (d *Dispatcher) landOver(a *assignment, signal *limit.Signal) *assignment {
 		a.unit.lane.left--
 	}
 	next := d.landed(a, now)
-	d.mu.Unlock()
+	d.unlock()
 	d.settleUnit(a.unit)
 	return next
 }

@@ -91,6 +91,8 @@ type Dispatcher struct {
 	full time.Time
 	// alarm is when the pump looks again by itself; zero for never.
 	alarm time.Time
+	// notes are lines for the log that wait for the mutex to be free.
+	notes []note
 }
 
 // New returns a dispatcher with no jobs.
@@ -217,7 +219,7 @@ func (d *Dispatcher) pump(ctx context.Context) {
 // time: what fell due between two would be found by neither.
 func (d *Dispatcher) fill() time.Time {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.unlock()
 	d.fillWith(d.o.Now(), func(a *assignment) { d.work.Go(func() { d.send(a) }) })
 	return d.alarm
 }

@@ -48,7 +48,7 @@ func pause(ctx context.Context) {
 func (d *Dispatcher) needy() (*job, int) {
 	full := d.o.MayLease != nil && !d.o.MayLease()
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.unlock()
 	d.noteDisk(full)
 	if full {
 		if len(d.schedule.ring) > 0 {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -63,7 +64,7 @@ func (d *Dispatcher) working(t *target) bool {
 // takeLoad hands a reading to the upstream's gates, each that of its model where the engine tells them apart.
 func (d *Dispatcher) takeLoad(t *target, loads *limit.EngineLoads) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer d.unlock()
 	now := d.o.Now()
 	for _, q := range d.schedule.queues {
 		for _, g := range q.gates {
@@ -83,6 +84,7 @@ func (d *Dispatcher) takeLoad(t *target, loads *limit.EngineLoads) {
 // limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.
 func (d *Dispatcher) limitChanged(g *gate, c limit.Change) {
 	d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
-	d.o.Logger.Debug("calls worth having in flight", "upstream", g.target.upstream.Name(), "model", g.queue.model,
-		"from", c.From, "to", c.To, "why", c.Why)
+	d.notes = append(d.notes, note{level: slog.LevelDebug, text: "calls worth having in flight", args: []any{
+		"upstream", g.target.upstream.Name(), "model", g.queue.model, "from", c.From, "to", c.To, "why", c.Why,
+	}})
 }

@@ -2,9 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"fmt"
-	"log/slog"
-	"net/http"
 	"slices"
 	"time"
 
@@ -285,86 +282,4 @@ func (j *job) blocked(reason limit.Reason, err error, now time.Time) {
 		j.trouble = limit.Condition{Reason: reason, Since: now}
 	}
 	j.trouble.Message, j.trouble.Next = err.Error(), now.Add(leaseRetry)
-}
-
-// noteDisk notes whether the disk takes new work, and logs when that changes. The mutex is held.
-func (d *Dispatcher) noteDisk(full bool) {
-	switch {
-	case full && d.full.IsZero():
-		d.full = d.o.Now()
-		d.o.Reasons.Warn("no new work is started", "reason", limit.ReasonDisk)
-	case !full && !d.full.IsZero():
-		d.o.Reasons.Info("new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
-		d.full = time.Time{}
-	}
-}
-
-// noteGate logs when a reason to wait begins, changes and ends: once for an address, once for each of its gates. The
-// mutex is held.
-func (d *Dispatcher) noteGate(g *gate, now time.Time) {
-	shared, _ := g.target.address.Condition()
-	d.noteChange(&g.target.told, shared, now, "upstream", g.target.upstream.Name())
-	if shared.Reason == "" {
-		own, _ := g.Condition()
-		d.noteChange(&g.told, own, now, "upstream", g.target.upstream.Name(), "model", g.queue.model)
-	}
-}
-
-// noteChange logs a condition if its reason is another than the one that was told last.
-func (d *Dispatcher) noteChange(told *limit.Condition, c limit.Condition, now time.Time, where ...any) {
-	if told.Reason == c.Reason && told.Detail == c.Detail {
-		return
-	}
-	before := *told
-	*told = c
-	if c.Reason == "" {
-		d.o.Reasons.Info("upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
-		return
-	}
-	args := append(where, "reason", c.Reason)
-	if c.Detail != "" {
-		args = append(args, "detail", c.Detail)
-	}
-	if c.Status != 0 {
-		args = append(args, "status", c.Status)
-	}
-	if c.Code != "" {
-		args = append(args, "code", c.Code)
-	}
-	if c.Message != "" {
-		args = append(args, "answer", c.Message)
-	}
-	level := slog.LevelWarn
-	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {
-		level = slog.LevelError // it takes a person to mend it
-	}
-	d.o.Reasons.Log(d.ctx, level, "upstream keeps lines waiting", args...)
-}
-
-// lastAnswer is what a line was last answered, as a sentence.
-func lastAnswer(s *limit.Signal) string {
-	switch {
-	case s.Status == 0 && s.Message != "":
-		return "The last try ended with: " + s.Message
-	case s.Status == 0:
-		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
-	case s.Message != "":
-		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
-	default:
-		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
-	}
-}
-
-// wordsFor says what became of a call that got no status.
-func wordsFor(s *limit.Signal) string {
-	switch {
-	case s.Kind == limit.Unreachable && s.Detail != "":
-		return "upstream unreachable (" + s.Detail + ")"
-	case s.Kind == limit.Unreachable:
-		return "upstream unreachable"
-	case s.Lost:
-		return "connection lost"
-	default:
-		return string(s.Reason)
-	}
 }

@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"batchd/internal/limit"
+)
+
+// note is a line for the log that came up under the mutex, to be written when it is free again: a log that blocks must
+// stop nobody.
+type note struct {
+	level slog.Level
+	text  string
+	args  []any
+	// reason says that it is about a reason to wait.
+	reason bool
+}
+
+// unlock gives the mutex back, and then writes what was noted while it was held.
+func (d *Dispatcher) unlock() {
+	notes := d.notes
+	d.notes = nil
+	d.mu.Unlock()
+	for _, n := range notes {
+		log := d.o.Logger
+		if n.reason {
+			log = d.o.Reasons
+		}
+		log.Log(context.Background(), n.level, n.text, n.args...)
+	}
+}
+
+// noteDisk notes whether the disk takes new work, and tells when that changes. The mutex is held.
+func (d *Dispatcher) noteDisk(full bool) {
+	switch {
+	case full && d.full.IsZero():
+		d.full = d.o.Now()
+		d.tell(slog.LevelWarn, "no new work is started", "reason", limit.ReasonDisk)
+	case !full && !d.full.IsZero():
+		d.tell(slog.LevelInfo, "new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
+		d.full = time.Time{}
+	}
+}
+
+// tell notes a line about a reason to wait. The mutex is held.
+func (d *Dispatcher) tell(level slog.Level, text string, args ...any) {
+	d.notes = append(d.notes, note{level, text, args, true})
+}
+
+// noteGate tells when a reason to wait begins, changes and ends: once for an address, once for each of its gates. The
+// mutex is held.
+func (d *Dispatcher) noteGate(g *gate, now time.Time) {
+	shared, _ := g.target.address.Condition()
+	if changes(&g.target.told, &shared) {
+		d.noteChange(&g.target.told, &shared, now, "upstream", g.target.upstream.Name())
+	}
+	if shared.Reason != "" {
+		return
+	}
+	if own, _ := g.Condition(); changes(&g.told, &own) {
+		d.noteChange(&g.told, &own, now, "upstream", g.target.upstream.Name(), "model", g.queue.model)
+	}
+}
+
+// changes reports whether a condition is another than the one that was told last.
+func changes(told, c *limit.Condition) bool {
+	return told.Reason != c.Reason || told.Detail != c.Detail
+}
+
+// noteChange tells that a condition is another than before.
+func (d *Dispatcher) noteChange(told, c *limit.Condition, now time.Time, where ...any) {
+	before := *told
+	*told = *c
+	if c.Reason == "" {
+		d.tell(slog.LevelInfo, "upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
+		return
+	}
+	level := slog.LevelWarn
+	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {
+		level = slog.LevelError // it takes a person to mend it
+	}
+	d.tell(level, "upstream keeps lines waiting", append(where, details(c)...)...)
+}
+
+// details are what is known of a condition, as arguments of a log line.
+func details(c *limit.Condition) []any {
+	args := []any{"reason", c.Reason}
+	add := func(name, value string) {
+		if value != "" {
+			args = append(args, name, value)
+		}
+	}
+	add("detail", c.Detail)
+	if c.Status != 0 {
+		args = append(args, "status", c.Status)
+	}
+	add("code", c.Code)
+	add("answer", c.Message)
+	return args
+}
+
+// lastAnswer is what a line was last answered, as a sentence.
+func lastAnswer(s *limit.Signal) string {
+	switch {
+	case s.Status == 0 && s.Message != "":
+		return "The last try ended with: " + s.Message
+	case s.Status == 0:
+		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
+	case s.Message != "":
+		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
+	default:
+		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
+	}
+}
+
+// wordsFor says what became of a call that got no status.
+func wordsFor(s *limit.Signal) string {
+	switch {
+	case s.Kind == limit.Unreachable && s.Detail != "":
+		return "upstream unreachable (" + s.Detail + ")"
+	case s.Kind == limit.Unreachable:
+		return "upstream unreachable"
+	case s.Lost:
+		return "connection lost"
+	default:
+		return string(s.Reason)
+	}
+}

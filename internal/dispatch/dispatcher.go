@@ -237,7 +237,7 @@ func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 			}
 		}
 	}
-	if d.schedule.hunger(now) {
+	if d.schedule.hunger() {
 		wake(d.lease)
 	}
 	d.alarm = d.schedule.nextTime(now)

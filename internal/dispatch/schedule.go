@@ -348,7 +348,7 @@ func (s *schedule) needs(maxFilling, maxOpen int) (*job, int) {
 }
 
 // hunger notes which jobs could use a target that has permits to spare.
-func (s *schedule) hunger(now time.Time) (any bool) {
+func (s *schedule) hunger() (any bool) {
 	for _, t := range s.targets {
 		if t.address.InFlight() >= t.address.Cap() {
 			continue

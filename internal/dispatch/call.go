@@ -125,8 +125,18 @@ func (d *Dispatcher) record(a *assignment, customID []byte, o *batch.Outcome) {
 func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *assignment) {
 	now := d.o.Now()
 	d.mu.Lock()
+	v, next, seal := d.landLocked(a, signal, now)
+	d.mu.Unlock()
+	if seal {
+		d.seal(a.unit)
+	}
+	return v, next
+}
+
+// landLocked is land with the mutex held; seal says that the unit is to be sealed.
+func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Time) (v limit.Verdict, next *assignment, seal bool) {
 	closed, below := a.gate.Closed(), a.gate.Limit()
-	v := d.schedule.done(a, now, signal)
+	v = d.schedule.done(a, now, signal)
 	over := v.Final && signal.Kind != limit.Served && signal.Kind != limit.Answered
 	if over {
 		a.unit.flying++ // until its outcome is recorded
@@ -135,17 +145,12 @@ func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *
 		d.keep(a, v, now)
 	}
 	d.noteGate(a.gate, now)
-	next := d.landed(a, now)
+	next = d.landed(a, now)
 	grows, growing := a.gate.Growing()
 	if a.gate.Closed() != closed || next != nil && a.gate.Limit() > below || growing && d.earlier(grows) {
 		wake(d.kick) // there may be permits that this call alone does not use
 	}
-	seal := !over && d.sealable(a.unit)
-	d.mu.Unlock()
-	if seal {
-		d.seal(a.unit)
-	}
-	return v, next
+	return v, next, !over && d.sealable(a.unit)
 }
 
 // landOver lands a call whose line is over, whatever the gate makes of it.

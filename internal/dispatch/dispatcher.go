@@ -207,14 +207,19 @@ func (d *Dispatcher) pump(ctx context.Context) {
 func (d *Dispatcher) fill() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.o.Now()
+	d.fillWith(d.o.Now(), func(a *assignment) { d.work.Go(func() { d.send(a) }) })
+	return d.alarm
+}
+
+// fillWith hands each call that may start to send. The mutex is held.
+func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 	order := slices.Clone(d.schedule.targets)
 	for more := true; more; {
 		more = false
 		slices.SortStableFunc(order, func(a, b *target) int { return cmp.Compare(b.free(), a.free()) })
 		for _, t := range order {
 			if a := d.takeLocked(t, now); a != nil {
-				d.work.Go(func() { d.send(a) })
+				send(a)
 				more = true
 			}
 		}
@@ -223,7 +228,6 @@ func (d *Dispatcher) fill() time.Time {
 		wake(d.lease)
 	}
 	d.alarm = d.schedule.nextTime(now)
-	return d.alarm
 }
 
 // free is how many calls more the target could take, as far as it has gates.

@@ -135,7 +135,7 @@ func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *
 
 // landLocked is land with the mutex held; seal says that the unit is to be sealed.
 func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Time) (v limit.Verdict, next *assignment, seal bool) {
-	closed, below := a.gate.Closed(), a.gate.Limit()
+	closed := a.gate.Closed()
 	v = d.schedule.done(a, now, signal)
 	over := v.Final && signal.Kind != limit.Served && signal.Kind != limit.Answered
 	if over {
@@ -147,7 +147,8 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	d.noteGate(a.gate, now)
 	next = d.landed(a, now)
 	grows, growing := a.gate.Growing()
-	if a.gate.Closed() != closed || next != nil && a.gate.Limit() > below || growing && d.earlier(grows) {
+	spare := next != nil && a.gate.target.free() > 0 && a.gate.InFlight() < a.gate.Limit()
+	if a.gate.Closed() != closed || spare || growing && d.earlier(grows) {
 		wake(d.kick) // there may be permits that this call alone does not use
 	}
 	return v, next, !over && d.sealable(a.unit)

@@ -139,7 +139,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signal, q Queue) Verdict {
 	c, _ := classOf(s.Kind)
 	pause := pauseAfter(r.tries, s)
-	alone, tries := alonePatience(h.Small, s)
+	alone, tries := alonePatience(h.Small || g.witness(h.Batch).alike(s), s)
 	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= alone {
 		return g.givenUp(h, s)
 	}
@@ -164,6 +164,7 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signa
 
 // givenUp is the verdict on a line that has had its tries.
 func (g *Gate) givenUp(h *History, s *Signal) Verdict {
+	g.witness(h.Batch).gaveUp(s)
 	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
 }
 

@@ -20,7 +20,8 @@ const (
 	aloneLines = 20
 	aloneFor   = 2 * time.Hour
 	aloneTries = 10
-	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines.
+	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines, and for one of
+	// a batch of which aloneLines lines were given up with the same words.
 	smallFor       = 15 * time.Minute
 	smallTries     = 5
 	smallBusyTries = 3
@@ -71,9 +72,9 @@ func roomPatience(s *Signal) time.Duration {
 }
 
 // alonePatience is how long, and how often, a line fails with nobody served beside it before it is given up.
-func alonePatience(small bool, s *Signal) (time.Duration, int) {
+func alonePatience(soon bool, s *Signal) (time.Duration, int) {
 	switch {
-	case !small:
+	case !soon:
 		return aloneFor, aloneTries
 	case s.Kind == NoRoom:
 		return roomPatience(s), smallBusyTries

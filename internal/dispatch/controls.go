@@ -50,7 +50,8 @@ func (l *lane) popControl() *task {
 }
 
 // controlsFree reports whether every line that is put off is proven to be at fault itself, or has seen another served
-// since it failed and is not due soon.
+// since it failed and is not due soon. One line alone that has seen another served needs no more evidence, whenever it
+// is due: its next failure proves it.
 func (l *lane) controlsFree(g *gate) bool {
 	r := &l.retries
 	if r.unproven == 0 {
@@ -61,7 +62,7 @@ func (l *lane) controlsFree(g *gate) bool {
 	}
 	free := true
 	r.each(func(t *task) bool {
-		free = !t.unproven || g.Followed(&t.history) && t.due.Sub(l.now) > controlClear
+		free = !t.unproven || g.Followed(&t.history) && (r.unproven == 1 || t.due.Sub(l.now) > controlClear)
 		return free
 	})
 	return free

@@ -77,7 +77,7 @@ func (l *lane) fresh(g *gate) *task {
 	}
 	for len(l.filling) > 0 {
 		at = min(at, len(l.filling)-1)
-		if t := l.from(at); t != nil {
+		if t := l.from(at, Unit.Take); t != nil {
 			return t
 		}
 	}
@@ -85,9 +85,9 @@ func (l *lane) fresh(g *gate) *task {
 }
 
 // from takes a line of the unit at a place in filling, and the unit off it if it was the last.
-func (l *lane) from(at int) *task {
+func (l *lane) from(at int, take func(Unit) (Line, bool)) *task {
 	u := l.filling[at]
-	line, ok := u.Take()
+	line, ok := take(u.Unit)
 	if !u.Untaken() {
 		l.filling = append(l.filling[:at], l.filling[at+1:]...)
 		l.job.drained()
@@ -126,11 +126,11 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 	}
 }
 
-// far takes a fresh line as far away as there are any, and asks for one unit more, so that a block of bad lines longer
+// far takes the fresh line that is the farthest away, the last one that is open, and asks for one unit more, so that a block of bad lines longer
 // than what is open is got over.
 func (l *lane) far() *task {
 	for len(l.filling) > 0 {
-		if t := l.from(len(l.filling) - 1); t != nil {
+		if t := l.from(len(l.filling)-1, Unit.TakeLast); t != nil {
 			l.job.extra++
 			return t
 		}

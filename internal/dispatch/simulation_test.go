@@ -31,9 +31,9 @@ type simulation struct {
 
 	// failed counts calls without a result, refused those refused for want of room, served good answers.
 	failed, refused, served int
-	// perSecond is how many lines were served, and calls how many begun, in each second, if kept.
-	perSecond, calls []int32
-	keepSeconds      bool
+	// In each second, if kept: lines that were served, calls that began, calls that were refused.
+	servedIn, begunIn, refusedIn []int32
+	keepSeconds                  bool
 	// watch is called after each event, if set.
 	watch func()
 }
@@ -196,7 +196,7 @@ func (s *simulation) stop(b *simBatch, stop batch.Stop) {
 // send starts a call.
 func (s *simulation) send(a *assignment) {
 	s.begunCalls++
-	s.count(&s.calls)
+	s.count(&s.begunIn)
 	c := &simCall{assignment: a, batch: s.byID[a.unit.job.batch.ID], began: s.since()}
 	a.gate.target.upstream.(*simUpstream).take(s, c)
 }
@@ -219,6 +219,7 @@ func (s *simulation) land(c *simCall) {
 		c.batch.failed++
 		if c.answer.signal.Kind == limit.NoRoom {
 			s.refused++
+			s.count(&s.refusedIn)
 		}
 	}
 	v, next, seal := s.d.landLocked(c.assignment, &c.answer.signal, s.clock())

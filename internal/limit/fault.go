@@ -74,7 +74,7 @@ func (g *Gate) own(p *Permit, r *record, q Queue) bool {
 	case r.proven:
 		return !g.closing.closed || !q.Fresh
 	default:
-		return !r.lastBegan.after(g.servedBegan) && g.servedEnded.after(r.lastEnded)
+		return g.followed(r)
 	}
 }
 
@@ -140,7 +140,7 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signa
 	c, _ := classOf(s.Kind)
 	pause := pauseAfter(r.tries, s)
 	alone, tries := alonePatience(h.Small || g.witness(h.Batch).alike(s), s)
-	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= alone {
+	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.ended.at, g.servedEnded.at)) >= alone {
 		return g.givenUp(h, s)
 	}
 	if s.Kind != NoRoom {
@@ -153,7 +153,7 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signa
 		}
 		return Verdict{Pause: pause}
 	}
-	if r.strikes >= noRoomStrikes && now.Sub(r.first) >= roomPatience(s) {
+	if r.strikes >= noRoomStrikes && now.Sub(r.ended.at) >= roomPatience(s) {
 		if p.quiet >= lullFor(s) {
 			return g.givenUp(h, s)
 		}

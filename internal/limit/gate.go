@@ -155,7 +155,11 @@ func (g *Gate) Followed(h *History) bool {
 	}
 	c, ok := classOf(h.failed.last.Kind)
 	r := &h.failed.by[c]
-	return ok && !r.began.after(g.servedBegan) && g.servedEnded.after(r.ended)
+	return ok && g.followed(r)
+}
+
+func (g *Gate) followed(r *record) bool {
+	return !r.began.after(g.servedBegan) && g.servedEnded.after(r.ended)
 }
 
 // Growing returns when the limit will have grown for one more call to start, if only its pace holds that up.

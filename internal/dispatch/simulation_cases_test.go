@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -59,13 +60,11 @@ func block(from, to int) func(int, int) bool {
 func every(n int) func(int, int) bool { return func(i, _ int) bool { return i%n == n-1 } }
 
 // scattered makes about so many of each thousand lines bad, the same ones each time.
-func scattered(perMille uint64) func(int, int) bool {
+func scattered(perMille uint64) func(int, int) bool { return scatteredFrom(0, perMille) }
+
+func scatteredFrom(seed, perMille uint64) func(int, int) bool {
 	return func(i, _ int) bool {
-		h := (uint64(i) + 1) * 0x9e3779b97f4a7c15
-		h ^= h >> 29
-		h *= 0xbf58476d1ce4e5b9
-		h ^= h >> 32
-		return h%1000 < perMille
+		return rand.New(rand.NewPCG(seed, uint64(i))).Uint64N(1000) < perMille
 	}
 }
 

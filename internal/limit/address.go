@@ -7,6 +7,8 @@ type Address struct {
 	most, limit int
 	inFlight    int
 	closing     closing
+	// openings counts how often it has opened again.
+	openings int
 	// events numbers what happens.
 	events   uint64
 	suspects int
@@ -29,11 +31,12 @@ func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
 
 // reached notes an answer of any kind: the address can be reached.
 func (a *Address) reached(began moment) {
-	if a.limit < a.most {
+	if a.limit < a.most && !a.closing.outlived(began) {
 		a.limit++
 	}
 	if a.closing.served(began) {
 		a.limit = max(1, a.closing.before/2)
+		a.openings++
 	}
 }
 

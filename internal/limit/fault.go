@@ -11,10 +11,12 @@ func (g *Gate) served(now moment, p *Permit, h *History, s *Signal) {
 		g.recovered(now.at, h)
 	}
 	g.address.reached(p.began)
-	g.room.served(now.at, g.inFlight+1)
+	if !g.closing.outlived(p.began) {
+		g.room.served(now.at, g.inFlight+1)
+	}
 	if g.closing.served(p.began) {
 		g.room.reopen(g.closing.before, g.closing.ceiling)
-		g.pace.limit, g.pace.at = float64(g.least()), now.at
+		g.pace.known = g.closing.before
 	}
 	g.goodput.served(now.at, now.at.Sub(p.began.at), s.OutputTokens)
 }
@@ -103,7 +105,7 @@ func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal
 	if p.probe {
 		g.closing.next = later(now.at, g.closing.held)
 	}
-	return Verdict{Pause: pauseAfter(r.tries, s)}
+	return Verdict{Pause: g.rest(r.tries, s)}
 }
 
 // lower lowers the limit for a failure that says something of the gate, and closes it when nothing is left in flight.
@@ -120,6 +122,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	switch {
 	case s.Kind == NoRoom:
 		r.cut = true
+		g.pace.known = 0
 		g.room.refused(now.at, g.inFlight, least)
 		if g.room.chronic.ignoring(now.at) {
 			return
@@ -138,7 +141,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 // verdict decides whether a line is given up, and else how long it rests.
 func (g *Gate) verdict(now time.Time, p *Permit, h *History, r *record, s *Signal, q Queue) Verdict {
 	c, _ := classOf(s.Kind)
-	pause := pauseAfter(r.tries, s)
+	pause := g.rest(r.tries, s)
 	alone, tries := alonePatience(h.Small || g.witness(h.Batch).alike(s), s)
 	if q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.ended.at, g.servedEnded.at)) >= alone {
 		return g.givenUp(h, s)

@@ -29,6 +29,9 @@ type Gate struct {
 	batches   map[string]*witness
 	chances   [classes]chance
 
+	// openings is how often the address had opened when the pace was told last.
+	openings int
+
 	room    room
 	goodput goodput
 	pace    pace
@@ -117,6 +120,9 @@ func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
 
 // takeOpen grants a call within the limit.
 func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
+	if g.openings != g.address.openings {
+		g.openings, g.pace.known = g.address.openings, max(g.pace.known, g.address.closing.before)
+	}
 	switch allowed := g.pace.follow(now, g.least()); {
 	case g.inFlight >= g.least() || g.address.inFlight >= g.address.limit:
 		return p, Wait{Reason: ReasonConcurrency}, false

@@ -11,7 +11,9 @@ func (g *Gate) served(now moment, p *Permit, h *History, s *Signal) {
 		g.recovered(now.at, h)
 	}
 	g.address.reached(p.began)
-	if !g.closing.outlived(p.began) {
+	if g.closing.outlived(p.began) {
+		g.room.lower(g.inFlight)
+	} else {
 		g.room.served(now.at, g.inFlight+1)
 	}
 	if g.closing.served(p.began) {

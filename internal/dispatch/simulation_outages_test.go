@@ -154,10 +154,13 @@ func busiest(begun []int32, from, lasts time.Duration) int {
 	return most
 }
 
-// callsAnHour: calls in the busiest hour of an outage, but for the first second's, which had begun when nobody could know.
+// callsAnHour: calls in the busiest hour of an outage, but for the 21 lines in its first hour that it takes to find out.
 func callsAnHour(from, lasts time.Duration, concurrency int, takes time.Duration) bar {
 	most := max(130, 0.01*3600*float64(concurrency)/takes.Seconds())
-	return inNumber("calls an hour", most, func(r *runs) float64 { return float64(busiest(r.begunIn, from, lasts)) })
+	return inNumber("calls an hour after the first 21", most, func(r *runs) float64 {
+		first := busiest(r.begunIn, from, min(lasts, time.Hour)) - 21
+		return float64(max(first, busiest(r.begunIn, from+time.Hour, lasts-time.Hour)))
+	})
 }
 
 // fullSpeed: how long after an outage lines are served at 80 % of the speed again.

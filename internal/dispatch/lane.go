@@ -58,13 +58,13 @@ func (l *lane) next(g *gate) *task {
 
 func anyBucket(*bucket) bool { return true }
 
-// lulled takes the line that needs a lull if there is one by itself, and else asks the gate to make one.
+// lulled takes the line that needs a lull if nothing is in flight, and else asks the gate to make one. At an idle gate it
+// may be served although the lull was short; it is not given up then if it is not.
 func (l *lane) lulled(g *gate) *task {
-	need := l.retries.lulls[0].lull
-	if g.Quiet(l.now, need) {
+	if g.InFlight() == 0 {
 		return l.retries.takeLull()
 	}
-	g.Hold(l.now, need)
+	g.Hold(l.now, l.retries.lulls[0].lull)
 	return nil
 }
 
@@ -118,7 +118,10 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 		if t := l.retries.take(g, func(b *bucket) bool { return !b.proven }); t != nil {
 			return t
 		}
-		return l.retries.take(g, anyBucket)
+		if t := l.retries.take(g, anyBucket); t != nil {
+			return t
+		}
+		return l.retries.takeLull()
 	case limit.TurnControl:
 		return l.popControl()
 	default:

@@ -240,10 +240,14 @@ func (s *schedule) proven(g *gate, l *lane, now time.Time) *assignment {
 	if !ok {
 		return nil
 	}
-	if t := l.retries.take(g, func(b *bucket) bool { return b.proven }); t != nil {
-		return start(t, g, permit, now)
+	t := l.retries.take(g, func(b *bucket) bool { return b.proven })
+	if t == nil {
+		t = l.retries.takeLull() // a closed gate is as quiet as can be
 	}
-	return nil
+	if t == nil {
+		return nil
+	}
+	return start(t, g, permit, now)
 }
 
 // probe finds the line for a probe: of the kind whose turn it is if there is one, from the lanes in turn.
@@ -312,6 +316,13 @@ func (s *schedule) nextTime(now time.Time) time.Time {
 	for _, l := range s.lanes {
 		if len(l.retries.waiting) > 0 {
 			earlier(l.retries.waiting[0].due)
+		}
+		if len(l.retries.lulls) > 0 {
+			for _, g := range l.queue.gates {
+				found, asked := g.LullAt(l.retries.lulls[0].lull)
+				earlier(found)
+				earlier(asked)
+			}
 		}
 	}
 	return next

@@ -24,8 +24,6 @@ type Gate struct {
 
 	// servedBegan and servedEnded are the latest begin and the latest end of a served call.
 	servedBegan, servedEnded moment
-	// busySince is when the gate was idle last.
-	busySince time.Time
 	batches   map[string]*witness
 	chances   [classes]chance
 
@@ -143,12 +141,9 @@ func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
 	return p, true
 }
 
-// Quiet reports whether the gate has served nobody for so long, and is serving nobody now.
-func (g *Gate) Quiet(now time.Time, quiet time.Duration) bool { return g.quietFor(now) >= quiet }
-
-// quietFor returns for how long nobody was served; 0 while a call is in flight that may be one that is being served.
+// quietFor returns for how long nobody was served; 0 while a call is in flight, as it may be one that is being served.
 func (g *Gate) quietFor(now time.Time) time.Duration {
-	if g.inFlight > 0 && now.Sub(g.busySince) > quietCall {
+	if g.inFlight > 0 {
 		return 0
 	}
 	return now.Sub(g.servedEnded.at)
@@ -203,6 +198,12 @@ func (g *Gate) Condition() (Condition, bool) {
 
 // Hold asks for a lull, for a line that needs one; it begins when the last one is long enough ago.
 func (g *Gate) Hold(now time.Time, quiet time.Duration) { g.lull.hold(now, quiet) }
+
+// LullAt returns the next times at which a line that needs a lull may find one, or may ask for one, if nothing happens
+// before.
+func (g *Gate) LullAt(quiet time.Duration) (found, asked time.Time) {
+	return g.servedEnded.at.Add(quiet), g.lull.again
+}
 
 // Unhold ends a lull that no line needs any more.
 func (g *Gate) Unhold(now time.Time) { g.lull.release(now) }

@@ -104,6 +104,7 @@ func (s *schedule) laneOf(j *job, model string, now time.Time) *lane {
 	j.lanes[ordinal] = l
 	s.lanes = append(s.lanes, l)
 	l.queue.lanes = append(l.queue.lanes, l)
+	l.queue.turn = len(l.queue.lanes) - 1 // a probe for its sake carries a line of its own
 	for _, g := range l.queue.gates {
 		g.Arrived(now)
 	}

@@ -159,7 +159,7 @@ func casesOfNeighbours() []worldCase {
 	for _, code := range []int{403, 500, 429} {
 		later := good(5000)
 		later.at = 5 * min1
-		add("13", fmt.Sprintf("5,000 good, 5 min after 5,000 bad (%d)", code), at(64, having(5000, all, status(code))).beside(later), lost(0), neighbour(), batchTakes(1, secs(1.1*12)))
+		add("13", fmt.Sprintf("5,000 good, 5 min after 5,000 bad (%d)", code), at(64, having(5000, all, status(code))).beside(later), lost(0), batchTakes(1, secs(1.1*12)))
 	}
 	return cases
 }

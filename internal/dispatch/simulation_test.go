@@ -64,14 +64,18 @@ func simulate(w *world, seed uint64) *simulation {
 		o: o, schedule: newSchedule(targets, o.Rand), ctx: context.Background(),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1),
 	}
+	s.open = len(w.batches)
 	for i := range w.batches {
 		b := newSimBatch(s, &w.batches[i], i)
 		s.batches = append(s.batches, b)
 		s.byID[b.id] = b
-		s.after(b.spec.at, func() { s.arrive(b) })
+		if b.spec.at > 0 {
+			s.after(b.spec.at, func() { s.arrive(b) })
+		} else {
+			s.arrive(b) // all that are there at the start are there together
+		}
 		s.after(b.spec.at+b.window(), func() { s.stop(b, batch.StopExpire) })
 	}
-	s.open = len(s.batches)
 	return s
 }
 
@@ -91,6 +95,7 @@ func (s *simulation) push(e event) {
 
 // run lets the world go on until every batch has ended, or until nothing will ever happen again.
 func (s *simulation) run() *simulation {
+	s.settle()
 	for s.open > 0 && s.step() {
 	}
 	return s

@@ -37,6 +37,8 @@ type closing struct {
 	// next is when a probe may go, held the time that the upstream itself asked for.
 	next, held time.Time
 	probing    bool
+	// awaited is set when a batch has come while a probe was out: it gets the next one at once.
+	awaited bool
 	// turn counts probes, so that each kind of line has its turn.
 	turn int
 	// cause is what the run is about.
@@ -69,13 +71,15 @@ func (c *closing) served(began moment) (opened bool) {
 	}
 	clear(c.run)
 	opened = c.closed
-	c.closed, c.probing, c.pauses, c.held, c.cause = false, false, 0, time.Time{}, Condition{}
+	c.closed, c.probing, c.awaited, c.pauses, c.held, c.cause = false, false, false, 0, time.Time{}, Condition{}
 	return opened
 }
 
 // outlived reports whether a call that began before a run of failures is all that is known of it: what was under way
 // when an upstream went down is no reason to send it more.
-func (c *closing) outlived(began moment) bool { return len(c.run) >= runToLower && c.runSince.after(began) }
+func (c *closing) outlived(began moment) bool {
+	return len(c.run) >= runToLower && c.runSince.after(began)
+}
 
 // close closes the gate, if two different lines have failed.
 func (c *closing) close(now moment, jitter float64) {
@@ -94,6 +98,10 @@ func (c *closing) pause(now time.Time, jitter float64) {
 
 // rest sets it for a pause as long as the last one.
 func (c *closing) rest(now time.Time, jitter float64) {
+	if c.awaited {
+		c.awaited, c.turn, c.next = false, 0, later(now, c.held)
+		return
+	}
 	d := min(leastPause<<max(0, min(c.pauses-1, 10)), mostPause)
 	d += time.Duration((jitter - 0.5) * float64(d) / 5)
 	c.next = later(now.Add(d), c.held)
@@ -113,7 +121,7 @@ func (c *closing) ready(now time.Time) (bool, time.Time) {
 
 // arrived lets the next probe go at once, for a batch that has just come, unless the upstream has said when.
 func (c *closing) arrived(now time.Time) {
-	if c.closed && !c.probing {
+	if c.awaited = c.closed && c.probing; c.closed && !c.probing {
 		c.next, c.turn = later(now, c.held), 0
 	}
 }

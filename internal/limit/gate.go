@@ -24,8 +24,8 @@ type Gate struct {
 
 	// servedBegan and servedEnded are the latest begin and the latest end of a served call.
 	servedBegan, servedEnded moment
-	batches   map[string]*witness
-	chances   [classes]chance
+	batches                  map[string]*witness
+	chances                  [classes]chance
 
 	// openings is how often the address had opened when the pace was told last.
 	openings int
@@ -120,6 +120,9 @@ func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
 func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
 	if g.openings != g.address.openings {
 		g.openings, g.pace.known = g.address.openings, max(g.pace.known, g.address.closing.before)
+	}
+	if g.room.chronic.ignoring(now) {
+		g.pace.known = max(g.pace.known, g.room.chronic.top)
 	}
 	switch allowed := g.pace.follow(now, g.least()); {
 	case g.inFlight >= g.least() || g.address.inFlight >= g.address.limit:

@@ -144,6 +144,7 @@ func casesOfManyBadLines() []worldCase {
 	add("2", "half of 200 403, mixed, 4 in flight, calls of 2 s", at(4, having(200, half, status(403))).taking(2*sec), ends(mins(28.6)))
 	add("2", "first half of 200 403, 64 in flight", at(64, having(200, block(0, 100), status(403))), ends(secs(56.1)))
 	add("2", "last half of 200 403, 64 in flight", at(64, having(200, block(100, 200), status(403))), ends(secs(14.3)))
+	cases[len(cases)-1].why = "the last control is bad and has nobody served after it: 15 min alone"
 	add("2", "first half of 200 403, 4 in flight", at(4, having(200, block(0, 100), status(403))), ends(mins(2.31)))
 	add("2", "last half of 200 403, 4 in flight", at(4, having(200, block(100, 200), status(403))), ends(mins(17.6)))
 	first30 := having(3000, block(0, 30), status(500))
@@ -170,13 +171,13 @@ func casesOfManyBadLines() []worldCase {
 	}{{0.01, 11 * sec, 0}, {0.1, mins(2.5), 1}, {0.3, mins(5), 1}} {
 		w := at(64, good(5000))
 		w.upstreams[0].chances = []chanceOf{{r.share, status(500)}}
-		cases = append(cases, worldCase{"4", fmt.Sprintf("random 500, %.0f %% of 5,000", 100*r.share), w, []bar{ends(r.end), lost(r.lost), notEnded(0)}, 0})
+		cases = append(cases, worldCase{group: "4", name: fmt.Sprintf("random 500, %.0f %% of 5,000", 100*r.share), world: w, bars: []bar{ends(r.end), lost(r.lost), notEnded(0)}})
 	}
 	add("11", "403 for the first 25 of 2,000, 64 in flight", at(64, having(2000, block(0, 25), status(403))), ends(secs(7.37)), wasted(82))
 	add("11", "403 for the first 25 of 2,000, 4 in flight", at(4, having(2000, block(0, 25), status(403))), ends(secs(56.1)), wasted(82))
 	add("11", "400 for all of 2,000", at(64, having(2000, all, status(400))), ends(secs(0.22)), wasted(0))
 	for _, code := range []int{402, 404} {
-		cases = append(cases, worldCase{"11", fmt.Sprintf("%d for all of 2,000", code), at(64, having(2000, all, status(code))), []bar{lost(0), notEnded(2000), wasted(3240)}, 1})
+		cases = append(cases, worldCase{group: "11", name: fmt.Sprintf("%d for all of 2,000", code), world: at(64, having(2000, all, status(code))), bars: []bar{lost(0), notEnded(2000), wasted(3240)}, seeds: 1})
 	}
 	return cases
 }

@@ -76,8 +76,8 @@ func casesOfOutages() []worldCase {
 		left int
 		most float64
 	}{{10, 6}, {2, 2.5}} {
-		cases = append(cases, worldCase{"16", fmt.Sprintf("10 %% random 500, then 500 for 10 min with %d of 400 left", r.left),
-			at(64, good(400)).withChance(0.1, status(500)).during(outage{afterLines: 400 - r.left, lasts: 10 * min1, wrong: status(500)}), []bar{lostMean(r.most), notEnded(0)}, 300})
+		cases = append(cases, worldCase{group: "16", name: fmt.Sprintf("10 %% random 500, then 500 for 10 min with %d of 400 left", r.left), seeds: 300,
+			world: at(64, good(400)).withChance(0.1, status(500)).during(outage{afterLines: 400 - r.left, lasts: 10 * min1, wrong: status(500)}), bars: []bar{lostMean(r.most), notEnded(0)}})
 	}
 	for _, n := range []int{1, 19} {
 		for _, code := range []int{500, 429} {

@@ -87,6 +87,9 @@ func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
 		}
 		p.probe = true
 	}
+	if !p.addressProbe && g.address.inFlight >= g.address.limit {
+		return p, Wait{Reason: ReasonConcurrency}, false // other models have the whole cap
+	}
 	if p.probe || p.addressProbe {
 		return p, Wait{}, true
 	}

@@ -148,7 +148,9 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	next = d.landed(a, now)
 	grows, growing := a.gate.Growing()
 	spare := next != nil && a.gate.target.free() > 0 && a.gate.InFlight() < a.gate.Limit()
-	if a.gate.Closed() != closed || spare || growing && d.earlier(grows) {
+	// At the end of a lane other gates may have permits for its controls, which this answer may have set free.
+	last := len(a.unit.lane.controls) > 0 && !a.unit.lane.mayHaveFresh()
+	if a.gate.Closed() != closed || spare || last || growing && d.earlier(grows) {
 		wake(d.kick) // there may be permits that this call alone does not use
 	}
 	return v, next, !over && d.sealable(a.unit)

@@ -35,7 +35,9 @@ type Unit interface {
 	Controls() []Line
 	// Take returns the next line in plan order that was not taken, or false.
 	Take() (Line, bool)
-	// Untaken reports whether Take would return a line.
+	// TakeLast returns the last line in plan order that was not taken, or false.
+	TakeLast() (Line, bool)
+	// Untaken reports whether Take and TakeLast would return a line.
 	Untaken() bool
 	// Left returns how many lines have no outcome.
 	Left() int

@@ -44,9 +44,8 @@ func (l *lane) control(g *gate) *task {
 		return nil
 	}
 	free, wanted := l.controlsWanted(g)
-	alone := g.InFlight() == 0
-	// The last one waits for what is in flight, where lines have failed: some of that may fail too.
-	if free = free && (alone || !l.failed || len(l.controls) > 1); free || wanted && alone {
+	// The last one waits for what the lane has in flight, where lines have failed: some of that may fail too.
+	if free = free && (l.flying == 0 || !l.failed || len(l.controls) > 1); free || wanted && g.InFlight() == 0 {
 		return l.popControl()
 	}
 	return nil
@@ -64,7 +63,8 @@ func (l *lane) popControl() *task {
 
 // controlsWanted reports whether the controls may all go: every line that is put off is proven to be at fault itself, or
 // has seen another served since it failed and is not due soon; and whether one of those lines has seen none, so that a
-// control could be evidence.
+// control could be evidence. One line alone that has seen another served needs no more evidence, whenever it is due: its
+// next failure proves it.
 func (l *lane) controlsWanted(g *gate) (free, wanted bool) {
 	r := &l.retries
 	free = true
@@ -76,7 +76,7 @@ func (l *lane) controlsWanted(g *gate) (free, wanted bool) {
 		if t.unproven {
 			followed := g.Followed(&t.history)
 			wanted = wanted || !followed
-			free = free && followed && t.due.Sub(l.now) > controlClear
+			free = free && followed && (r.unproven == 1 || t.due.Sub(l.now) > controlClear)
 		}
 		looked++
 		return looked < controlLook && !wanted

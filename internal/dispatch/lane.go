@@ -17,8 +17,8 @@ type lane struct {
 	// controls are the lines that were kept back.
 	controls []*task
 	retries  retries
-	// left is how many lines of open units have no outcome.
-	left int
+	// left is how many lines of open units have no outcome, flying how many of them are in flight.
+	left, flying int
 	// retried is set when the last line taken was a retry, failed once any line was put off.
 	retried, failed bool
 	// now is the time of the decision under way.
@@ -58,13 +58,13 @@ func (l *lane) next(g *gate) *task {
 
 func anyBucket(*bucket) bool { return true }
 
-// lulled takes the line that needs a lull if there is one by itself, and else asks the gate to make one.
+// lulled takes the line that needs a lull if nothing is in flight, and else asks the gate to make one. At an idle gate it
+// may be served although the lull was short; it is not given up then if it is not.
 func (l *lane) lulled(g *gate) *task {
-	need := l.retries.lulls[0].lull
-	if g.Quiet(l.now, need) {
+	if g.InFlight() == 0 {
 		return l.retries.takeLull()
 	}
-	g.Hold(l.now, need)
+	g.Hold(l.now, l.retries.lulls[0].lull)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (l *lane) fresh(g *gate) *task {
 	}
 	for len(l.filling) > 0 {
 		at = min(at, len(l.filling)-1)
-		if t := l.from(at); t != nil {
+		if t := l.from(at, Unit.Take); t != nil {
 			return t
 		}
 	}
@@ -85,9 +85,9 @@ func (l *lane) fresh(g *gate) *task {
 }
 
 // from takes a line of the unit at a place in filling, and the unit off it if it was the last.
-func (l *lane) from(at int) *task {
+func (l *lane) from(at int, take func(Unit) (Line, bool)) *task {
 	u := l.filling[at]
-	line, ok := u.Take()
+	line, ok := take(u.Unit)
 	if !u.Untaken() {
 		l.filling = append(l.filling[:at], l.filling[at+1:]...)
 		l.job.drained()
@@ -118,7 +118,10 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 		if t := l.retries.take(g, func(b *bucket) bool { return !b.proven }); t != nil {
 			return t
 		}
-		return l.retries.take(g, anyBucket)
+		if t := l.retries.take(g, anyBucket); t != nil {
+			return t
+		}
+		return l.retries.takeLull()
 	case limit.TurnControl:
 		return l.popControl()
 	default:
@@ -126,11 +129,11 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 	}
 }
 
-// far takes a fresh line as far away as there are any, and asks for one unit more, so that a block of bad lines longer
+// far takes the fresh line that is the farthest away, the last one that is open, and asks for one unit more, so that a block of bad lines longer
 // than what is open is got over.
 func (l *lane) far() *task {
 	for len(l.filling) > 0 {
-		if t := l.from(len(l.filling) - 1); t != nil {
+		if t := l.from(len(l.filling)-1, Unit.TakeLast); t != nil {
 			l.job.extra++
 			return t
 		}

@@ -108,15 +108,7 @@ func (j *job) share(units int) int {
 }
 
 // waiting is how many lines of the lane's open units are not in flight.
-func (l *lane) waiting() int {
-	n := l.left
-	for _, u := range l.job.open {
-		if u.lane == l {
-			n -= u.flying
-		}
-	}
-	return max(0, n)
-}
+func (l *lane) waiting() int { return max(0, l.left-l.flying) }
 
 // WaitingFor returns why lines of a running batch wait, what concerns most lines first; nil for a batch that is not
 // running here, or that waits for nothing.

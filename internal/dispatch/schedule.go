@@ -108,6 +108,7 @@ func (s *schedule) laneOf(j *job, model string, now time.Time) *lane {
 	j.lanes[ordinal] = l
 	s.lanes = append(s.lanes, l)
 	l.queue.lanes = append(l.queue.lanes, l)
+	l.queue.turn = len(l.queue.lanes) - 1 // a probe for its sake carries a line of its own
 	for _, g := range l.queue.gates {
 		g.Arrived(now)
 	}
@@ -231,6 +232,7 @@ func start(t *task, g *gate, permit limit.Permit, now time.Time) *assignment {
 	a := &assignment{task: t, gate: g, permit: permit}
 	a.permit.Start(now, &t.history)
 	t.unit.flying++
+	t.unit.lane.flying++
 	return a
 }
 
@@ -244,10 +246,14 @@ func (s *schedule) proven(g *gate, l *lane, now time.Time) *assignment {
 	if !ok {
 		return nil
 	}
-	if t := l.retries.take(g, func(b *bucket) bool { return b.proven }); t != nil {
-		return start(t, g, permit, now)
+	t := l.retries.take(g, func(b *bucket) bool { return b.proven })
+	if t == nil {
+		t = l.retries.takeLull() // a closed gate is as quiet as can be
 	}
-	return nil
+	if t == nil {
+		return nil
+	}
+	return start(t, g, permit, now)
 }
 
 // probe finds the line for a probe: of the kind whose turn it is if there is one, from the lanes in turn.
@@ -277,6 +283,7 @@ func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limi
 	a.gate.target.learn(a.history.Batch, signal, now)
 	v := a.permit.Done(now, &a.history, signal, a.gate.queue.waiting)
 	a.unit.flying--
+	a.unit.lane.flying--
 	if closed && !a.gate.Closed() {
 		a.gate.scatter = scatterFor
 	}
@@ -318,6 +325,13 @@ func (s *schedule) nextTime(now time.Time) time.Time {
 	for _, l := range s.lanes {
 		if len(l.retries.waiting) > 0 {
 			earlier(l.retries.waiting[0].due)
+		}
+		if len(l.retries.lulls) > 0 {
+			for _, g := range l.queue.gates {
+				found, asked := g.LullAt(l.retries.lulls[0].lull)
+				earlier(found)
+				earlier(asked)
+			}
 		}
 	}
 	return next

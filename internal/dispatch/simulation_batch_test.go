@@ -59,12 +59,14 @@ type simBatch struct {
 	// all in time since the start.
 	ended, lastGood, most time.Duration
 	goodServed            int
+	// lastOf is when the last line of each model was served.
+	lastOf map[string]time.Duration
 	// openGood and openBad are the lines without an outcome at the end of the window.
 	openGood, openBad int
 }
 
 func newSimBatch(s *simulation, spec *batchSpec, i int) *simBatch {
-	b := &simBatch{id: fmt.Sprintf("batch%d", i), spec: spec, models: spec.models, lines: make([]simLine, spec.lines), unsettled: spec.lines}
+	b := &simBatch{id: fmt.Sprintf("batch%d", i), spec: spec, models: spec.models, lines: make([]simLine, spec.lines), unsettled: spec.lines, lastOf: make(map[string]time.Duration)}
 	if len(b.models) == 0 {
 		b.models = []string{"m"}
 	}
@@ -125,9 +127,10 @@ func (b *simBatch) settle(s *simulation, c *simCall) {
 	switch {
 	case served:
 		s.served++
-		s.count(&s.perSecond)
+		s.count(&s.servedIn)
 		b.goodServed++
 		b.lastGood = s.since()
+		b.lastOf[c.unit.Model()] = b.lastGood
 		if b.goodServed == b.good-b.good/100 {
 			b.most = s.since()
 		}
@@ -190,11 +193,25 @@ func (u *simUnit) Controls() []Line {
 
 func (u *simUnit) kept(n int) bool { return KeptBack(int64(n), int64(len(u.batch.lines))) }
 
-// skip passes over the lines that are kept back.
+// skip passes over the lines that are kept back, from both ends.
 func (u *simUnit) skip() {
 	for u.at < u.end && u.kept(u.at) {
 		u.at++
 	}
+	for u.at < u.end && u.kept(u.end-1) {
+		u.end--
+	}
+}
+
+// TakeLast returns the last line.
+func (u *simUnit) TakeLast() (Line, bool) {
+	if u.at >= u.end {
+		return Line{}, false
+	}
+	u.end--
+	n := u.end
+	u.skip()
+	return u.line(n), true
 }
 
 // Take returns the next line.

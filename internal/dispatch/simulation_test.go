@@ -31,9 +31,9 @@ type simulation struct {
 
 	// failed counts calls without a result, refused those refused for want of room, served good answers.
 	failed, refused, served int
-	// perSecond is how many lines were served, and calls how many begun, in each second, if kept.
-	perSecond, calls []int32
-	keepSeconds      bool
+	// In each second, if kept: lines that were served, calls that began, calls that were refused.
+	servedIn, begunIn, refusedIn []int32
+	keepSeconds                  bool
 	// watch is called after each event, if set.
 	watch func()
 }
@@ -64,14 +64,18 @@ func simulate(w *world, seed uint64) *simulation {
 		o: o, schedule: newSchedule(targets, o.Rand), ctx: context.Background(),
 		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1),
 	}
+	s.open = len(w.batches)
 	for i := range w.batches {
 		b := newSimBatch(s, &w.batches[i], i)
 		s.batches = append(s.batches, b)
 		s.byID[b.id] = b
-		s.after(b.spec.at, func() { s.arrive(b) })
+		if b.spec.at > 0 {
+			s.after(b.spec.at, func() { s.arrive(b) })
+		} else {
+			s.arrive(b) // all that are there at the start are there together
+		}
 		s.after(b.spec.at+b.window(), func() { s.stop(b, batch.StopExpire) })
 	}
-	s.open = len(s.batches)
 	return s
 }
 
@@ -91,6 +95,7 @@ func (s *simulation) push(e event) {
 
 // run lets the world go on until every batch has ended, or until nothing will ever happen again.
 func (s *simulation) run() *simulation {
+	s.settle()
 	for s.open > 0 && s.step() {
 	}
 	return s
@@ -196,7 +201,7 @@ func (s *simulation) stop(b *simBatch, stop batch.Stop) {
 // send starts a call.
 func (s *simulation) send(a *assignment) {
 	s.begunCalls++
-	s.count(&s.calls)
+	s.count(&s.begunIn)
 	c := &simCall{assignment: a, batch: s.byID[a.unit.job.batch.ID], began: s.since()}
 	a.gate.target.upstream.(*simUpstream).take(s, c)
 }
@@ -219,6 +224,7 @@ func (s *simulation) land(c *simCall) {
 		c.batch.failed++
 		if c.answer.signal.Kind == limit.NoRoom {
 			s.refused++
+			s.count(&s.refusedIn)
 		}
 	}
 	v, next, seal := s.d.landLocked(c.assignment, &c.answer.signal, s.clock())

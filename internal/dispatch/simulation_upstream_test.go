@@ -136,6 +136,9 @@ type simUpstream struct {
 	// requests and tokens are what the bucket holds, filled at the time of filled.
 	requests, tokens float64
 	filled           time.Duration
+	// busy is how many seconds its seats were taken in all until counted, busyAtLast how many when the last call got one.
+	busy, busyAtLast   float64
+	counted, lastBegan time.Duration
 }
 
 func newSimUpstream(s *simulation, spec upstreamSpec) *simUpstream {
@@ -193,10 +196,18 @@ func (u *simUpstream) seat(s *simulation) {
 	for len(u.waiting) > 0 && u.running < u.seats {
 		c := u.waiting[0]
 		u.waiting = u.waiting[1:]
+		u.countSeats(s)
+		u.busyAtLast, u.lastBegan = u.busy, s.since()
 		u.running++
 		c.seated = true
 		s.ends(c, u.duration(s))
 	}
+}
+
+// countSeats adds up how long seats were taken.
+func (u *simUpstream) countSeats(s *simulation) {
+	u.busy += float64(u.running) * (s.since() - u.counted).Seconds()
+	u.counted = s.since()
 }
 
 // leave ends a call at the upstream.
@@ -204,6 +215,7 @@ func (u *simUpstream) leave(s *simulation, c *simCall) {
 	u.inFlight--
 	c.batch.lines[c.line.Number].flying = false
 	if c.seated {
+		u.countSeats(s)
 		u.running--
 		u.seat(s)
 	}

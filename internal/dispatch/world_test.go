@@ -260,16 +260,17 @@ func (j fakeJob) Settle(ctx context.Context, units []batch.Unit, stop batch.Stop
 
 // fakeUnit is a unit in memory. The world's mutex guards it.
 type fakeUnit struct {
-	world  *world
-	id     batch.UnitID
-	model  string
-	first  uint32
-	lines  int
-	total  int64
-	taken  int
-	left   int
-	sealed bool
-	told   map[uint32]string
+	world     *world
+	id        batch.UnitID
+	model     string
+	first     uint32
+	lines     int
+	total     int64
+	taken     int
+	takenLast int
+	left      int
+	sealed    bool
+	told      map[uint32]string
 	// unknown makes the first Seal commit and yet fail.
 	unknown bool
 	// refuse makes Record and Seal fail so many times.
@@ -297,9 +298,21 @@ func (u *fakeUnit) kept(n uint32) bool { return dispatch.KeptBack(int64(n)-1, u.
 func (u *fakeUnit) Take() (dispatch.Line, bool) {
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
-	for u.taken < u.lines {
+	for u.taken+u.takenLast < u.lines {
 		u.taken++
 		if n := u.first + uint32(u.taken) - 1; !u.kept(n) {
+			return dispatch.Line{Number: n, Length: 100}, true
+		}
+	}
+	return dispatch.Line{}, false
+}
+
+func (u *fakeUnit) TakeLast() (dispatch.Line, bool) {
+	u.world.mu.Lock()
+	defer u.world.mu.Unlock()
+	for u.taken+u.takenLast < u.lines {
+		u.takenLast++
+		if n := u.first + uint32(u.lines-u.takenLast); !u.kept(n) {
 			return dispatch.Line{Number: n, Length: 100}, true
 		}
 	}
@@ -309,7 +322,7 @@ func (u *fakeUnit) Take() (dispatch.Line, bool) {
 func (u *fakeUnit) Untaken() bool {
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
-	for n := u.first + uint32(u.taken); n < u.first+uint32(u.lines); n++ {
+	for n := u.first + uint32(u.taken); n < u.first+uint32(u.lines-u.takenLast); n++ {
 		if !u.kept(n) {
 			return true
 		}

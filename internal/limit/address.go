@@ -7,6 +7,8 @@ type Address struct {
 	most, limit int
 	inFlight    int
 	closing     closing
+	// openings counts how often it has opened again.
+	openings int
 	// events numbers what happens.
 	events uint64
 	// suspects is how many suspects are in flight, crashed when the connection of one broke last.
@@ -48,11 +50,12 @@ func (a *Address) suspectEnded(now moment, s *Signal) {
 
 // reached notes an answer of any kind: the address can be reached.
 func (a *Address) reached(began moment) {
-	if a.limit < a.most {
+	if a.limit < a.most && !a.closing.outlived(began) {
 		a.limit++
 	}
 	if a.closing.served(began) {
 		a.limit = max(1, a.closing.before/2)
+		a.openings++
 	}
 }
 

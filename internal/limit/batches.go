@@ -18,7 +18,26 @@ const (
 type witness struct {
 	answers, streak int
 	last            time.Time
+	// ends counts the batch's lines that were given up, by what they were told.
+	ends map[verdictKey]int
 }
+
+// verdictKey is what lines that are given up were told.
+type verdictKey struct {
+	kind   Kind
+	status int
+}
+
+// gaveUp notes that a line is given up with what it was told.
+func (w *witness) gaveUp(s *Signal) {
+	if w.ends == nil {
+		w.ends = make(map[verdictKey]int)
+	}
+	w.ends[verdictKey{s.Kind, s.Status}]++
+}
+
+// alike reports whether so many lines were given up with the same words that one more is likely to be of their kind.
+func (w *witness) alike(s *Signal) bool { return w.ends[verdictKey{s.Kind, s.Status}] >= aloneLines }
 
 func (w *witness) served(now time.Time) {
 	w.answers++

@@ -24,8 +24,9 @@ type chronic struct {
 	// top is the limit at which refusals began, share what part of the answers they were there; share 0 for none.
 	top   int
 	share float64
-	// low counts windows at half of top or less in which they were no rarer.
-	low int
+	// low counts windows at half of top or less in which they were no rarer, lowShare is the greatest share in one of them.
+	low      int
+	lowShare float64
 	// until is when refusals count again; usual is their share while they do not.
 	until time.Time
 	usual float64
@@ -58,7 +59,7 @@ func (c *chronic) renew(now time.Time, share float64) {
 	switch {
 	case share > chronicMost || share > chronicAlarm && share >= 2*c.usual:
 		c.until = time.Time{}
-		c.top, c.share, c.low = 0, 0, 0
+		c.top, c.share, c.low, c.lowShare = 0, 0, 0, 0
 	case share > chronicLeast:
 		c.until = now.Add(chronicFor)
 	}
@@ -68,14 +69,19 @@ func (c *chronic) renew(now time.Time, share float64) {
 func (c *chronic) judge(now time.Time, r *room, share float64, limit int) {
 	switch {
 	case share < rare:
-		c.top, c.share, c.low = 0, 0, 0
+		c.top, c.share, c.low, c.lowShare = 0, 0, 0, 0
 	case c.share == 0:
 		c.top, c.share = limit, share
+	case 2*limit > c.top:
+		// Refusals are quick and long calls are not, so the first window holds more of them than are their share.
+		c.share = min(c.share, share)
 	case 2*limit <= c.top && share >= chronicLeast && share <= chronicMost && share >= c.share/2:
+		c.lowShare = max(c.lowShare, share)
 		if c.low++; c.low >= chronicWindows {
 			r.limit, r.ceiling, r.stepped, r.credit = max(r.limit, c.top), 0, false, 0
-			c.until, c.usual = now.Add(chronicFor), share
-			c.low = 0
+			// The greatest share that was usual: windows of 30 answers lie by half of it.
+			c.until, c.usual = now.Add(chronicFor), max(c.share, c.lowShare)
+			c.low, c.lowShare = 0, 0
 		}
 	}
 }

@@ -75,6 +75,12 @@ func (c *closing) served(began moment) (opened bool) {
 	return opened
 }
 
+// outlived reports whether a call that began before a run of failures is all that is known of it: what was under way
+// when an upstream went down is no reason to send it more.
+func (c *closing) outlived(began moment) bool {
+	return len(c.run) >= runToLower && c.runSince.after(began)
+}
+
 // close closes the gate, if two different lines have failed.
 func (c *closing) close(now moment, jitter float64) {
 	if c.closed || len(c.run) < runToClose {

@@ -11,10 +11,14 @@ func (g *Gate) served(now moment, p *Permit, h *History, s *Signal) {
 		g.recovered(now.at, h)
 	}
 	g.address.reached(p.began)
-	g.room.served(now.at, g.inFlight+1, g.least())
+	if g.closing.outlived(p.began) {
+		g.room.lower(g.inFlight)
+	} else {
+		g.room.served(now.at, g.inFlight+1, g.least())
+	}
 	if g.closing.served(p.began) {
 		g.room.reopen(g.closing.before, g.closing.ceiling)
-		g.pace.limit, g.pace.at = float64(g.least()), now.at
+		g.pace.known = g.closing.before
 	}
 	g.goodput.served(now.at, now.at.Sub(p.began.at), s.OutputTokens)
 }
@@ -77,7 +81,7 @@ func (g *Gate) own(p *Permit, r *record, q Queue) bool {
 	case r.proven:
 		return !g.closing.closed || !q.Fresh
 	default:
-		return !r.lastBegan.after(g.servedBegan) && g.servedEnded.after(r.lastEnded)
+		return g.followed(r)
 	}
 }
 
@@ -103,7 +107,7 @@ func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal
 	if p.addressProbe {
 		g.address.closing.pause(now.at, g.rand.Float64())
 	}
-	return Verdict{Pause: pauseAfter(r.tries, s)}
+	return Verdict{Pause: g.rest(r.tries, s)}
 }
 
 // lower lowers the limit for a failure that says something of the gate, and closes it when nothing is left in flight.
@@ -119,6 +123,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	}
 	switch {
 	case s.Kind == NoRoom:
+		g.pace.known = 0
 		g.room.refused(now.at, g.inFlight, least)
 		if g.room.chronic.ignoring(now.at) {
 			return
@@ -139,21 +144,21 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue) Verdict {
 	c, _ := classOf(s.Kind)
 	r := &h.failed.by[c]
-	v := Verdict{Pause: pauseAfter(r.tries, s)}
+	v := Verdict{Pause: g.rest(r.tries, s)}
 	switch {
 	case g.alone(now, h, r, s, q):
-		return givenUp(h, s)
+		return g.givenUp(h, s)
 	case s.Kind == NoRoom:
-		if r.strikes < noRoomStrikes || now.Sub(r.first) < roomPatience(s) {
+		if r.strikes < noRoomStrikes || now.Sub(r.ended.at) < roomPatience(s) {
 			return v
 		}
 		if p.quiet >= lullFor(s) {
-			return givenUp(h, s)
+			return g.givenUp(h, s)
 		}
 		v.Lull = lullFor(s)
 	// That others recover which a crash took along does not make crashes a matter of chance.
 	case r.strikes >= strikesAllowed(s, !s.Lost && g.chances[c].likely(now)):
-		return givenUp(h, s)
+		return g.givenUp(h, s)
 	case s.Lost:
 		v.Pause = g.spread(v.Pause)
 	}
@@ -163,12 +168,13 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue)
 // alone reports whether a line has failed for so long with nobody served beside it, and so few lines left, that it is
 // given up without any proof.
 func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) bool {
-	patience, tries := alonePatience(h.Small, s)
-	return q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.first, g.servedEnded.at)) >= patience
+	patience, tries := alonePatience(h.Small || g.witness(h.Batch).alike(s), s)
+	return q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.ended.at, g.servedEnded.at)) >= patience
 }
 
 // givenUp is the verdict on a line that has had its tries.
-func givenUp(h *History, s *Signal) Verdict {
+func (g *Gate) givenUp(h *History, s *Signal) Verdict {
+	g.witness(h.Batch).gaveUp(s)
 	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
 }
 

@@ -29,10 +29,11 @@ type Gate struct {
 
 	// servedBegan and servedEnded are the latest begin and the latest end of a served call.
 	servedBegan, servedEnded moment
-	// busySince is when the gate was idle last.
-	busySince time.Time
-	batches   map[string]*witness
-	chances   [classes]chance
+	batches                  map[string]*witness
+	chances                  [classes]chance
+
+	// openings is how often the address had opened when the pace was told last.
+	openings int
 
 	room    room
 	goodput goodput
@@ -103,7 +104,7 @@ func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
 		p.probe = true
 	}
 	switch {
-	case g.address.full():
+	case !p.addressProbe && g.address.full():
 		return p, Wait{Reason: ReasonConcurrency}, false
 	case p.probe || p.addressProbe:
 		return p, Wait{}, true
@@ -136,6 +137,12 @@ func (g *Gate) takeInLull(now time.Time, p Permit) (Permit, Wait, bool) {
 
 // takeOpen grants a call within the limit.
 func (g *Gate) takeOpen(now time.Time, p Permit) (Permit, Wait, bool) {
+	if g.openings != g.address.openings {
+		g.openings, g.pace.known = g.address.openings, max(g.pace.known, g.address.closing.before)
+	}
+	if g.room.chronic.ignoring(now) {
+		g.pace.known = max(g.pace.known, g.room.chronic.top)
+	}
 	switch allowed := g.pace.follow(now, g.least()); {
 	case g.inFlight >= g.least():
 		return p, Wait{Reason: ReasonConcurrency}, false
@@ -154,12 +161,9 @@ func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
 	return Permit{gate: g}, ok
 }
 
-// Quiet reports whether the gate has served nobody for so long, and is serving nobody now.
-func (g *Gate) Quiet(now time.Time, quiet time.Duration) bool { return g.quietFor(now) >= quiet }
-
-// quietFor returns for how long nobody was served; 0 while a call is in flight that may be one that is being served.
+// quietFor returns for how long nobody was served; 0 while a call is in flight, as it may be one that is being served.
 func (g *Gate) quietFor(now time.Time) time.Duration {
-	if g.inFlight > 0 && now.Sub(g.busySince) > quietCall {
+	if g.inFlight > 0 {
 		return 0
 	}
 	return now.Sub(g.servedEnded.at)
@@ -172,7 +176,11 @@ func (g *Gate) Followed(h *History) bool {
 	}
 	c, ok := classOf(h.failed.last.Kind)
 	r := &h.failed.by[c]
-	return ok && !r.began.after(g.servedBegan) && g.servedEnded.after(r.ended)
+	return ok && g.followed(r)
+}
+
+func (g *Gate) followed(r *record) bool {
+	return !r.began.after(g.servedBegan) && g.servedEnded.after(r.ended)
 }
 
 // Growing returns when the limit will have grown for one more call to start, if only its pace holds that up.
@@ -210,6 +218,12 @@ func (g *Gate) Condition() (Condition, bool) {
 
 // Hold asks for a lull, for a line that needs one; it begins when the last one is long enough ago.
 func (g *Gate) Hold(now time.Time, quiet time.Duration) { g.lull.hold(now, quiet) }
+
+// LullAt returns the next times at which a line that needs a lull may find one, or may ask for one, if nothing happens
+// before.
+func (g *Gate) LullAt(quiet time.Duration) (found, asked time.Time) {
+	return g.servedEnded.at.Add(quiet), g.lull.again
+}
 
 // Unhold ends a lull that no line needs any more.
 func (g *Gate) Unhold(now time.Time) { g.lull.release(now) }

@@ -1,7 +1,5 @@
 package limit
 
-import "time"
-
 // class groups the kinds of failure that a line's record keeps apart: a line that failed with 403 and then with 500
 // has failed each way once.
 type class int
@@ -56,10 +54,9 @@ type failures struct {
 type record struct {
 	// tries is how often the line failed in this way, strikes how often that counted against it.
 	tries, strikes int
-	first          time.Time
-	// began and ended are those of the last such try, lastBegan and lastEnded of the one before.
-	began, ended         moment
-	lastBegan, lastEnded moment
+	// began and ended are those of the first such try: a call that was served after it was served after the later ones'
+	// cause was there, and one that began after the last of them may never come.
+	began, ended moment
 	// proven is set when the gate has served others between two such failures: the fault is the line's own.
 	proven bool
 	// cut is set while the line's refusals have lowered the gate's limit.
@@ -111,10 +108,8 @@ func (h *History) note(now, began moment, s *Signal) (*record, bool) {
 	h.failed.last = *s
 	r := &h.failed.by[c]
 	if r.tries == 0 {
-		r.first = now.at
+		r.began, r.ended = began, now
 	}
 	r.tries++
-	r.lastBegan, r.lastEnded = r.began, r.ended
-	r.began, r.ended = began, now
 	return r, true
 }

@@ -9,8 +9,6 @@ const (
 	mostLull  = time.Minute
 	// lullShare bounds what lulls cost: a gate that was held for one is held again after so many times as long.
 	lullShare = 20
-	// quietCall is how long a call may be in flight without being taken for one that is being served: refusals are quick.
-	quietCall = time.Second
 )
 
 // lull holds a gate back so that one line can be tried while nothing else asks for room: if it is refused even then,
@@ -41,6 +39,10 @@ func (l *lull) release(now time.Time) {
 		l.again = now.Add(lullShare * now.Sub(l.since))
 	}
 }
+
+// long reports whether a lull has gone on for so long that lines which still need one wait for the next. Until then one
+// line goes after the other while they are refused: who is refused takes no room from the next.
+func (l *lull) long(now time.Time) bool { return now.Sub(l.since) >= 2*l.quiet }
 
 // over returns when the lull has lasted long enough, if nobody is served until then.
 func (l *lull) over(lastServed time.Time) time.Time { return later(l.since, lastServed).Add(l.quiet) }

@@ -14,6 +14,8 @@ const (
 type pace struct {
 	limit float64
 	at    time.Time
+	// known is up to where it follows up at once too: what was in flight before a closing is nothing new to the upstream.
+	known int
 }
 
 // follow returns what of target may be used by now.
@@ -21,7 +23,7 @@ func (p *pace) follow(now time.Time, target int) int {
 	t := float64(target)
 	if t > p.limit {
 		passed := min(now.Sub(p.at), paceEvery)
-		t = min(t, p.limit+p.rate()*float64(passed)/float64(paceEvery))
+		t = min(t, max(float64(p.known), p.limit+p.rate()*float64(passed)/float64(paceEvery)))
 	}
 	p.limit, p.at = t, now
 	return int(t)

@@ -20,7 +20,8 @@ const (
 	aloneLines = 20
 	aloneFor   = 2 * time.Hour
 	aloneTries = 10
-	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines.
+	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines, and for one of
+	// a batch of which aloneLines lines were given up with the same words.
 	smallFor       = 15 * time.Minute
 	smallTries     = 5
 	smallBusyTries = 3
@@ -39,14 +40,30 @@ var (
 
 // pauseAfter returns how long a line rests after its n-th failure of a kind, counted from 1.
 func pauseAfter(n int, s *Signal) time.Duration {
-	table := failurePauses
+	table := pausesFor(s)
+	return max(table[min(n, len(table))-1], s.RetryAfter)
+}
+
+// pausesFor returns the pauses after a failure of a kind.
+func pausesFor(s *Signal) []time.Duration {
 	switch {
 	case s.Kind == NoRoom || s.Kind == Unreachable:
-		table = roomPauses
+		return roomPauses
 	case s.Status == http.StatusForbidden:
-		table = forbiddenPauses
+		return forbiddenPauses
+	default:
+		return failurePauses
 	}
-	return max(table[min(n, len(table))-1], s.RetryAfter)
+}
+
+// rest is pauseAfter with up to a tenth more for a pause that goes on for ever: an upstream that goes down again and
+// again, each 10 s or each minute, would else be met at the same point of its round for hours.
+func (g *Gate) rest(n int, s *Signal) time.Duration {
+	d := pauseAfter(n, s)
+	if n >= len(pausesFor(s)) {
+		d += time.Duration(g.rand.Float64() * float64(d) / 10)
+	}
+	return d
 }
 
 // strikesAllowed is how many strikes a line has that is denied or breaks.
@@ -71,9 +88,9 @@ func roomPatience(s *Signal) time.Duration {
 }
 
 // alonePatience is how long, and how often, a line fails with nobody served beside it before it is given up.
-func alonePatience(small bool, s *Signal) (time.Duration, int) {
+func alonePatience(soon bool, s *Signal) (time.Duration, int) {
 	switch {
-	case !small:
+	case !soon:
 		return aloneFor, aloneTries
 	case s.Kind == NoRoom:
 		return roomPatience(s), smallBusyTries

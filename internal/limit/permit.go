@@ -50,9 +50,6 @@ func (p *Permit) Turn() Turn {
 func (p *Permit) Start(now time.Time, h *History) {
 	g := p.gate
 	p.began, p.suspect = g.address.moment(now), h.Suspect()
-	if g.inFlight == 0 {
-		g.busySince = now
-	}
 	p.quiet = g.quietFor(now)
 	g.inFlight++
 	g.address.inFlight++
@@ -110,7 +107,7 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 		g.address.closing.probing = false
 	}
 	defer func() { g.goodput.flying(now, g.inFlight, g.goodput.limit() <= g.least()) }()
-	if p.lull {
+	if p.lull && (s.Kind == Served || g.lull.long(now)) {
 		g.lull.release(now)
 	}
 	switch s.Kind {

@@ -26,6 +26,10 @@ type room struct {
 	cautious int
 	credit   int
 	stepped  bool
+	// met is the limit at which refusals were met last, climbed is set after a step since then. Steps below met are no news:
+	// several refusals come together as a rule, and lower the limit below what fits.
+	met     int
+	climbed bool
 
 	calm    calm
 	chronic chronic
@@ -61,15 +65,18 @@ func (r *room) served(now time.Time, inFlight, least int) {
 
 // climb counts an answer towards the next step above the ceiling.
 func (r *room) climb() {
-	r.credit++
-	if r.credit < r.cautious*r.limit {
+	k := r.cautious
+	if r.limit+1 < r.met {
+		k = 1
+	}
+	if r.credit++; r.credit < k*r.limit {
 		return
 	}
 	r.credit = 0
-	if r.stepped {
+	if r.stepped && r.limit >= r.met {
 		r.cautious = max(1, r.cautious/2)
 	}
-	r.ceiling, r.stepped = r.limit, true
+	r.ceiling, r.stepped, r.climbed = r.limit, true, true
 	r.limit++
 }
 
@@ -105,6 +112,10 @@ func (r *room) refused(now time.Time, inFlight, least int) {
 	if r.stepped {
 		r.cautious = min(maxCautious, 2*r.cautious)
 	}
+	if r.climbed {
+		r.met = 0
+	}
+	r.met, r.climbed = max(r.met, least), false
 	r.stepped, r.credit = false, 0
 	r.calm.refusedAt(inFlight)
 	if 2*inFlight >= least {

@@ -82,6 +82,21 @@ func (u *Unit) Take() (dispatch.Line, bool) {
 	return dispatch.Line{Number: e.Line, Length: e.Length}, true
 }
 
+// TakeLast returns the last line that has not been taken; false when all were.
+func (u *Unit) TakeLast() (dispatch.Line, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	last := len(u.order) - 1
+	if last < u.next {
+		return dispatch.Line{}, false
+	}
+	e := u.pending[u.order[last]]
+	if u.order = u.order[:last]; u.next == last {
+		u.order, u.next = nil, 0
+	}
+	return dispatch.Line{Number: e.Line, Length: e.Length}, true
+}
+
 // Left returns how many lines have no outcome.
 func (u *Unit) Left() int {
 	u.mu.Lock()

@@ -18,7 +18,7 @@ judge = go run ./scripts/requiretests -list scripts/required-tests.txt -stage
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Run a batch of examples/ through the built-in simulator (needs Go alone)
@@ -77,6 +77,11 @@ static: ## Check formatting, modules, go vet and the builds for other platforms 
 .PHONY: bench
 bench: build ## Measure against a bare HTTP loop, about 40 minutes; the figures go to docs/benchmarks.md
 	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
+
+.PHONY: bench-dispatch
+bench-dispatch: ## Compare limits on virtual engines, about two minutes; the figures and plots go to docs/dispatch.md
+	BATCHD_DISPATCH_REPORT=$(CURDIR)/docs/dispatch.md go test -count=1 -timeout 20m -run '^TestBenchDispatch$$' ./test/dispatchbench
+	@sed -n '/^| |.*batchd/,/^$$/p;/^### /p;/MISSED/p' docs/dispatch.md
 
 .PHONY: proof
 proof: ## Kill the server 600 times and stop it 200 times, about five minutes; the figures go to docs/reliability.md

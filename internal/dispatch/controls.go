@@ -12,6 +12,9 @@ const (
 	// lines are looked at for that.
 	controlClear = 10 * time.Second
 	controlLook  = 64
+	// fewFailures failed tries in a lane make its last control wait for what is in flight there: some of that may fail too,
+	// and then nobody else is left to be served.
+	fewFailures = 3
 )
 
 // KeptBack reports whether the line at a position in the plan of a batch of total lines is a control: one of a few,
@@ -44,8 +47,7 @@ func (l *lane) control(g *gate) *task {
 		return nil
 	}
 	free, wanted := l.controlsWanted(g)
-	// The last one waits for what the lane has in flight, where lines have failed: some of that may fail too.
-	if free = free && (l.flying == 0 || !l.failed || len(l.controls) > 1); free || wanted && g.InFlight() == 0 {
+	if free = free && (len(l.controls) > 1 || l.flying == 0 || l.failures < fewFailures); free || wanted && g.InFlight() == 0 {
 		return l.popControl()
 	}
 	return nil

@@ -299,7 +299,7 @@ func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
 	if a.since.IsZero() {
 		a.since = now
 	}
-	a.unit.lane.failed = true
+	a.unit.lane.failures++
 	a.unit.lane.retries.add(a.task)
 }
 

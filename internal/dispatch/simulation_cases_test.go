@@ -39,6 +39,7 @@ func good(n int) batchSpec { return batchSpec{lines: n} }
 
 // having makes lines of a batch bad.
 func having(n int, bad func(line, total int) bool, wrong answer) batchSpec {
+	wrong.signal.Message = "what is wrong with the line" // upstreams say that, and an outage says something else
 	return batchSpec{lines: n, bad: bad, wrong: wrong}
 }
 

@@ -18,26 +18,38 @@ const (
 type witness struct {
 	answers, streak int
 	last            time.Time
-	// ends counts the batch's lines that were given up, by what they were told.
+	// ends counts the batch's lines that were given up, by what they were told: with the upstream's own words, as long as
+	// these are few, and without.
 	ends map[verdictKey]int
 }
 
 // verdictKey is what lines that are given up were told.
 type verdictKey struct {
-	kind   Kind
-	status int
+	kind    Kind
+	status  int
+	message string
 }
+
+// mostVerdicts bounds how many different words are kept apart.
+const mostVerdicts = 100
 
 // gaveUp notes that a line is given up with what it was told.
 func (w *witness) gaveUp(s *Signal) {
 	if w.ends == nil {
 		w.ends = make(map[verdictKey]int)
 	}
-	w.ends[verdictKey{s.Kind, s.Status}]++
+	w.ends[verdictKey{s.Kind, s.Status, ""}]++
+	if words := (verdictKey{s.Kind, s.Status, s.Message}); s.Message != "" && (w.ends[words] > 0 || len(w.ends) < mostVerdicts) {
+		w.ends[words]++
+	}
 }
 
-// alike reports whether so many lines were given up with the same words that one more is likely to be of their kind.
-func (w *witness) alike(s *Signal) bool { return w.ends[verdictKey{s.Kind, s.Status}] >= aloneLines }
+// alike reports whether so many lines were given up with the same status that one more is likely to be of their kind,
+// and whether they were told the very same words.
+func (w *witness) alike(s *Signal) (status, words bool) {
+	status = w.ends[verdictKey{s.Kind, s.Status, ""}] >= aloneLines
+	return status, s.Message != "" && w.ends[verdictKey{s.Kind, s.Status, s.Message}] >= aloneLines
+}
 
 func (w *witness) served(now time.Time) {
 	w.answers++

@@ -166,9 +166,14 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue)
 }
 
 // alone reports whether a line has failed for so long with nobody served beside it, and so few lines left, that it is
-// given up without any proof.
+// given up without any proof. One that is denied or breaks with the very words with which many of its batch were given
+// up, while others were served, has no more tries than they had.
 func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) bool {
-	patience, tries := alonePatience(h.Small || g.witness(h.Batch).alike(s), s)
+	status, words := g.witness(h.Batch).alike(s)
+	patience, tries := alonePatience(h.Small || status, s)
+	if words && s.Kind != NoRoom {
+		patience, tries = 0, strikesAllowed(s, false)
+	}
 	return q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.ended.at, g.servedEnded.at)) >= patience
 }
 

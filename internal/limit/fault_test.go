@@ -76,14 +76,16 @@ func TestALineIsGivenUpOnlyAfterOthersWereServedBetweenItsTries(t *testing.T) {
 			t.Parallel()
 			d := openGate(t, 64)
 			line := d.line()
-			for range 20 {
-				long := d.begin(d.line())
+			long := d.begin(d.line())
+			for n := range 20 {
 				d.pass(time.Millisecond)
 				if v := d.send(line, denied(403)); v.Final {
 					t.Fatal("given up")
 				}
 				d.pass(time.Millisecond)
-				between(d, long)
+				if n == 0 || name != "one that began earlier" {
+					between(d, long)
+				}
 				d.pass(time.Minute)
 			}
 			if line.Proven() {
@@ -208,14 +210,17 @@ func TestALineWithoutRoomRestsLongerEachTimeAndAsLongAsItIsTold(t *testing.T) {
 	d := openGate(t, 8)
 	line := d.line()
 	for i, want := range seconds(1, 2, 4, 8, 16, 30, 30) {
-		if v := d.send(line, noRoom(429, 0)); v.Pause != want {
+		if v := d.send(line, noRoom(429, 0)); !about(v.Pause, want) {
 			t.Errorf("pause %d is %s, want %s", i, v.Pause, want)
 		}
 	}
-	if v := d.send(line, noRoom(429, 100*time.Second)); v.Pause != 100*time.Second {
+	if v := d.send(line, noRoom(429, 100*time.Second)); !about(v.Pause, 100*time.Second) {
 		t.Errorf("pause of %s, want the 100 s that were asked for", v.Pause)
 	}
 }
+
+// about reports whether a pause is as long as wanted or, where pauses no longer grow, up to a tenth longer.
+func about(pause, want time.Duration) bool { return pause >= want && pause <= want+want/10 }
 
 func TestAnUnreachableLineRestsLongerEachTimeAndIsNeverGivenUp(t *testing.T) {
 	t.Parallel()
@@ -227,7 +232,7 @@ func TestAnUnreachableLineRestsLongerEachTimeAndIsNeverGivenUp(t *testing.T) {
 	end := d.now.AddDate(1, 0, 0)
 	for n := 0; d.now.Before(end); n++ {
 		v := d.send(line, unreachable())
-		if v.Final || v.Pause != pauses[min(n, 5)] {
+		if v.Final || !about(v.Pause, pauses[min(n, 5)]) {
 			t.Fatalf("try %d: %+v", n, v)
 		}
 		d.pass(v.Pause + time.Hour)

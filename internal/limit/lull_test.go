@@ -116,6 +116,7 @@ func TestACallInALullThatIsAbandonedEndsTheLull(t *testing.T) {
 	d.gate.Hold(d.now, 10*time.Second)
 	d.untilProbe()
 	d.begin(d.line()).ends(abandoned())
+	d.gate.Unhold(d.now) // nobody else needs it
 	d.beginMany(8)
 }
 

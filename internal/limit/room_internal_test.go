@@ -160,7 +160,7 @@ func TestARoomReopensAtHalfAndBelowTheCeilingOfBefore(t *testing.T) {
 // windowsUntilForgotten serves windows at the ceiling until that is forgotten, and returns how many it took.
 func (s *seats) windowsUntilForgotten() int {
 	for n := 1; n <= 20; n++ {
-		s.room.cautious = maxCautious // so that the limit stands still meanwhile
+		s.room.cautious, s.room.met = maxCautious, 0 // so that the limit stands still meanwhile
 		window := max(windowAnswers, s.room.limit)
 		s.serve(window-1, 0)
 		if s.room.ceiling == 0 {
@@ -230,7 +230,7 @@ func TestOnlyWindowsAtTheCeilingAndWithoutARefusalCount(t *testing.T) {
 			t.Parallel()
 			s := newSeats(t)
 			for range 2 {
-				s.room.cautious = maxCautious
+				s.room.cautious, s.room.met = maxCautious, 0
 				s.serve(55, 0)
 				s.serve(1, forgetWindow)
 			}

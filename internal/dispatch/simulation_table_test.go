@@ -210,7 +210,7 @@ func (b *bar) show(v float64) string {
 	case !b.seconds && v == float64(int(v)):
 		return fmt.Sprintf("%d", int(v))
 	case !b.seconds:
-		return fmt.Sprintf("%.2f", v)
+		return fmt.Sprintf("%.3g", v)
 	case v >= 7200:
 		return fmt.Sprintf("%.2f h", v/3600)
 	case v >= 120:

@@ -26,7 +26,7 @@ type room struct {
 	cautious int
 	credit   int
 	stepped  bool
-	// met is the limit at which refusals were met last, climbed is set after a step since then. Steps below met are no news:
+	// met is the limit at which refusals were met last, climbed is set after a step since then. Steps below met are no news and take a quarter of the time:
 	// several refusals come together as a rule, and lower the limit below what fits.
 	met     int
 	climbed bool
@@ -67,7 +67,7 @@ func (r *room) served(now time.Time, inFlight, least int) {
 func (r *room) climb() {
 	k := r.cautious
 	if r.limit+1 < r.met {
-		k = 1
+		k = max(1, r.cautious/4)
 	}
 	if r.credit++; r.credit < k*r.limit {
 		return

@@ -76,8 +76,10 @@ func casesOfOutages() []worldCase {
 		left int
 		most float64
 	}{{10, 6}, {2, 2.5}} {
-		cases = append(cases, worldCase{group: "16", name: fmt.Sprintf("10 %% random 500, then 500 for 10 min with %d of 400 left", r.left), seeds: 300,
-			world: at(64, good(400)).withChance(0.1, status(500)).during(outage{afterLines: 400 - r.left, lasts: 10 * min1, wrong: status(500)}), bars: []bar{lostMean(r.most), notEnded(0)}})
+		cases = append(cases, worldCase{
+			group: "16", name: fmt.Sprintf("10 %% random 500, then 500 for 10 min with %d of 400 left", r.left), seeds: 300,
+			world: at(64, good(400)).withChance(0.1, status(500)).during(outage{afterLines: 400 - r.left, lasts: 10 * min1, wrong: status(500)}), bars: []bar{lostMean(r.most), notEnded(0)},
+		})
 	}
 	for _, n := range []int{1, 19} {
 		for _, code := range []int{500, 429} {
@@ -113,8 +115,13 @@ func casesOfBudgets() []worldCase {
 			name  string
 			lasts time.Duration
 			wrong answer
-		}{{"refused for 5 min", 5 * min1, refused}, {"500 for 5 min", 5 * min1, status(500)}, {"503 for 5 min", 5 * min1, status(503)},
-			{"500 for 6 h", 6 * time.Hour, status(500)}, {"401 for 1 h", time.Hour, status(401)}} {
+		}{
+			{"refused for 5 min", 5 * min1, refused},
+			{"500 for 5 min", 5 * min1, status(500)},
+			{"503 for 5 min", 5 * min1, status(503)},
+			{"500 for 6 h", 6 * time.Hour, status(500)},
+			{"401 for 1 h", time.Hour, status(401)},
+		} {
 			const concurrency = 64
 			from := 20*sec + 2*takes
 			lines := int((from + 150*sec + 8*takes).Seconds() * concurrency / takes.Seconds())

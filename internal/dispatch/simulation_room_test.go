@@ -11,8 +11,8 @@ import (
 const (
 	bucketWhy = "18 of 1,000 are the large lines', 10 and more tries each; no rule found for the others"
 	turnsWhy  = "batches take turns call by call: 5,000 bad calls of 20 ms are 1.6 s at 64 in flight, beside 7.8 s"
-	rareWhy   = "2 % of refusals are not taken for chronic (10 %), and each line lowers the limit once before it is proven"
-	ownWhy    = "the places that proven lines give back keep the limit above half, where refusals that are no rarer would be noticed"
+	rareWhy   = "presumably: 2 % of refusals are not taken for chronic (10 %), and each line lowers the limit once before it is proven"
+	ownWhy    = "presumably the places that proven lines give back keep the limit above half, where refusals that are no rarer would be noticed"
 )
 
 var replicaWhy = map[int]string{
@@ -104,10 +104,20 @@ func casesOfRoom() []worldCase {
 		takes       time.Duration
 		wait        time.Duration
 		most, whole time.Duration
-	}{{20, 100 * ms, 0, secs(8.58), mins(11.7)}, {100, 100 * ms, 0, secs(10.1), mins(11.9)}, {1000, 100 * ms, 0, secs(7.6), mins(14.3)},
-		{20, 100 * ms, 20 * sec, secs(9.9), mins(15)}, {100, 100 * ms, 20 * sec, secs(28.6), mins(15)}, {1000, 100 * ms, 20 * sec, mins(3.3), mins(20)},
-		{20, 5 * sec, 0, mins(7.26), 0}, {100, 5 * sec, 0, mins(8.8), 0}, {1000, 5 * sec, 0, mins(8.69), 0},
-		{20, 30 * sec, 0, mins(61.6), 0}, {100, 30 * sec, 0, mins(73.7), 0}, {1000, 30 * sec, 0, mins(74.8), 0}} {
+	}{
+		{20, 100 * ms, 0, secs(8.58), mins(11.7)},
+		{100, 100 * ms, 0, secs(10.1), mins(11.9)},
+		{1000, 100 * ms, 0, secs(7.6), mins(14.3)},
+		{20, 100 * ms, 20 * sec, secs(9.9), mins(15)},
+		{100, 100 * ms, 20 * sec, secs(28.6), mins(15)},
+		{1000, 100 * ms, 20 * sec, mins(3.3), mins(20)},
+		{20, 5 * sec, 0, mins(7.26), 0},
+		{100, 5 * sec, 0, mins(8.8), 0},
+		{1000, 5 * sec, 0, mins(8.69), 0},
+		{20, 30 * sec, 0, mins(61.6), 0},
+		{100, 30 * sec, 0, mins(73.7), 0},
+		{1000, 30 * sec, 0, mins(74.8), 0},
+	} {
 		bars := []bar{mostBy(r.most)}
 		if r.whole > 0 {
 			bars = append(bars, ends(r.whole))
@@ -127,10 +137,19 @@ func casesOfRoom() []worldCase {
 		wait  time.Duration
 		lost  float64
 		end   time.Duration
-	}{{401, 100 * ms, 0, 0, mins(3.5)}, {403, 100 * ms, 0, 1, mins(3.5)}, {500, 100 * ms, 0, 0, mins(3.5)},
-		{429, 100 * ms, 0, 0, 44 * sec}, {429, 5 * sec, 0, 0, mins(12.65)}, {429, 100 * ms, 500 * ms, 0, 98 * sec}, {429, 5 * sec, 500 * ms, 0, mins(13.2)}} {
-		cases = append(cases, worldCase{group: "replica", name: fmt.Sprintf("one of four says %d, Retry-After %s, calls of %s; 5,000 lines", r.code, r.wait, r.takes), why: replicaWhy[r.code],
-			world: at(64, good(5000)).taking(r.takes).withChance(0.25, later(status(r.code), r.wait)), bars: []bar{lost(r.lost), notEnded(0), ends(r.end)}})
+	}{
+		{401, 100 * ms, 0, 0, mins(3.5)},
+		{403, 100 * ms, 0, 1, mins(3.5)},
+		{500, 100 * ms, 0, 0, mins(3.5)},
+		{429, 100 * ms, 0, 0, 44 * sec},
+		{429, 5 * sec, 0, 0, mins(12.65)},
+		{429, 100 * ms, 500 * ms, 0, 98 * sec},
+		{429, 5 * sec, 500 * ms, 0, mins(13.2)},
+	} {
+		cases = append(cases, worldCase{
+			group: "replica", name: fmt.Sprintf("one of four says %d, Retry-After %s, calls of %s; 5,000 lines", r.code, r.wait, r.takes), why: replicaWhy[r.code],
+			world: at(64, good(5000)).taking(r.takes).withChance(0.25, later(status(r.code), r.wait)), bars: []bar{lost(r.lost), notEnded(0), ends(r.end)},
+		})
 	}
 	return cases
 }
@@ -153,8 +172,16 @@ func casesOfNeighbours() []worldCase {
 		name      string
 		wrong     answer
 		all, half float64
-	}{{"403", status(403), 8.4, 10.6}, {"401", status(401), 8.4, 10.6}, {"500", status(500), 8.4, 10.6}, {"slow 500", slow(status(500)), 15.7, 15.7}, {"429", status(429), 9.4, 10.6},
-		{"429, Retry-After 0.5 s", later(status(429), 500*ms), 9.3, 10.6}, {"429, Retry-After 20 s", later(status(429), 20*sec), 9.3, 12.3}, {"503", status(503), 9.4, 10.6}}
+	}{
+		{"403", status(403), 8.4, 10.6},
+		{"401", status(401), 8.4, 10.6},
+		{"500", status(500), 8.4, 10.6},
+		{"slow 500", slow(status(500)), 15.7, 15.7},
+		{"429", status(429), 9.4, 10.6},
+		{"429, Retry-After 0.5 s", later(status(429), 500*ms), 9.3, 10.6},
+		{"429, Retry-After 20 s", later(status(429), 20*sec), 9.3, 12.3},
+		{"503", status(503), 9.4, 10.6},
+	}
 	for _, r := range bad {
 		for _, half := range []bool{false, true} {
 			which, words, most := all, "all", r.all

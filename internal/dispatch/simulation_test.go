@@ -110,7 +110,7 @@ func (s *simulation) step() bool {
 	}
 	switch {
 	case len(s.events) > 0 && (alarm.IsZero() || !alarm.Before(s.events[0].at)):
-		e := heap.Pop(&s.events).(event)
+		e := heap.Pop(&s.events).(event) //nolint:errcheck // the heap holds events alone
 		s.now = e.at
 		if e.call != nil {
 			s.land(e.call)
@@ -203,7 +203,7 @@ func (s *simulation) send(a *assignment) {
 	s.begunCalls++
 	s.count(&s.begunIn)
 	c := &simCall{assignment: a, batch: s.byID[a.unit.job.batch.ID], began: s.since()}
-	a.gate.target.upstream.(*simUpstream).take(s, c)
+	a.gate.target.upstream.(*simUpstream).take(s, c) //nolint:errcheck // a simulation has no others
 }
 
 // ends lets a call end after a time.
@@ -214,7 +214,7 @@ func (s *simulation) ends(c *simCall, after time.Duration) {
 // land ends a call: what Dispatcher.call does once the answer is there.
 func (s *simulation) land(c *simCall) {
 	c.upstream.leave(s, c)
-	unit := c.unit.Unit.(*simUnit)
+	unit := c.unit.Unit.(*simUnit) //nolint:errcheck // a simulation has no others
 	final := c.answer.signal.Kind == limit.Served || c.answer.signal.Kind == limit.Answered
 	if final {
 		unit.left--
@@ -279,7 +279,9 @@ func (h events) Less(i, j int) bool {
 func (h events) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push appends x, an event.
-func (h *events) Push(x any) { *h = append(*h, x.(event)) }
+func (h *events) Push(x any) {
+	*h = append(*h, x.(event)) //nolint:errcheck // heap.Push passes on what it is given, always an event
+}
 
 // Pop removes the last event.
 func (h *events) Pop() any {

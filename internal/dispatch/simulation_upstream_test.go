@@ -31,18 +31,18 @@ var refused = answer{limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonU
 func status(code int) answer {
 	s := limit.Signal{Status: code}
 	takes := refusalTakes
-	switch {
-	case code == http.StatusOK:
+	switch code {
+	case http.StatusOK:
 		s.Kind, takes = limit.Served, 0
-	case code == http.StatusBadRequest:
+	case http.StatusBadRequest:
 		s.Kind = limit.Answered
-	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		s.Kind, s.Reason = limit.NoRoom, limit.ReasonNoRoom
-	case code == http.StatusPaymentRequired:
+	case http.StatusPaymentRequired:
 		s.Kind, s.Reason = limit.Denied, limit.ReasonAccount
-	case code == http.StatusNotFound:
+	case http.StatusNotFound:
 		s.Kind, s.Reason = limit.Denied, limit.ReasonMisconfigured
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden:
 		s.Kind, s.Reason = limit.Denied, limit.ReasonDenied
 	default:
 		s.Kind, s.Reason, takes = limit.Broken, limit.ReasonFailing, failureTakes

@@ -30,7 +30,7 @@ func (d *Dispatcher) unlock() {
 		if n.reason {
 			log = d.o.Reasons
 		}
-		log.Log(context.Background(), n.level, n.text, n.args...)
+		log.Log(context.Background(), n.level, n.text, n.args...) //nolint:sloglint // the texts are constants, where notes are made
 	}
 }
 

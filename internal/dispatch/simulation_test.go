@@ -110,7 +110,7 @@ func (s *simulation) step() bool {
 	}
 	switch {
 	case len(s.events) > 0 && (alarm.IsZero() || !alarm.Before(s.events[0].at)):
-		e := heap.Pop(&s.events).(event) //nolint:errcheck // the heap holds events alone
+		e := heap.Pop(&s.events).(event) //nolint:errcheck // the heap holds events alone //nolint:errcheck // the heap holds events alone
 		s.now = e.at
 		if e.call != nil {
 			s.land(e.call)
@@ -203,7 +203,7 @@ func (s *simulation) send(a *assignment) {
 	s.begunCalls++
 	s.count(&s.begunIn)
 	c := &simCall{assignment: a, batch: s.byID[a.unit.job.batch.ID], began: s.since()}
-	a.gate.target.upstream.(*simUpstream).take(s, c) //nolint:errcheck // a simulation has no others
+	a.gate.target.upstream.(*simUpstream).take(s, c) //nolint:errcheck // there are no others here //nolint:errcheck // a simulation has no others
 }
 
 // ends lets a call end after a time.
@@ -214,7 +214,7 @@ func (s *simulation) ends(c *simCall, after time.Duration) {
 // land ends a call: what Dispatcher.call does once the answer is there.
 func (s *simulation) land(c *simCall) {
 	c.upstream.leave(s, c)
-	unit := c.unit.Unit.(*simUnit) //nolint:errcheck // a simulation has no others
+	unit := c.unit.Unit.(*simUnit) //nolint:errcheck // there are no others here //nolint:errcheck // a simulation has no others
 	final := c.answer.signal.Kind == limit.Served || c.answer.signal.Kind == limit.Answered
 	if final {
 		unit.left--

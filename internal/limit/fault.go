@@ -46,7 +46,7 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 		h.failed.lost++
 	}
 	q := waiting()
-	own := g.own(p, r, q)
+	own := g.own(r, q)
 	g.charge(r, own)
 	if !own && !g.excused(now.at, h.Batch) {
 		g.lower(now, p, h, r, s)
@@ -74,7 +74,7 @@ func (g *Gate) keepPause(now time.Time, p *Permit) {
 
 // own reports whether a failure is the line's own: it failed in this way before, and the gate has served another call
 // since that began no earlier than the failed one and ended after it. r is the record with this failure in it.
-func (g *Gate) own(p *Permit, r *record, q Queue) bool {
+func (g *Gate) own(r *record, q Queue) bool {
 	switch {
 	case r.tries < 2:
 		return false

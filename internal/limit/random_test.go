@@ -155,7 +155,7 @@ func (w *world) end(t *rapid.T) {
 
 func (w *world) checkVerdict(t *rapid.T, h *limit.History, s *limit.Signal, v limit.Verdict) {
 	switch final := s.Kind == limit.Served || s.Kind == limit.Answered; {
-	case final && !v.Final, v.Poison && !(v.Final && s.Lost), !v.Final && v.Pause <= 0, v.Pause > longest:
+	case final && !v.Final, v.Poison && (!v.Final || !s.Lost), !v.Final && v.Pause <= 0, v.Pause > longest:
 		t.Fatalf("%+v: %+v", s, v)
 	case v.Final && s.Kind == limit.Unreachable:
 		t.Fatal("an unreachable line is given up")

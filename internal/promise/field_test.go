@@ -110,10 +110,33 @@ func TestField(t *testing.T) {
 			}
 		})
 	}
+	t.Run("F2-04 D13 one tenant's 403 beside another's good lines", twoTenants)
 	t.Run("F2-08 what expires says what it was answered", expiresWithItsAnswer)
 	t.Run("F2-13 no balance for any line", burnsNothing("pay402"))
 	t.Run("F2-14 a wrong key told as 400", burnsNothing("badkey400"))
 	t.Run("F2-15 no /v1 in the URL", withoutV1)
+}
+
+// twoTenants has one whose every line is refused, and one whose lines are good.
+func twoTenants(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, nil, 4)
+	n.keys = true
+	n.upstream, _ = fieldEngine(t, time.Millisecond)
+	refused, served := n.mintKey("refused"), n.mintKey("served")
+	n.start()
+	n.key = refused
+	n.run(input{lines: 1, anyAnswer: true, mode: bad("mod403", all)}, "24h")
+	n.run(input{lines: 2000, anyAnswer: true, mode: bad("mod403", all)}, "24h")
+	n.key = served
+	in := input{lines: 300, anyAnswer: true, mode: bad("mod403", only(0))}
+	s := n.watch(n.run(in, "24h"))
+	if err := s.ended(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.finish(); err != nil {
+		t.Error(err)
+	}
 }
 
 func expiresWithItsAnswer(t *testing.T) {

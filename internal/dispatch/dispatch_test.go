@@ -162,6 +162,7 @@ func TestU13RetryAfterIsThePauseOfTheLineThatGotIt(t *testing.T) {
 		start := time.Now()
 		w.add("b", fakeUnitSpec{"m", 100})
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := len(w.result("b")); got != 99 {
 			t.Errorf("%d lines done after 1 s, want all but the one that was told to wait", got)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +20,21 @@ import (
 
 // refusing answers every call alike until it is told otherwise, and then serves.
 type refusing struct {
+	mu     sync.Mutex
 	signal limit.Signal
 	good   bool
 }
 
+// turn changes what it answers.
+func (r *refusing) turn(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
 func (r *refusing) answer(context.Context, dispatch.Call) dispatch.Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.good {
 		return served()
 	}
@@ -113,7 +125,7 @@ func TestUpstreamsTellWhatOfEachTenantWaitsAndWhetherTheyEverWorked(t *testing.T
 		if s.Refused.Status != 401 || s.Gates[0].WaitingOf[""] != 30 {
 			t.Errorf("an upstream that refused every call: %+v", s)
 		}
-		key.good = true
+		key.turn(func() { key.good = true })
 		w.wait("b")
 		if s := w.d.Upstreams()[0]; s.Refused.Reason != "" || s.Gates[0].Waiting != 0 {
 			t.Errorf("an upstream that has served: %+v", s)
@@ -123,8 +135,8 @@ func TestUpstreamsTellWhatOfEachTenantWaitsAndWhetherTheyEverWorked(t *testing.T
 
 func TestUnitsThatCannotBeOpenedAndAFullDiskAreReasons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := true
-		w := newWorld(t, func(o *dispatch.Options) { o.MayLease = func() bool { return !full } }, &upstreamFunc{name: "a", limit: 4, answer: (&refusing{good: true}).answer})
+		var roomy atomic.Bool
+		w := newWorld(t, func(o *dispatch.Options) { o.MayLease = func() bool { return roomy.Load() } }, &upstreamFunc{name: "a", limit: 4, answer: (&refusing{good: true}).answer})
 		b := batch.Batch{ID: "b", Models: []string{"m"}, Units: 2, Counts: batch.Counts{Total: 2000}, Stop: batch.StopNone}
 		w.pending["b"] = []batch.Unit{{UnitID: batch.UnitID{Batch: "b"}}, {UnitID: batch.UnitID{Batch: "b", Ordinal: 1}}}
 		w.d.Add(b, broken{}, nil)
@@ -137,7 +149,7 @@ func TestUnitsThatCannotBeOpenedAndAFullDiskAreReasons(t *testing.T) {
 			}
 		}
 		want(limit.ReasonDisk, "")
-		full = false
+		roomy.Store(true)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		want(limit.ReasonBlobUnreadable, "input is elsewhere")
@@ -178,10 +190,12 @@ func TestAReasonIsLoggedOnceWhenItBeginsChangesAndEnds(t *testing.T) {
 		w.add("b", fakeUnitSpec{"m", 200})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		up.signal = limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonUnreachable, Detail: "refused"}
+		up.turn(func() {
+			up.signal = limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonUnreachable, Detail: "refused"}
+		})
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		up.good = true
+		up.turn(func() { up.good = true })
 		w.wait("b")
 		want := []string{
 			`level=ERROR msg="upstream keeps lines waiting" upstream=gpu:8000/v1 model=m reason=account status=429 code=insufficient_quota answer="You exceeded your current quota"`,
@@ -189,16 +203,23 @@ func TestAReasonIsLoggedOnceWhenItBeginsChangesAndEnds(t *testing.T) {
 			`level=INFO msg="upstream takes calls again" upstream=gpu:8000/v1 reason=unreachable`,
 			`level=INFO msg="upstream takes calls again" upstream=gpu:8000/v1 model=m reason=account`,
 		}
+		log.mu.Lock()
+		defer log.mu.Unlock()
 		if diff := cmp.Diff(want, log.all); diff != "" {
 			t.Errorf("log (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// lines is a log kept as lines; the dispatcher logs under its own mutex.
-type lines struct{ all []string }
+// lines is a log kept as lines.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
 
 func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.all = append(l.all, strings.TrimSpace(string(p)))
 	return len(p), nil
 }

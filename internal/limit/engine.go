@@ -17,6 +17,8 @@ const (
 	// it has ever had a queue.
 	freeShare = 0.10
 	freeLeast = 2
+	// togetherStep calls at a time are added by each of those that share an engine, while it has a short queue.
+	togetherStep = 3
 	// Below sharedBelow of an engine's requests the gate is not alone there.
 	sharedBelow = 0.9
 	// seenShare of the calls in flight must be known to the engine for a reading to be about them: else they stand in a
@@ -83,7 +85,7 @@ func (g *goodput) load(now time.Time, l *EngineLoad, f *flight, target int) {
 		g.set(now, g.now-max(1, int(math.Round(excess/2))), StepQueued)
 	case l.KVUsage > kvFull || !f.full:
 	case l.Waiting > 0 && f.share < sharedBelow && !e.shared:
-		g.set(now, g.now+1, StepFree) // all add as much and give back by their share: so shares become alike
+		g.set(now, g.now+togetherStep, StepFree) // all add as much and give back by their share: so shares become alike
 	case l.Waiting > 0:
 	case e.queued:
 		g.set(now, g.now+max(freeLeast, int(freeShare*float64(g.now))), StepFree)

@@ -13,11 +13,13 @@ const (
 	tryAnswers = 1600
 	tryLong    = 40 * time.Second
 	// upStep and downStep are how far a try goes; a try up goes upFar while calls hardly wait. A step is worth its while
-	// if goodput changes by more than worth of what the limit does.
-	upStep   = 0.15
-	upFar    = 0.30
-	downStep = 0.12
-	worth    = 0.27
+	// if goodput changes by more than worth of what the limit does; freeWorth will do where calls are known to hardly wait,
+	// as then more of them are in nobody's way.
+	upStep    = 0.15
+	upFar     = 0.30
+	downStep  = 0.12
+	worth     = 0.27
+	freeWorth = 0.16
 	// mostUpPause and mostDownPause windows are the longest pauses between two tries, firstDownPause is the one before
 	// the first try down from a configured concurrency.
 	mostUpPause    = 4
@@ -61,7 +63,13 @@ func (p *patience) end() { p.left, p.pause = 0, 0 }
 func (p *patience) wait() { p.left = max(0, p.left-1) }
 
 // bar is what share of the base's goodput the try under way must reach.
-func (g *goodput) bar() float64 { return 1 + worth*(float64(g.now)/float64(g.back)-1) }
+func (g *goodput) bar() float64 {
+	w := worth
+	if g.base.free(&g.least) {
+		w = freeWorth
+	}
+	return 1 + w*(float64(g.now)/float64(g.back)-1)
+}
 
 // tryFinished reports whether a try can be judged.
 func (g *goodput) tryFinished(now time.Time, length time.Duration) bool {

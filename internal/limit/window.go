@@ -19,6 +19,8 @@ type window struct {
 	since, notBefore time.Time
 	answers          int
 	tokens           int64
+	// squares and products are sums over answers of the square of the tokens, and of tokens × seconds.
+	squares, products float64
 	// silent counts answers without usage.
 	silent int
 	// took is the sum of the calls' times; quick that of the quickest call in each of groups groups, quickest is that of
@@ -74,6 +76,8 @@ func (w *window) served(now time.Time, took time.Duration, tokens int64) time.Du
 	w.answers++
 	w.took += took
 	w.tokens += tokens
+	w.squares += float64(tokens) * float64(tokens)
+	w.products += float64(tokens) * took.Seconds()
 	if tokens <= 0 {
 		w.silent++
 	}
@@ -107,5 +111,6 @@ func (w *window) yield(now time.Time) yield {
 	return yield{
 		length: now.Sub(w.since).Seconds(), answers: float64(w.answers), tokens: float64(w.tokens), told: w.silent == 0,
 		took: w.took.Seconds(), quick: w.quick.Seconds(), groups: float64(w.groups),
+		squares: w.squares, products: w.products,
 	}
 }

@@ -19,6 +19,8 @@ const (
 	leastGroups = 4
 	// firstRise is how far the quickest calls' time must have risen in the first window for its beginning to be the least.
 	firstRise = 2.5
+	// apartLeast is how much lengths must vary to be apart: their variance, in squares of the mean.
+	apartLeast = 0.04
 )
 
 // yield is what windows have found: in so many seconds so many answers, with so many output tokens if told, whose
@@ -27,6 +29,8 @@ type yield struct {
 	length, answers, tokens float64
 	told                    bool
 	took, quick, groups     float64
+	// squares and products are sums over answers of the square of the tokens, and of tokens × seconds.
+	squares, products float64
 }
 
 func (y *yield) empty() bool { return y.answers == 0 }
@@ -76,8 +80,24 @@ func (y *yield) perToken() float64 {
 	return y.took / y.tokens
 }
 
+// apart reports whether answers tell their lengths, and these differ enough to tell what a call takes before its answer.
+func (y *yield) apart() bool {
+	return y.told && y.groups >= leastGroups && y.answers*y.squares > (1+apartLeast)*y.tokens*y.tokens
+}
+
+// before is how many seconds a call takes whatever the length of its answer, by the line that fits times and tokens
+// best. Calls that wait take that much longer, however long their answers are; slower steps take longer for each token.
+func (y *yield) before() float64 {
+	perToken := (y.answers*y.products - y.took*y.tokens) / (y.answers*y.squares - y.tokens*y.tokens)
+	return (y.took - perToken*y.tokens) / y.answers
+}
+
+// free reports whether it is known that calls hardly wait.
+func (y *yield) free(l *least) bool { return y.apart() && y.waiting(l) < noWaiting }
+
 // waiting is the share of a call's time that it waits for its turn. Where usage is known it is no more than what a call
-// takes longer for each token of its answer: so longer answers are not taken for waiting.
+// takes longer for each token of its answer, so longer answers are not taken for waiting, and no more than what it takes
+// before its answer, so slower steps are not either.
 func (y *yield) waiting(l *least) float64 {
 	if y.groups == 0 || l.quickest == 0 {
 		return 0
@@ -85,6 +105,9 @@ func (y *yield) waiting(l *least) float64 {
 	share := (y.quickest() - l.quickest) / (y.took / y.answers)
 	if y.told && l.perToken > 0 {
 		share = min(share, 1-l.perToken/y.perToken())
+	}
+	if y.apart() {
+		share = min(share, y.before()/(y.took/y.answers))
 	}
 	return max(0, share)
 }
@@ -102,6 +125,8 @@ func (y *yield) add(newer *yield) {
 	y.took = w*y.took + newer.took
 	y.quick = w*y.quick + newer.quick
 	y.groups = w*y.groups + newer.groups
+	y.squares = w*y.squares + newer.squares
+	y.products = w*y.products + newer.products
 }
 
 // least is what calls take when none has to wait: the quickest ones, and all for each token of their answers, in

@@ -10,6 +10,7 @@ import (
 // Why bars are missed that cannot be met, or that no rule was found for.
 const (
 	bucketWhy = "18 of 1,000 are the large lines', 10 and more tries each; no rule found for the others"
+	tightWhy  = "by a thousandth; what it comes from has not been looked for"
 	turnsWhy  = "batches take turns call by call: 5,000 bad calls of 20 ms are 1.6 s at 64 in flight, beside 7.8 s"
 	rareWhy   = "presumably: 2 % of refusals are not taken for chronic (10 %), and each line lowers the limit once before it is proven"
 	ownWhy    = "presumably the places that proven lines give back keep the limit above half, where refusals that are no rarer would be noticed"
@@ -82,6 +83,9 @@ func casesOfRoom() []worldCase {
 	}{{48, 8, 3}, {12, 0, 50}, {12, 12, 37}} {
 		add("10", fmt.Sprintf("%d seats and %d places, calls of 5 s", r.seats, r.queue),
 			seated(r.seats, r.queue, r.seats*120, status(429)).taking(5*sec), idleShare(0.035), refusals(1.1*r.refused))
+		if r.seats == r.queue {
+			cases[len(cases)-1].why = tightWhy
+		}
 		for _, takes := range []time.Duration{100 * ms, sec, 5 * sec} {
 			lines := min(40_000, int(mins(30).Seconds()*float64(r.seats)/takes.Seconds()))
 			add("10", fmt.Sprintf("%d seats and %d places, calls of %s, %d lines", r.seats, r.queue, takes, lines),

@@ -26,8 +26,6 @@ const (
 	enough = 0.95
 	// runWithin is a hundred times what the run needs alone on two cores.
 	runWithin = 5 * time.Minute
-	// parallel is the number of sequences that the model's server runs at once.
-	parallel = 8
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -37,9 +35,9 @@ func TestModelKnowsTheAnswersWhenAskedDirectly(t *testing.T) {
 	prompts := realmodel.Prompts(lines/3, 1)
 	answers := make([]string, len(prompts))
 	var wait sync.WaitGroup
-	for worker := range parallel {
+	for worker := range realmodel.Sequences {
 		wait.Go(func() {
-			for i := worker; i < len(prompts); i += parallel {
+			for i := worker; i < len(prompts); i += realmodel.Sequences {
 				answers[i] = ask(t, base, prompts[i])
 			}
 		})
@@ -57,7 +55,7 @@ func TestRunAnswersEveryPromptInOrder(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), runWithin)
 	defer cancel()
-	run := exec.CommandContext(ctx, harness.Binary(t), "run", input, "--upstream", base, "--concurrency", fmt.Sprint(parallel),
+	run := exec.CommandContext(ctx, harness.Binary(t), "run", input, "--upstream", base, "--concurrency", fmt.Sprint(realmodel.Sequences),
 		"--output", filepath.Join(dir, "answers.jsonl"), "--errors", filepath.Join(dir, "errors.jsonl"),
 		"--state", filepath.Join(dir, "state"))
 	if output, err := run.CombinedOutput(); err != nil {
@@ -97,58 +95,30 @@ func judge(t *testing.T, prompts []realmodel.Prompt, answers []string) {
 // startModel serves the tiny model until the test ends and returns the base URL that an OpenAI SDK would take.
 func startModel(t *testing.T) string {
 	t.Helper()
-	harness.Platform(t, "linux/amd64")
-	modules := harness.Cached(t, "model", "npm/model/node_modules")
-	node := harness.Cached(t, "model", "bin/node")
-	source := filepath.Join(harness.Root(t), "testdata", "tiny-model")
-
-	// Node looks for packages beside the script, so the script runs from a folder beside the packages.
-	dir, err := os.MkdirTemp(filepath.Dir(modules), "run-")
+	harness.Platform(t, realmodel.Platform)
+	harness.Cached(t, "model", "npm/model/node_modules")
+	harness.Cached(t, "model", "bin/node")
+	serve, remove, err := realmodel.Server(harness.Root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	script, err := os.ReadFile(filepath.Join(source, "serve.mjs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "serve.mjs"), script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	server := harness.Start(t, exec.Command(node, filepath.Join(dir, "serve.mjs"), filepath.Join(source, "tiny.gguf"), "0"))
-	return server.Await(t, regexp.MustCompile(`^ready (\S+)$`))
-}
-
-// request is the body of a chat completion; its fields are the ones the model's server reads.
-type request struct {
-	Model       string    `json:"model"`
-	Messages    []message `json:"messages"`
-	MaxTokens   int       `json:"max_tokens"`
-	Temperature float64   `json:"temperature"`
-}
-
-type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	t.Cleanup(remove)
+	return harness.Start(t, serve).Await(t, regexp.MustCompile(`^ready (\S+)$`))
 }
 
 // completion is the part of an answer that is judged.
 type completion struct {
 	Choices []struct {
-		Message message `json:"message"`
+		Message realmodel.Message `json:"message"`
 	} `json:"choices"`
 	Usage struct {
 		TotalTokens int `json:"total_tokens"`
 	} `json:"usage"`
 }
 
-func body(prompt realmodel.Prompt) request {
-	return request{Model: "tiny", Messages: []message{{Role: "user", Content: prompt.Text}}, MaxTokens: 32}
-}
-
 // ask puts one prompt to the model without batchd. It may run outside the test's goroutine.
 func ask(t *testing.T, base string, prompt realmodel.Prompt) string {
-	encoded, err := json.Marshal(body(prompt))
+	encoded, err := json.Marshal(prompt.Body())
 	if err != nil {
 		t.Error(err)
 		return ""
@@ -170,21 +140,13 @@ func ask(t *testing.T, base string, prompt realmodel.Prompt) string {
 func writeInput(t *testing.T, path string, prompts []realmodel.Prompt) {
 	t.Helper()
 	var input bytes.Buffer
-	encoder := json.NewEncoder(&input)
-	for i, prompt := range prompts {
-		line := map[string]any{
-			"custom_id": customID(prompt, i), "method": "POST", "url": "/v1/chat/completions", "body": body(prompt),
-		}
-		if err := encoder.Encode(line); err != nil {
-			t.Fatal(err)
-		}
+	if err := realmodel.WriteInput(&input, prompts); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, input.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
-
-func customID(prompt realmodel.Prompt, i int) string { return fmt.Sprintf("%s-%04d", prompt.Kind, i) }
 
 // readAnswers reads an output file and checks everything but the answers' meaning: one whole line for every prompt, in
 // the order of the input, each a success with its usage.
@@ -217,7 +179,7 @@ func readAnswers(t *testing.T, path string, prompts []realmodel.Prompt) []string
 	}
 	want := make([]string, len(prompts))
 	for i, prompt := range prompts {
-		want[i] = customID(prompt, i)
+		want[i] = prompt.CustomID(i)
 	}
 	if !slices.Equal(ids, want) {
 		t.Fatalf("the output's custom_ids are not those of the input, in order: got %d, want %d; first %.5v", len(ids), len(want), ids)

@@ -76,13 +76,18 @@ static: ## Check formatting, modules, go vet and the builds for other platforms 
 	scripts/check-builds
 
 .PHONY: bench
-bench: build ## Measure against a bare HTTP loop, about 40 minutes; the figures go to docs/benchmarks.md
+bench: build ## Measure against a bare HTTP loop, about 55 minutes; the figures go to docs/benchmarks.md
+	@scripts/setup model
 	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: bench-dispatch
 bench-dispatch: ## Compare limits on virtual engines, about two minutes; the figures and plots go to docs/dispatch.md
 	BATCHD_DISPATCH_REPORT=$(CURDIR)/docs/dispatch.md go test -count=1 -timeout 20m -run '^TestBenchDispatch$$' ./test/dispatchbench
 	@sed -n '/^| |.*batchd/,/^$$/p;/^### /p;/MISSED/p' docs/dispatch.md
+
+.PHONY: bench-levels
+bench-levels: build ## Measure how many calls batchd keeps in flight, about 18 minutes; the figures go to docs/benchmarks.md
+	go run ./test/bench levels -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof
 proof: ## Kill the server 600 times and stop it 200 times, about five minutes; the figures go to docs/reliability.md

@@ -28,8 +28,13 @@ type batchView struct {
 
 // server starts batchd on a folder, fresh unless it exists.
 func (b *bench) server(dir, upstream string, args ...string) (*process, error) {
+	return startServer(b.binary, dir, upstream, args...)
+}
+
+// startServer starts a batchd of any binary.
+func startServer(binary, dir, upstream string, args ...string) (*process, error) {
 	all := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--upstream", upstream + "/v1"}, args...)
-	return start(b.binary, all...)
+	return start(binary, all...)
 }
 
 // upload streams a file to the server.

@@ -3,7 +3,8 @@
 // in turn, so that a machine that drifts drifts for both; what it prints are medians of the ratios pair by pair,
 // with their spread.
 //
-//	go run ./test/bench [-pairs 5] [-only NAME] [-write docs/benchmarks.md]
+//	go run ./test/bench [-pairs 5] [-only NAME] [-versus BINARY] [-write docs/benchmarks.md]
+//	go run ./test/bench levels [-only NAME] [-write docs/benchmarks.md]
 package main
 
 import (
@@ -22,6 +23,9 @@ func main() {
 			return
 		case "loop":
 			fail(loop(os.Args[2:]))
+			return
+		case "levels":
+			fail(levels(os.Args[2:]))
 			return
 		}
 	}
@@ -47,6 +51,7 @@ func compare(args []string) error {
 	pairs := flags.Int("pairs", 5, "alternating pairs for each comparison")
 	only := flags.String("only", "", "run only the scenarios whose name holds this text")
 	binary := flags.String("binary", "bin/batchd", "the binary to measure")
+	versus := flags.String("versus", "", "another binary, built of any commit, that its CPU is compared with")
 	write := flags.String("write", "", "document whose table of figures is replaced")
 	_ = flags.Parse(args) // ExitOnError: never returns one
 	b, err := newBench(*binary, *pairs)
@@ -54,6 +59,7 @@ func compare(args []string) error {
 		return err
 	}
 	defer b.close()
+	b.versus = *versus
 	fmt.Printf("batchd against a bare loop, %s, medians of %d alternating pairs\n", time.Now().UTC().Format("2006-01-02"), *pairs)
 	for _, s := range scenarios() {
 		if !strings.Contains(s.name, *only) {
@@ -67,17 +73,21 @@ func compare(args []string) error {
 	if *write == "" {
 		return nil
 	}
-	return b.report.write(*write, *pairs)
+	title := fmt.Sprintf("Measured on %s; medians of %d runs or alternating pairs.", machine(), *pairs)
+	return b.report.write(*write, table{"make bench", title, benchHead})
 }
 
 func scenarios() []scenario {
 	return []scenario{
-		{"zero latency, 50,000 requests of 1 KB, 128 in flight", func(b *bench) error {
-			return b.versusLoop(50_000, 128, 0, bars{0.6, 0.9, 2.0, 1.5})
+		{"zero latency, 50,000 requests of 1 KB, the loop with 128 in flight, batchd on auto", func(b *bench) error {
+			return b.versusLoop(race{n: 50_000, loop: 128}, bars{0.6, 0.9, 2.0, 1.5})
 		}},
 		{"50 ms latency, 200,000 requests of 1 KB, 256 in flight", func(b *bench) error {
-			return b.versusLoop(200_000, 256, 50*time.Millisecond, bars{rate: 0.97, rateAim: 0.99})
+			return b.versusLoop(race{200_000, 256, 256, 50 * time.Millisecond}, bars{rate: 0.97, rateAim: 0.99})
 		}},
+		{"cpu per request against another binary", (*bench).versusBinary},
+		{"llama.cpp, auto against the best fixed limit", (*bench).llama},
+
 		{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
 		{"small batches, shipped settings", (*bench).small},
 		{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 // bench is one run of the program: a folder, the input files, the binary.
 type bench struct {
 	binary string
+	// versus is a binary to compare with; "" for none.
+	versus string
 	self   string
 	dir    string
 	pairs  int
@@ -44,7 +47,26 @@ func (b *bench) close() { _ = os.RemoveAll(b.dir) }
 
 // input returns a file of n chat requests of about 1 KB each, made once.
 func (b *bench) input(n int) (string, error) {
-	path := filepath.Join(b.dir, fmt.Sprintf("in-%d.jsonl", n))
+	filler := text(800)
+	return b.write(fmt.Sprintf("in-%d.jsonl", n), func(w io.Writer) {
+		for i := range n {
+			fmt.Fprintf(w, `{"custom_id":"request-%d","method":"POST","url":"/v1/chat/completions","body":{"model":"bench","messages":[{"role":"system","content":"You are a careful assistant."},{"role":"user","content":"%s %d"}],"max_tokens":200}}`+"\n", i, filler, i)
+		}
+	})
+}
+
+// brief returns a file of n chat requests that are as short as can be, made once.
+func (b *bench) brief(n int) (string, error) {
+	return b.write(fmt.Sprintf("brief-%d.jsonl", n), func(w io.Writer) {
+		for i := range n {
+			fmt.Fprintf(w, `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"model":"bench","messages":[{"role":"user","content":"%d"}]}}`+"\n", i, i)
+		}
+	})
+}
+
+// write returns a file of the bench's folder, which is made if it is not there.
+func (b *bench) write(name string, lines func(w io.Writer)) (string, error) {
+	path := filepath.Join(b.dir, name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -53,11 +75,8 @@ func (b *bench) input(n int) (string, error) {
 		return "", err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	filler := text(800)
-	for i := range n {
-		fmt.Fprintf(w, `{"custom_id":"request-%d","method":"POST","url":"/v1/chat/completions","body":{"model":"bench","messages":[{"role":"system","content":"You are a careful assistant."},{"role":"user","content":"%s %d"}],"max_tokens":200}}`+"\n", i, filler, i)
-	}
-	if err := w.Flush(); err != nil {
+	lines(w)
+	if err := w.Flush(); err != nil { // says so if any write failed
 		return "", err
 	}
 	return path, f.Close()

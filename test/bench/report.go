@@ -72,26 +72,54 @@ func (r *report) add(f figure) {
 	fmt.Println(f.row())
 }
 
-// The marks between which the table stands in the document.
+// table says how a table of the document looks, and where it stands: between marks that name the command that writes it.
+type table struct{ command, title, head string }
+
+// benchHead and levelHead are the heads of the tables.
 const (
-	begin = "<!-- figures: written by make bench -->"
-	end   = "<!-- /figures -->"
+	benchHead = "| what | median | spread | bar | aim | |\n| --- | --- | --- | --- | --- | --- |\n"
+	levelHead = "| scenario | what | figure | bar | |\n| --- | --- | --- | --- | --- |\n"
 )
 
-// write puts the table between the marks of the document at path.
-func (r *report) write(path string, pairs int) error {
+// addLevels adds a scenario with its figures, each of one run.
+func (r *report) addLevels(name string, figures []figure) {
+	for _, f := range figures {
+		row := fmt.Sprintf("| %s | %s | %s | %s | %s |", name, f.what, number(f.median()), f.bar, f.verdict())
+		r.rows = append(r.rows, row)
+		fmt.Println(row)
+	}
+}
+
+// machine says when and on what it was measured.
+func machine() string {
+	return fmt.Sprintf("%s, %s, %s/%s, %d cores shared by all processes",
+		time.Now().UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+}
+
+// words prints a length of time as people write it.
+func words(d time.Duration) string {
+	switch {
+	case d == 0:
+		return "none"
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	default:
+		return fmt.Sprintf("%g s", d.Seconds())
+	}
+}
+
+// write puts the table between its marks of the document at path.
+func (r *report) write(path string, t table) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
+	begin, end := "<!-- figures: written by "+t.command+" -->", "<!-- /figures -->"
 	head, rest, found := strings.Cut(string(raw), begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !found || !closed {
 		return fmt.Errorf("%s: no place for the table between %q and %q", path, begin, end)
 	}
-	title := fmt.Sprintf("Measured on %s, %s, %s/%s, %d cores shared by batchd, the loop and the server; medians of %d runs or alternating pairs.",
-		time.Now().UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), pairs)
-	table := "| what | median | spread | bar | aim | |\n| --- | --- | --- | --- | --- | --- |\n" + strings.Join(r.rows, "\n")
-	text := head + begin + "\n" + title + "\n\n" + table + "\n" + end + tail
+	text := head + begin + "\n" + t.title + "\n\n" + t.head + strings.Join(r.rows, "\n") + "\n" + end + tail
 	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -13,36 +12,52 @@ import (
 // bars are what a comparison with the loop is held against; zero for no bar.
 type bars struct{ rate, rateAim, cpu, cpuAim float64 }
 
+// race is what a comparison with the loop runs: how many requests, how many of them the loop and batchd have in flight
+// (0: batchd finds how many), and how long the server takes.
+type race struct {
+	n, loop, ours int
+	latency       time.Duration
+}
+
+// name is how its rows begin.
+func (r race) name() string {
+	if r.ours == 0 {
+		return fmt.Sprintf("%d requests, %s, the loop %d in flight, batchd auto: ", r.n, r.latency, r.loop)
+	}
+	return fmt.Sprintf("%d requests, %s, %d in flight: ", r.n, r.latency, r.loop)
+}
+
 // versusLoop runs batchd and the loop in turn over the same file and server.
-func (b *bench) versusLoop(n, concurrency int, latency time.Duration, want bars) error {
-	in, err := b.input(n)
+func (b *bench) versusLoop(r race, want bars) error {
+	in, err := b.input(r.n)
 	if err != nil {
 		return err
 	}
-	upstream, err := start(b.self, "server", "-latency", latency.String())
+	upstream, err := start(b.self, "server", "-latency", r.latency.String())
 	if err != nil {
 		return err
 	}
 	defer upstream.stop(os.Kill)
+	n := float64(r.n)
 	var rate, cpu, loopRate, ourRate, commits, fsyncs values
 	for i := range b.pairs {
-		theirs, err := b.runLoop(context.Background(), in, upstream.url, concurrency)
+		theirs, err := b.runLoop(context.Background(), in, upstream.url, r.loop)
 		if err != nil {
 			return err
 		}
-		ours, err := b.runBatch(in, upstream.url, concurrency)
+		ours, err := b.runBatch(b.binary, in, upstream.url, r.ours)
 		if err != nil {
 			return err
 		}
-		loopRate = append(loopRate, float64(n)/theirs.wall.Seconds())
-		ourRate = append(ourRate, float64(n)/ours.wall.Seconds())
+		loopRate = append(loopRate, n/theirs.wall.Seconds())
+		ourRate = append(ourRate, n/ours.wall.Seconds())
 		rate = append(rate, theirs.wall.Seconds()/ours.wall.Seconds())
 		cpu = append(cpu, ours.cpu.Seconds()/theirs.cpu.Seconds())
-		commits = append(commits, ours.commits*1000/float64(n))
-		fsyncs = append(fsyncs, ours.fsyncs*1000/float64(n))
+		commits = append(commits, ours.commits*1000/n)
+		fsyncs = append(fsyncs, ours.fsyncs*1000/n)
 		fmt.Fprintf(os.Stderr, "  pair %d: loop %.0f/s, batchd %.0f/s, ratio %.3f, cpu ratio %.2f\n", i+1, loopRate[i], ourRate[i], rate[i], cpu[i])
 	}
-	name := fmt.Sprintf("%d requests, %s, %d in flight: ", n, latency, concurrency)
+	name := r.name()
 	b.report.add(figure{name + "rate over the loop's", rate, number(want.rate), number(want.rateAim), atLeast(want.rate)})
 	if want.cpu > 0 {
 		b.report.add(figure{name + "CPU over the loop's", cpu, number(want.cpu), number(want.cpuAim), atMost(want.cpu)})
@@ -63,11 +78,12 @@ type batchCost struct {
 	commits, fsyncs float64
 }
 
-// runBatch takes a file through a fresh batchd. CPU counts from before the upload, the clock from the create answer.
-func (b *bench) runBatch(in, upstream string, concurrency int) (batchCost, error) {
+// runBatch takes a file through a fresh batchd, which finds how many calls are worth having in flight if limit is 0. CPU
+// counts from before the upload, the clock from the create answer.
+func (b *bench) runBatch(binary, in, upstream string, limit int) (batchCost, error) {
 	dir := filepath.Join(b.dir, "data")
 	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
-	p, err := b.server(dir, upstream, "--concurrency", strconv.Itoa(concurrency))
+	p, err := startServer(binary, dir, upstream, concurrency(limit)...)
 	if err != nil {
 		return batchCost{}, err
 	}
@@ -123,7 +139,7 @@ func (b *bench) bySize() error {
 			if err != nil {
 				return err
 			}
-			c, err := b.runBatch(in, upstream.url, 128)
+			c, err := b.runBatch(b.binary, in, upstream.url, 128)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -28,46 +30,155 @@ func text(n int) []byte {
 	return b
 }
 
-// serve is the inference server that costs nothing: it reads a body and answers after a fixed time. GET /calls says
-// how many calls there were; GET /first waits for the next call.
+// briefAnswer is what a server with seats answers: a run of minutes shall not fill the disk.
+var briefAnswer = []byte(`{"id":"chatcmpl-0","object":"chat.completion","created":1790000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"` +
+	string(text(20)) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5,"total_tokens":10}}`)
+
+const modelList = `{"object":"list","data":[{"id":"bench","object":"model","created":0,"owned_by":"bench"}]}`
+
+// upstream is the inference server that costs nothing: it reads a body and answers after a time.
+type upstream struct {
+	latency    time.Duration
+	jitter     float64
+	refusal    int
+	retryAfter time.Duration
+	// seats is nil for a server that takes any number of calls at once.
+	seats *seats
+	// broken is the status that every call is answered with; 0 while the server works.
+	broken atomic.Int64
+
+	calls atomic.Int64
+	// mu guards first, the time of the first call.
+	mu    sync.Mutex
+	first time.Time
+}
+
+// serve runs the server. GET /calls says how many calls there were; GET /first when the first of them came; GET /stats
+// what became of them at the seats; POST /reset begins anew; POST /break?status=N answers all calls with that status
+// from now on, 0 for as before.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("server", flag.ExitOnError)
-	latency := flags.Duration("latency", 0, "time before each answer")
+	u := &upstream{}
+	listen := flags.String("listen", "127.0.0.1:0", "address")
+	n := flags.Int("seats", 0, "calls that are served at a time; 0 for any number")
+	queue := flags.Int("queue", -1, "calls that wait for a seat before others are refused; less than 0 for any number")
+	flags.DurationVar(&u.latency, "latency", 0, "mean time that a call takes at its seat")
+	flags.Float64Var(&u.jitter, "jitter", 0, "sigma of the log-normal distribution of that time")
+	flags.IntVar(&u.refusal, "refuse-status", http.StatusTooManyRequests, "status of a refusal")
+	flags.DurationVar(&u.retryAfter, "retry-after", 0, "Retry-After of a refusal; 0 for none")
 	_ = flags.Parse(args) // ExitOnError: never returns one
-	var calls atomic.Int64
-	var mu sync.Mutex
-	var first time.Time
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/", func(w http.ResponseWriter, r *http.Request) {
-		if calls.Add(1) == 1 {
-			mu.Lock()
-			first = time.Now()
-			mu.Unlock()
-		}
-		_, _ = io.Copy(io.Discard, r.Body) // io.Discard has buffers of its own
-		if *latency > 0 {
-			time.Sleep(*latency)
-		}
-		w.Header()["Content-Type"] = []string{"application/json"}
-		w.Header()["Content-Length"] = []string{strconv.Itoa(len(answer))}
-		_, _ = w.Write(answer)
-	})
-	mux.HandleFunc("GET /v1/models", http.NotFound)
-	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, calls.Load()) })
-	mux.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { calls.Store(0) })
-	mux.HandleFunc("GET /first", func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if calls.Load() == 0 {
-			http.NotFound(w, nil)
-			return
-		}
-		fmt.Fprint(w, first.UnixNano())
-	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if *n > 0 {
+		u.seats = newSeats(*n, *queue)
+		go u.seats.keep() // for as long as the process lives
+	}
+	l, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
 	fmt.Println("http://" + l.Addr().String())
-	return http.Serve(l, mux)
+	return http.Serve(l, u.routes())
+}
+
+func (u *upstream) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/", u.call)
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, []byte(modelList)) })
+	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, u.calls.Load()) })
+	mux.HandleFunc("GET /first", u.firstCall)
+	mux.HandleFunc("GET /stats", u.stats)
+	mux.HandleFunc("POST /reset", u.reset)
+	mux.HandleFunc("POST /break", func(w http.ResponseWriter, r *http.Request) {
+		status, err := strconv.ParseInt(r.FormValue("status"), 10, 32)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		u.broken.Store(status)
+	})
+	return mux
+}
+
+// call answers one call.
+func (u *upstream) call(w http.ResponseWriter, r *http.Request) {
+	if u.calls.Add(1) == 1 {
+		u.mu.Lock()
+		u.first = time.Now()
+		u.mu.Unlock()
+	}
+	_, _ = io.Copy(io.Discard, r.Body) // io.Discard has buffers of its own
+	if status := int(u.broken.Load()); status != 0 {
+		send(w, status, refusal(status))
+		return
+	}
+	if u.seats != nil {
+		u.seated(w, r)
+		return
+	}
+	if u.latency > 0 {
+		time.Sleep(u.service())
+	}
+	send(w, http.StatusOK, answer)
+}
+
+// seated answers a call for which there must be a seat. The next call takes the seat at the moment at which this one is
+// due to end: that a sleep takes a little longer costs the seats nothing while calls wait.
+func (u *upstream) seated(w http.ResponseWriter, r *http.Request) {
+	begin, ok := u.seats.take(r.Context())
+	if !ok {
+		if u.retryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(u.retryAfter.Seconds()))))
+		}
+		send(w, u.refusal, refusal(u.refusal))
+		return
+	}
+	end := begin.Add(u.service())
+	time.Sleep(time.Until(end))
+	u.seats.give(end)
+	send(w, http.StatusOK, briefAnswer)
+}
+
+// service draws how long a call takes.
+func (u *upstream) service() time.Duration {
+	if u.jitter == 0 {
+		return u.latency
+	}
+	return time.Duration(float64(u.latency) * math.Exp(u.jitter*rand.NormFloat64()-u.jitter*u.jitter/2))
+}
+
+func (u *upstream) firstCall(w http.ResponseWriter, r *http.Request) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.calls.Load() == 0 {
+		http.NotFound(w, r)
+		return
+	}
+	fmt.Fprint(w, u.first.UnixNano())
+}
+
+func (u *upstream) stats(w http.ResponseWriter, r *http.Request) {
+	if u.seats == nil {
+		http.NotFound(w, r)
+		return
+	}
+	send(w, http.StatusOK, u.seats.stats())
+}
+
+func (u *upstream) reset(http.ResponseWriter, *http.Request) {
+	u.calls.Store(0)
+	if u.seats != nil {
+		u.seats.reset()
+	}
+}
+
+// refusal is the body of an answer with an error status.
+func refusal(status int) []byte {
+	return fmt.Appendf(nil, `{"error":{"message":%q,"type":"error","param":null,"code":null}}`, http.StatusText(status))
+}
+
+// send writes a whole answer.
+func send(w http.ResponseWriter, status int, body []byte) {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// levels finds out over real sockets whether batchd keeps as many calls in flight as an upstream can take, without
+// being told how many that are. The upstream has seats and a queue and shows no metrics.
+//
+//	go run ./test/bench levels [-binary bin/batchd] [-only NAME] [-write docs/benchmarks.md]
+func levels(args []string) error {
+	flags := flag.NewFlagSet("levels", flag.ExitOnError)
+	binary := flags.String("binary", "bin/batchd", "the binary to measure")
+	only := flags.String("only", "", "run only the scenarios whose name holds this text")
+	write := flags.String("write", "", "document whose table of levels is replaced")
+	var t times
+	flags.Float64Var(&t.jitter, "jitter", 0.6, "sigma of the log-normal distribution of calls' lengths")
+	flags.DurationVar(&t.settle, "settle", time.Minute, "time before a level is measured")
+	flags.DurationVar(&t.long, "long", 5*time.Minute, "time before a configured concurrency that is too high is measured")
+	flags.DurationVar(&t.measure, "measure", time.Minute, "time for which a level is measured")
+	flags.DurationVar(&t.outage, "outage", 5*time.Minute, "length of an outage")
+	_ = flags.Parse(args) // ExitOnError: never returns one
+	b, err := newBench(*binary, 1)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, group := range groups(&t) {
+		if err := b.runGroup(group, *only); err != nil {
+			return err
+		}
+	}
+	if *write == "" {
+		return nil
+	}
+	title := fmt.Sprintf("Measured on %s; each is one run of its own server and upstream, some of them at the same time. "+
+		"Lengths of calls are log-normal, sigma %.1f; a level is measured for %s, after %s unless it says otherwise.",
+		machine(), t.jitter, words(t.measure), words(t.settle))
+	return b.report.write(*write, table{"make bench-levels", title, levelHead})
+}
+
+// times are the lengths of the parts of a scenario.
+type times struct {
+	settle, long, measure, outage time.Duration
+	jitter                        float64
+}
+
+// trial is one scenario with a server and an upstream of its own.
+type trial struct {
+	name string
+	site siteOptions
+	run  func(s *site) ([]figure, error)
+}
+
+// groups returns the scenarios. Those of a group run at the same time, up to 2,000 calls a second in all, which take
+// less than half of two cores.
+func groups(t *times) [][]trial {
+	short, long := 100*time.Millisecond, 2*time.Second
+	return [][]trial{
+		{endless(t, 12, short), endless(t, 48, short), endless(t, 1000, long)},
+		{endless(t, 200, short)},
+		bounded(t, 48, 8),
+		append(bounded(t, 12, 0), bounded(t, 12, 12)...),
+		append(outages(t), tooHigh(t)),
+	}
+}
+
+// endless is an upstream that queues for ever and never refuses.
+func endless(t *times, seats int, latency time.Duration) trial {
+	o := siteOptions{seats: seats, queue: -1, latency: latency, jitter: t.jitter, lasts: t.settle + t.measure}
+	name := fmt.Sprintf("%d seats, calls of %s, endless queue", seats, words(latency))
+	return trial{name, o, func(s *site) ([]figure, error) {
+		l, err := s.level(t.settle, t.measure)
+		return []figure{
+			{"share of what the seats can do", values{l.share}, "at least 0.95", "", atLeast(0.95)},
+			{"mean in flight over the seats", values{l.inFlight}, "at most 1.3", "", atMost(1.3)},
+			{"peak in flight over the seats", values{l.peak}, "at most 3", "", atMost(3)},
+		}, err
+	}}
+}
+
+// bounded are upstreams that refuse when their queue is full, in different words.
+func bounded(t *times, seats, queue int) []trial {
+	var group []trial
+	for _, status := range []int{429, 503} {
+		for _, after := range []time.Duration{0, time.Second} {
+			o := siteOptions{
+				seats: seats, queue: queue, latency: 100 * time.Millisecond, jitter: t.jitter,
+				status: status, retryAfter: after, lasts: t.settle + t.measure,
+			}
+			name := fmt.Sprintf("%d seats and %d may wait, else %d, Retry-After %s", seats, queue, status, words(after))
+			group = append(group, trial{name, o, func(s *site) ([]figure, error) { return s.refused(t) }})
+		}
+	}
+	return group
+}
+
+// refused measures the level at an upstream that refuses calls.
+func (s *site) refused(t *times) ([]figure, error) {
+	l, err := s.level(t.settle, t.measure)
+	return []figure{
+		{"share of what the seats can do", values{l.share}, "at least 0.93", "", atLeast(0.93)},
+		{"refusals per 1,000 answers", values{l.refusals}, "at most 20", "", atMost(20)},
+		{what: "mean in flight over the seats", values: values{l.inFlight}},
+	}, err
+}
+
+// tooHigh is a concurrency of five times the seats.
+func tooHigh(t *times) trial {
+	o := siteOptions{seats: 48, queue: -1, latency: 100 * time.Millisecond, jitter: t.jitter, concurrency: 5 * 48, lasts: t.long + t.measure}
+	name := fmt.Sprintf("48 seats, calls of 0.1 s, endless queue, `--concurrency 240`, after %s", words(t.long))
+	return trial{name, o, func(s *site) ([]figure, error) {
+		l, err := s.level(t.long, t.measure)
+		return []figure{
+			{"mean in flight over the seats", values{l.inFlight}, "at most 2.5", "", atMost(2.5)},
+			{what: "share of what the seats can do", values: values{l.share}},
+		}, err
+	}}
+}
+
+// runGroup runs the trials of a group whose names hold a text, all at the same time.
+func (b *bench) runGroup(group []trial, only string) error {
+	found := make([][]figure, len(group))
+	failed := make([]error, len(group))
+	var running sync.WaitGroup
+	for i, t := range group {
+		if !strings.Contains(t.name, only) {
+			continue
+		}
+		t.site.dir = fmt.Sprintf("trial-%d", i)
+		in, err := b.brief(t.site.lines())
+		if err != nil {
+			return err
+		}
+		running.Go(func() { found[i], failed[i] = b.try(t, in) })
+	}
+	running.Wait()
+	for i, t := range group {
+		if failed[i] != nil {
+			failed[i] = fmt.Errorf("%s: %w", t.name, failed[i])
+		}
+		b.report.addLevels(t.name, found[i])
+	}
+	return errors.Join(failed...)
+}

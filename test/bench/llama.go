@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"batchd/test/realmodel"
+)
+
+const (
+	// llamaRun is how long a run is to take: finding the level is some seconds of it.
+	llamaRun = 40 * time.Second
+	// llamaTrial is how many lines show how many a run needs.
+	llamaTrial = 2000
+	llamaBar   = 0.93
+)
+
+// llama compares what batchd finds by itself with the best of some fixed limits, at a real engine with a tiny model.
+func (b *bench) llama() error {
+	if have := runtime.GOOS + "/" + runtime.GOARCH; have != realmodel.Platform {
+		fmt.Printf("left out: runs on %s, not on %s\n", realmodel.Platform, have)
+		return nil
+	}
+	serve, remove, err := realmodel.Server(".")
+	if err != nil {
+		return err
+	}
+	defer remove()
+	model, err := start(serve.Path, serve.Args[1:]...)
+	if err != nil {
+		return err
+	}
+	defer model.stop(os.Kill)
+	e := &engineRace{bench: b, url: model.url}
+	if err := e.size(); err != nil {
+		return err
+	}
+	if err := e.search(); err != nil {
+		return err
+	}
+	return e.pairs()
+}
+
+// engineRace runs the same lines again and again at one engine.
+type engineRace struct {
+	bench *bench
+	url   string
+	in    string
+	lines int
+	best  int
+	// shortest is the least time that a run took.
+	shortest time.Duration
+}
+
+// size makes a file that takes as long as a run is to take.
+func (e *engineRace) size() error {
+	if err := e.input(llamaTrial); err != nil {
+		return err
+	}
+	rate, err := e.rate(realmodel.Sequences)
+	if err != nil {
+		return err
+	}
+	e.shortest = 0 // of the runs that count
+	return e.input(int(rate * llamaRun.Seconds()))
+}
+
+func (e *engineRace) input(lines int) (err error) {
+	e.lines = lines
+	e.in, err = e.bench.write(fmt.Sprintf("prompts-%d.jsonl", lines), func(w io.Writer) {
+		_ = realmodel.WriteInput(w, realmodel.Prompts(lines, 3)) // the writer keeps its first error
+	})
+	return err
+}
+
+// rate runs all lines and returns how many a second were answered; a limit of 0 is batchd's to find.
+func (e *engineRace) rate(limit int) (float64, error) {
+	c, err := e.bench.runBatch(e.bench.binary, e.in, e.url, limit)
+	if err != nil {
+		return 0, err
+	}
+	return e.of(c.wall), nil
+}
+
+// loopRate is that of the bare loop.
+func (e *engineRace) loopRate(limit int) (float64, error) {
+	c, err := e.bench.runLoop(context.Background(), e.in, e.url, limit)
+	if err != nil {
+		return 0, err
+	}
+	return e.of(c.wall), nil
+}
+
+func (e *engineRace) of(wall time.Duration) float64 {
+	if e.shortest == 0 || wall < e.shortest {
+		e.shortest = wall
+	}
+	return float64(e.lines) / wall.Seconds()
+}
+
+// search finds the best limit that batchd can be told.
+func (e *engineRace) search() error {
+	most := 0.0
+	for _, limit := range []int{4, 8, 12, 16} {
+		rate, err := e.rate(limit)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "  %d in flight: %.1f/s\n", limit, rate)
+		if rate > most {
+			most, e.best = rate, limit
+		}
+	}
+	return nil
+}
+
+// pairs compares in turn, and adds the figures.
+func (e *engineRace) pairs() error {
+	var ratio, auto, fixed, loop values
+	for i := range e.bench.pairs {
+		rates := make([]float64, 2)
+		for j := range 2 {
+			which := (i + j) % 2 // each comes first in turn
+			var err error
+			if rates[which], err = e.rate(which * e.best); err != nil {
+				return err
+			}
+		}
+		bare, err := e.loopRate(e.best)
+		if err != nil {
+			return err
+		}
+		auto, fixed, loop = append(auto, rates[0]), append(fixed, rates[1]), append(loop, bare)
+		ratio = append(ratio, rates[0]/rates[1])
+		fmt.Fprintf(os.Stderr, "  pair %d: auto %.1f/s, %d in flight %.1f/s, the loop %.1f/s, ratio %.3f\n", i+1, rates[0], e.best, rates[1], bare, ratio[i])
+	}
+	name := fmt.Sprintf("llama.cpp, 8 sequences, runs of %.0f s or more: ", e.shortest.Seconds())
+	r := &e.bench.report
+	r.add(figure{fmt.Sprintf("%srate of auto over that of the best fixed limit, %d", name, e.best), ratio, number(llamaBar), "", atLeast(llamaBar)})
+	r.add(figure{what: name + "requests/s of auto", values: auto})
+	r.add(figure{what: name + "requests/s of the best fixed limit", values: fixed})
+	r.add(figure{what: name + "requests/s of the loop with as many in flight", values: loop})
+	return nil
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// siteOptions say what upstream and what server a trial has.
+type siteOptions struct {
+	seats, queue int
+	latency      time.Duration
+	jitter       float64
+	status       int
+	retryAfter   time.Duration
+	// concurrency is what batchd is told, 0 for nothing.
+	concurrency int
+	// lasts is for how long there must be lines.
+	lasts time.Duration
+	// dir is the name of the server's folder.
+	dir string
+}
+
+// capacity is how many calls the seats can serve in a second.
+func (o *siteOptions) capacity() float64 { return float64(o.seats) / o.latency.Seconds() }
+
+// lines is how many lines outlast the trial.
+func (o *siteOptions) lines() int { return int(o.capacity() * (o.lasts.Seconds()*1.1 + 30)) }
+
+// upstream returns the arguments of the upstream's process.
+func (o *siteOptions) upstream(listen string) []string {
+	args := []string{
+		"server", "-listen", listen, "-seats", strconv.Itoa(o.seats), "-queue", strconv.Itoa(o.queue),
+		"-latency", o.latency.String(), "-jitter", strconv.FormatFloat(o.jitter, 'f', -1, 64), "-retry-after", o.retryAfter.String(),
+	}
+	if o.status != 0 {
+		args = append(args, "-refuse-status", strconv.Itoa(o.status))
+	}
+	return args
+}
+
+// site is a batchd under way on a batch that outlasts the trial.
+type site struct {
+	siteOptions
+	bench            *bench
+	upstream, server *process
+	batch            string
+	began            time.Time
+}
+
+// try runs one trial over an input file.
+func (b *bench) try(t trial, in string) ([]figure, error) {
+	s := &site{siteOptions: t.site, bench: b}
+	defer s.close()
+	if err := s.open(in); err != nil {
+		return nil, err
+	}
+	figures, err := t.run(s)
+	if err != nil {
+		return nil, err
+	}
+	return figures, s.endedEarly()
+}
+
+// open starts the processes and the batch.
+func (s *site) open(in string) (err error) {
+	if s.upstream, err = start(s.bench.self, s.siteOptions.upstream("127.0.0.1:0")...); err != nil {
+		return err
+	}
+	s.server, err = s.bench.server(filepath.Join(s.bench.dir, s.dir), s.upstream.url, concurrency(s.concurrency)...)
+	if err != nil {
+		return err
+	}
+	file, err := upload(s.server.url, in)
+	if err != nil {
+		return err
+	}
+	created, err := create(s.server.url, file)
+	s.batch, s.began = created.ID, time.Now()
+	return err
+}
+
+// close ends the processes and removes the server's folder.
+func (s *site) close() {
+	for _, p := range []*process{s.server, s.upstream} {
+		if p != nil {
+			p.stop(os.Kill)
+		}
+	}
+	_ = os.RemoveAll(filepath.Join(s.bench.dir, s.dir)) // the whole folder goes at the end
+}
+
+// view reads the batch.
+func (s *site) view() (v batchView, err error) {
+	err = call(http.MethodGet, s.server.url+"/v1/batches/"+s.batch, "", nil, &v)
+	return v, err
+}
+
+// endedEarly reports a batch that did not outlast the trial.
+func (s *site) endedEarly() error {
+	v, err := s.view()
+	if err != nil {
+		return err
+	}
+	if v.Status != "in_progress" {
+		return fmt.Errorf("the batch is %s before the trial is over", v.Status)
+	}
+	return nil
+}
+
+// stats asks the upstream what it has seen.
+func (s *site) stats() (h history, err error) {
+	err = call(http.MethodGet, s.upstream.url+"/stats", "", nil, &h)
+	return h, err
+}
+
+// level is what a settled server reaches; in flight is counted in seats.
+type level struct{ share, inFlight, peak, refusals float64 }
+
+// level measures for some time, after some time.
+func (s *site) level(settle, measure time.Duration) (level, error) {
+	time.Sleep(time.Until(s.began.Add(settle)))
+	before, err := s.stats()
+	if err != nil {
+		return level{}, err
+	}
+	used, err := s.used(measure)
+	if err != nil {
+		return level{}, err
+	}
+	after, err := s.stats()
+	if err != nil {
+		return level{}, err
+	}
+	seconds, served := after.Now.At-before.Now.At, after.Now.Served-before.Now.Served
+	l := level{
+		share:    float64(served) / seconds / s.capacity(),
+		inFlight: (after.Now.Flight - before.Now.Flight) / seconds / float64(s.seats),
+		peak:     float64(after.Peak) / float64(s.seats),
+		refusals: 1000 * float64(after.Now.Refused-before.Now.Refused) / float64(max(1, served)),
+	}
+	fmt.Fprintf(os.Stderr, "  %s: %s of a core; %s\n", s.label(), number(used), after.course(float64(s.seats)))
+	return l, nil
+}
+
+// label tells a site apart in what is printed while it runs.
+func (s *site) label() string {
+	return fmt.Sprintf("%d+%d, %s, %d %s", s.seats, s.queue, words(s.latency), s.status, words(s.retryAfter))
+}
+
+// used waits and returns how many cores the site's processes took meanwhile.
+func (s *site) used(d time.Duration) (float64, error) {
+	before, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	time.Sleep(d)
+	after, err := s.cpu()
+	return (after - before).Seconds() / time.Since(began).Seconds(), err
+}
+
+func (s *site) cpu() (time.Duration, error) {
+	ours, err := s.server.cpu()
+	theirs, failed := s.upstream.cpu()
+	return ours + theirs, errors.Join(err, failed)
+}
+
+// concurrency returns the flag that says how many calls may be in flight, none for 0: batchd finds how many.
+func concurrency(n int) []string {
+	if n == 0 {
+		return nil
+	}
+	return []string{"--concurrency", strconv.Itoa(n)}
+}

@@ -76,7 +76,7 @@ static: ## Check formatting, modules, go vet and the builds for other platforms 
 	scripts/check-builds
 
 .PHONY: bench
-bench: build ## Measure against a bare HTTP loop, about 55 minutes; the figures go to docs/benchmarks.md
+bench: build ## Measure against a bare HTTP loop, about an hour; the figures go to docs/benchmarks.md
 	@scripts/setup model
 	go run ./test/bench -binary bin/batchd -write docs/benchmarks.md
 
@@ -86,7 +86,7 @@ bench-dispatch: ## Compare limits on virtual engines, about two minutes; the fig
 	@sed -n '/^| |.*batchd/,/^$$/p;/^### /p;/MISSED/p' docs/dispatch.md
 
 .PHONY: bench-levels
-bench-levels: build ## Measure how many calls batchd keeps in flight, about 18 minutes; the figures go to docs/benchmarks.md
+bench-levels: build ## Measure how many calls batchd keeps in flight, about 16 minutes; the figures go to docs/benchmarks.md
 	go run ./test/bench levels -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof

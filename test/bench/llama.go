@@ -13,7 +13,7 @@ import (
 
 const (
 	// llamaRun is how long a run is to take: finding the level is some seconds of it.
-	llamaRun = 40 * time.Second
+	llamaRun = 50 * time.Second
 	// llamaTrial is how many lines show how many a run needs.
 	llamaTrial = 2000
 	llamaBar   = 0.93
@@ -122,21 +122,13 @@ func (e *engineRace) search() error {
 func (e *engineRace) pairs() error {
 	var ratio, auto, fixed, loop values
 	for i := range e.bench.pairs {
-		rates := make([]float64, 2)
-		for j := range 2 {
-			which := (i + j) % 2 // each comes first in turn
-			var err error
-			if rates[which], err = e.rate(which * e.best); err != nil {
-				return err
-			}
-		}
-		bare, err := e.loopRate(e.best)
+		found, told, bare, err := e.pair(i)
 		if err != nil {
 			return err
 		}
-		auto, fixed, loop = append(auto, rates[0]), append(fixed, rates[1]), append(loop, bare)
-		ratio = append(ratio, rates[0]/rates[1])
-		fmt.Fprintf(os.Stderr, "  pair %d: auto %.1f/s, %d in flight %.1f/s, the loop %.1f/s, ratio %.3f\n", i+1, rates[0], e.best, rates[1], bare, ratio[i])
+		auto, fixed, loop = append(auto, found), append(fixed, told), append(loop, bare)
+		ratio = append(ratio, found/told)
+		fmt.Fprintf(os.Stderr, "  pair %d: auto %.1f/s, %d in flight %.1f/s, the loop %.1f/s, ratio %.3f\n", i+1, found, e.best, told, bare, ratio[i])
 	}
 	name := fmt.Sprintf("llama.cpp, 8 sequences, runs of %.0f s or more: ", e.shortest.Seconds())
 	r := &e.bench.report
@@ -145,4 +137,19 @@ func (e *engineRace) pairs() error {
 	r.add(figure{what: name + "requests/s of the best fixed limit", values: fixed})
 	r.add(figure{what: name + "requests/s of the loop with as many in flight", values: loop})
 	return nil
+}
+
+// pair returns the rates of auto, of the best fixed limit, which come first in turn, and of the loop.
+func (e *engineRace) pair(i int) (found, told, bare float64, err error) {
+	for j := range 2 {
+		into, limit := &found, 0
+		if (i+j)%2 == 1 {
+			into, limit = &told, e.best
+		}
+		if *into, err = e.rate(limit); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	bare, err = e.loopRate(e.best)
+	return found, told, bare, err
 }

@@ -47,19 +47,8 @@ func (s *site) outlast(t *times, o outage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := s.calls()
+	calls, err := s.during(o, t.outage)
 	if err != nil {
-		return nil, err
-	}
-	if err := o.begin(s); err != nil {
-		return nil, err
-	}
-	time.Sleep(t.outage)
-	after, err := s.calls()
-	if err != nil {
-		return nil, err
-	}
-	if err := o.end(s); err != nil {
 		return nil, err
 	}
 	back, err := s.recovers(speed)
@@ -67,13 +56,30 @@ func (s *site) outlast(t *times, o outage) ([]figure, error) {
 		return nil, err
 	}
 	v, err := s.view()
-	calls, bar := (after-before)/t.outage.Hours(), max(outageCalls, outageShare*speed*3600)
+	bar := max(outageCalls, outageShare*speed*3600)
 	return []figure{
 		{"calls an hour", values{calls}, "at most " + number(bar), "", atMost(bar)},
 		{"lines given up", values{float64(v.Counts.Failed)}, "0", "", atMost(0)},
 		{"seconds to 80% of the speed before", values{back}, "at most 60.2", "", atMost(60 + 2*s.latency.Seconds())},
 		{what: "speed before over what the seats can do", values: values{speed / s.capacity()}},
 	}, err
+}
+
+// during has the outage pass and returns how many calls an hour were made in it.
+func (s *site) during(o outage, length time.Duration) (float64, error) {
+	before, err := s.calls()
+	if err != nil {
+		return 0, err
+	}
+	if err := o.begin(s); err != nil {
+		return 0, err
+	}
+	time.Sleep(length)
+	after, err := s.calls()
+	if err != nil {
+		return 0, err
+	}
+	return (after - before) / length.Hours(), o.end(s)
 }
 
 // speed measures how many calls are served in a second.
@@ -98,7 +104,7 @@ func (s *site) recovers(speed float64) (float64, error) {
 			return 0, err
 		}
 		if at, ok := h.reaches(recovered * speed); ok {
-			fmt.Fprintf(os.Stderr, "  %s: %s\n", s.label(), h.course(float64(s.seats)))
+			fmt.Fprintf(os.Stderr, "  %s: %s\n", s.name, h.course(float64(s.seats)))
 			return at, nil
 		}
 	}

@@ -46,6 +46,7 @@ func (o *siteOptions) upstream(listen string) []string {
 // site is a batchd under way on a batch that outlasts the trial.
 type site struct {
 	siteOptions
+	name             string
 	bench            *bench
 	upstream, server *process
 	batch            string
@@ -54,7 +55,7 @@ type site struct {
 
 // try runs one trial over an input file.
 func (b *bench) try(t trial, in string) ([]figure, error) {
-	s := &site{siteOptions: t.site, bench: b}
+	s := &site{siteOptions: t.site, name: t.name, bench: b}
 	defer s.close()
 	if err := s.open(in); err != nil {
 		return nil, err
@@ -136,20 +137,19 @@ func (s *site) level(settle, measure time.Duration) (level, error) {
 	if err != nil {
 		return level{}, err
 	}
-	seconds, served := after.Now.At-before.Now.At, after.Now.Served-before.Now.Served
-	l := level{
-		share:    float64(served) / seconds / s.capacity(),
-		inFlight: (after.Now.Flight - before.Now.Flight) / seconds / float64(s.seats),
-		peak:     float64(after.Peak) / float64(s.seats),
-		refusals: 1000 * float64(after.Now.Refused-before.Now.Refused) / float64(max(1, served)),
-	}
-	fmt.Fprintf(os.Stderr, "  %s: %s of a core; %s\n", s.label(), number(used), after.course(float64(s.seats)))
-	return l, nil
+	fmt.Fprintf(os.Stderr, "  %s: %s of a core; %s\n", s.name, number(used), after.course(float64(s.seats)))
+	return s.between(&before, &after), nil
 }
 
-// label tells a site apart in what is printed while it runs.
-func (s *site) label() string {
-	return fmt.Sprintf("%d+%d, %s, %d %s", s.seats, s.queue, words(s.latency), s.status, words(s.retryAfter))
+// between is the level that two looks at the upstream show.
+func (s *site) between(before, after *history) level {
+	seconds, served := after.Now.At-before.Now.At, float64(after.Now.Served-before.Now.Served)
+	return level{
+		share:    served / seconds / s.capacity(),
+		inFlight: (after.Now.Flight - before.Now.Flight) / seconds / float64(s.seats),
+		peak:     float64(after.Peak) / float64(s.seats),
+		refusals: 1000 * float64(after.Now.Refused-before.Now.Refused) / max(1, served),
+	}
 }
 
 // used waits and returns how many cores the site's processes took meanwhile.

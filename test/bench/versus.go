@@ -44,7 +44,7 @@ func (b *bench) versusBinary() error {
 		micros, theirs = append(micros, ours*1e6/versusLines), append(theirs, other*1e6/versusLines)
 		fmt.Fprintf(os.Stderr, "  pair %d: %.1f µs and %.1f µs, ratio %.3f\n", i+1, micros[i], theirs[i], ratio[i])
 	}
-	name := fmt.Sprintf("%d requests, 0s, %d in flight: ", versusLines, versusConcurrency)
+	name := fmt.Sprintf("%d requests, 0s, %d in flight, %d pairs: ", versusLines, versusConcurrency, versusPairs)
 	b.report.add(figure{name + "CPU over the other binary's", ratio, number(versusBar), "", atMost(versusBar)})
 	b.report.add(figure{what: name + "CPU of a request, µs", values: micros})
 	b.report.add(figure{what: name + "CPU of a request of the other binary, µs", values: theirs})

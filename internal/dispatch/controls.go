@@ -12,9 +12,9 @@ const (
 	// lines are looked at for that.
 	controlClear = 10 * time.Second
 	controlLook  = 64
-	// fewFailures failed tries in a lane make its last control wait for what is in flight there: some of that may fail too,
-	// and then nobody else is left to be served.
-	fewFailures = 3
+	// fewFaults failed tries of lines that are at fault themselves make a lane's last control wait for what is in flight
+	// there: some of that may fail too, and then nobody else is left to be served.
+	fewFaults = 3
 )
 
 // KeptBack reports whether the line at a position in the plan of a batch of total lines is a control: one of a few,
@@ -47,7 +47,7 @@ func (l *lane) control(g *gate) *task {
 		return nil
 	}
 	free, wanted := l.controlsWanted(g)
-	if free = free && (len(l.controls) > 1 || l.flying == 0 || l.failures < fewFailures); free || wanted && g.InFlight() == 0 {
+	if free = free && (len(l.controls) > 1 || l.flying == 0 || l.faults < fewFaults); free || wanted && g.InFlight() == 0 {
 		return l.popControl()
 	}
 	return nil

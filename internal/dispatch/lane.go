@@ -19,9 +19,9 @@ type lane struct {
 	retries  retries
 	// left is how many lines of open units have no outcome, flying how many of them are in flight.
 	left, flying int
-	// retried is set when the last line taken was a retry; failures counts failed tries.
-	retried  bool
-	failures int
+	// retried is set when the last line taken was a retry; faults counts failed tries of lines that are at fault themselves.
+	retried bool
+	faults  int
 	// now is the time of the decision under way.
 	now time.Time
 }

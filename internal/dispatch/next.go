@@ -135,7 +135,9 @@ func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
 	if a.since.IsZero() {
 		a.since = now
 	}
-	a.unit.lane.failures++
+	if a.history.Proven() {
+		a.unit.lane.faults++
+	}
 	a.unit.lane.retries.add(a.task)
 }
 

@@ -134,7 +134,7 @@ func (s *simulation) couldGo() string {
 			if len(l.filling) > 0 {
 				return "a fresh line of " + l.job.batch.ID
 			}
-			if free := l.flying == 0 || l.failures < fewFailures || len(l.controls) > 1; len(l.controls) > 0 && l.retries.count == 0 && free && !l.mayHaveFresh() {
+			if free := l.flying == 0 || l.faults < fewFaults || len(l.controls) > 1; len(l.controls) > 0 && l.retries.count == 0 && free && !l.mayHaveFresh() {
 				return fmt.Sprintf("a control (of %d, %d in flight, %d at the gate) of %s", len(l.controls), l.flying, g.InFlight(), l.job.batch.ID)
 			}
 			for _, b := range l.retries.ready {

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"batchd/internal/batch"
@@ -33,7 +34,7 @@ func (d *Dispatcher) call(a *assignment) *assignment {
 	}
 	answer := a.gate.target.upstream.Call(j.ctx, Call{
 		Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
-		Key: fmt.Sprintf("%s-%d", j.batch.ID, a.line.Number), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
+		Key: j.batch.ID + "-" + strconv.FormatUint(uint64(a.line.Number), 10), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
 	})
 	failpoint.Hit(failpoint.AnswerReceived)
 	switch answer.Signal.Kind {

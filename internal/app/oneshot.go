@@ -169,11 +169,14 @@ func (e *Engine) await(ctx context.Context, batchID string, wait bool, observe f
 			if err != nil || refused != nil {
 				continue
 			}
-			observe(e.progressOf(b))
+			p := e.progressOf(b)
+			observe(p)
 			if sending.IsZero() && b.Status == batch.InProgress {
 				sending = time.Now()
 			}
-			if wait || sending.IsZero() || ctx.Err() != nil {
+			// Few lines that are left of a file whose others were served may be at fault themselves.
+			few := p.Completed > 0 && p.Total-p.Completed-p.Failed < fewLeft
+			if wait || few || sending.IsZero() || ctx.Err() != nil {
 				continue
 			}
 			if refused = e.refusal(sending, time.Now()); refused != nil {

@@ -9,6 +9,8 @@ import (
 )
 
 const (
+	// fewLeft lines are too few to tell what is wrong with the upstream from what is wrong with them.
+	fewLeft = 20
 	// refusalPatience is how long a run goes on that is refused from its first call on: long enough for a probe of each
 	// kind of line. unreachablePatience is that for upstreams that cannot be reached, which may just be starting.
 	refusalPatience     = 10 * time.Second

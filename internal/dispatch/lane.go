@@ -45,7 +45,7 @@ func (l *lane) next(g *gate) *task {
 		}
 	}
 	if !l.retried || len(l.filling) == 0 {
-		if t := l.retries.take(g, anyBucket); t != nil {
+		if t := l.retries.take(g, l.now, anyBucket); t != nil {
 			l.retried = true
 			return t
 		}
@@ -116,10 +116,10 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 		if g.queue.openElsewhere(g) {
 			return nil
 		}
-		if t := l.retries.take(g, func(b *bucket) bool { return !b.proven }); t != nil {
+		if t := l.retries.take(g, l.now, func(b *bucket) bool { return !b.proven }); t != nil {
 			return t
 		}
-		if t := l.retries.take(g, anyBucket); t != nil {
+		if t := l.retries.take(g, l.now, anyBucket); t != nil {
 			return t
 		}
 		return l.retries.takeLull()

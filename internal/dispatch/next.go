@@ -82,7 +82,7 @@ func (s *schedule) proven(g *gate, l *lane, now time.Time) *assignment {
 	if !ok {
 		return nil
 	}
-	t := l.retries.take(g, func(b *bucket) bool { return b.proven })
+	t := l.retries.take(g, now, func(b *bucket) bool { return b.proven })
 	if t == nil {
 		t = l.retries.takeLull() // a closed gate is as quiet as can be
 	}
@@ -131,7 +131,10 @@ func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limi
 
 // putOff queues the line for another try.
 func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
-	a.due, a.lull, a.failedAt = now.Add(v.Pause), v.Lull, a.gate
+	a.due, a.lull, a.failedAt, a.back = now.Add(v.Pause), v.Lull, a.gate, time.Time{}
+	if v.Elsewhere > 0 && v.Elsewhere < v.Pause && a.gate.queue.several() {
+		a.due, a.back = now.Add(v.Elsewhere), a.due
+	}
 	if a.since.IsZero() {
 		a.since = now
 	}
@@ -161,9 +164,11 @@ func (s *schedule) nextTime(now time.Time) time.Time {
 		}
 	}
 	for _, l := range s.lanes {
+		l.retries.advance(now) // what is due by now may still have to wait before it goes back to where it failed
 		if len(l.retries.waiting) > 0 {
 			earlier(l.retries.waiting[0].due)
 		}
+		earlier(l.retries.backAt(now))
 		if len(l.retries.lulls) > 0 {
 			for _, g := range l.queue.gates {
 				found, asked := g.LullAt(l.retries.lulls[0].lull)

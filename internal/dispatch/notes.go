@@ -51,32 +51,52 @@ func (d *Dispatcher) tell(level slog.Level, text string, args ...any) {
 	d.notes = append(d.notes, note{level, text, args, true})
 }
 
+// tellAfter is how long a condition must have lasted before the log has it: many bad lines among good ones come and go.
+const tellAfter = time.Second
+
 // noteGate tells when a reason to wait begins, changes and ends: once for an address, once for each of its gates. The
 // mutex is held.
 func (d *Dispatcher) noteGate(g *gate, now time.Time) {
-	shared, _ := g.target.address.Condition()
-	if changes(&g.target.told, &shared) {
-		d.noteChange(&g.target.told, &shared, now, "upstream", g.target.upstream.Name())
+	shared := g.target.condition(d.schedule.queues, now)
+	if worthTelling(&g.target.told, &shared, now) {
+		d.noteChange(&g.target.told, &shared, len(g.queue.lanes) == 0, now, "upstream", g.target.upstream.Name())
 	}
 	if shared.Reason != "" {
 		return
 	}
-	if own, _ := g.Condition(); changes(&g.told, &own) {
-		d.noteChange(&g.told, &own, now, "upstream", g.target.upstream.Name(), "model", g.queue.model)
+	if own := g.condition(now); worthTelling(&g.told, &own, now) {
+		d.noteChange(&g.told, &own, len(g.queue.lanes) == 0, now, "upstream", g.target.upstream.Name(), "model", g.queue.model)
 	}
 }
 
-// changes reports whether a condition is another than the one that was told last.
-func changes(told, c *limit.Condition) bool {
-	return told.Reason != c.Reason || told.Detail != c.Detail
+// worthTelling reports whether a condition is another than the one that was told last, and has lasted if it is one.
+func worthTelling(told, c *limit.Condition, now time.Time) bool {
+	if told.Reason == c.Reason && told.Detail == c.Detail {
+		return false
+	}
+	return c.Reason == "" || now.Sub(c.Since) >= tellAfter
 }
 
-// noteChange tells that a condition is another than before.
-func (d *Dispatcher) noteChange(told, c *limit.Condition, now time.Time, where ...any) {
+// noteLeft tells that nothing waits any more where the last lane of a model went. The mutex is held.
+func (d *Dispatcher) noteLeft(q *queue, now time.Time) {
+	if len(q.lanes) > 0 {
+		return
+	}
+	for _, g := range q.gates {
+		d.noteGate(g, now)
+	}
+}
+
+// noteChange tells that a condition is another than before; idle says that nobody waits at the gate.
+func (d *Dispatcher) noteChange(told, c *limit.Condition, idle bool, now time.Time, where ...any) {
 	before := *told
 	*told = *c
 	if c.Reason == "" {
-		d.tell(slog.LevelInfo, "upstream takes calls again", append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
+		text := "upstream takes calls again"
+		if idle {
+			text = "nothing waits for the upstream any more"
+		}
+		d.tell(slog.LevelInfo, text, append(where, "reason", before.Reason, "after", now.Sub(before.Since).Round(time.Second))...)
 		return
 	}
 	level := slog.LevelWarn

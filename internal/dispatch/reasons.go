@@ -57,14 +57,15 @@ type UpstreamState struct {
 func (d *Dispatcher) Upstreams() []UpstreamState {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := d.o.Now()
 	states := make([]UpstreamState, 0, len(d.schedule.targets))
 	for _, t := range d.schedule.targets {
 		state := UpstreamState{Name: t.upstream.Name(), InFlight: t.address.InFlight(), Cap: t.address.Cap(), Refused: t.refused, Called: t.worked || t.refused.Reason != ""}
-		state.Condition, _ = t.address.Condition()
+		state.Condition = t.condition(d.schedule.queues, now)
 		for _, q := range d.schedule.queues {
 			for _, g := range q.gates {
 				if g.target == t {
-					state.Gates = append(state.Gates, g.state())
+					state.Gates = append(state.Gates, g.state(now))
 				}
 			}
 		}
@@ -74,11 +75,11 @@ func (d *Dispatcher) Upstreams() []UpstreamState {
 	return states
 }
 
-func (g *gate) state() GateState {
+func (g *gate) state(now time.Time) GateState {
 	s := GateState{
 		Model: g.queue.model, InFlight: g.InFlight(), Limit: g.Limit(), LimitedBy: g.LimitedBy(), Closed: g.Closed(),
 	}
-	s.Condition, _ = g.Condition()
+	s.Condition = g.condition(now)
 	for _, l := range g.queue.lanes {
 		n := l.waiting() + l.behind()
 		if s.WaitingOf == nil {
@@ -139,6 +140,9 @@ func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
 			in[0].Lines += l.behind()
 		}
 		all = append(all, in...)
+	}
+	for i := range all {
+		all[i].Condition = upcoming(all[i].Condition, now)
 	}
 	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.Model, b.Model)) })
 	return all

@@ -138,7 +138,7 @@ func (s *simulation) couldGo() string {
 				return fmt.Sprintf("a control (of %d, %d in flight, %d at the gate) of %s", len(l.controls), l.flying, g.InFlight(), l.job.batch.ID)
 			}
 			for _, b := range l.retries.ready {
-				if len(b.tasks) > 0 && g.MayCarry(&b.tasks[0].history) && (b.failedAt != g || !l.queue.openElsewhere(g)) {
+				if len(b.tasks) > 0 && g.MayCarry(&b.tasks[0].history) && (b.failedAt != g || !l.queue.openElsewhere(g) && !b.tasks[0].back.After(s.clock())) {
 					return "a retry of " + l.job.batch.ID
 				}
 			}

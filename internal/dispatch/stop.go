@@ -187,8 +187,10 @@ func (d *Dispatcher) reenter(u *unit) {
 // finished takes sealed units off their job, and the job off the schedule when all are sealed.
 func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 	d.mu.Lock()
+	now := d.o.Now()
 	for _, u := range units {
-		d.schedule.leave(u, d.o.Now())
+		d.schedule.leave(u, now)
+		d.noteLeft(u.lane.queue, now)
 	}
 	// A seal whose commit was durable but reported an error looks like a lost lease when it is tried again, so the
 	// store's word may have been missed: a job with nothing left here is over all the same.
@@ -196,7 +198,7 @@ func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 	if over {
 		d.remove(j)
 	}
-	d.mu.Unlock()
+	d.unlock()
 	wake(d.lease) // there may be room for more open units
 	if over {
 		d.o.Ready(j.batch.ID)
@@ -205,7 +207,15 @@ func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 
 // remove takes a job off. The mutex is held.
 func (d *Dispatcher) remove(j *job) {
-	d.schedule.remove(j, d.o.Now())
+	now := d.o.Now()
+	var left []*queue
+	for _, l := range j.lanes {
+		left = append(left, l.queue)
+	}
+	d.schedule.remove(j, now)
+	for _, q := range left {
+		d.noteLeft(q, now)
+	}
 	if j.grace != nil {
 		j.grace.Stop()
 	}

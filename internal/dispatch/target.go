@@ -92,6 +92,17 @@ func (q *queue) at(t *target) *gate {
 	return nil
 }
 
+// several reports whether more than one upstream serves the model.
+func (q *queue) several() bool {
+	n := 0
+	for _, g := range q.gates {
+		if g.serves {
+			n++
+		}
+	}
+	return n > 1
+}
+
 // openElsewhere reports whether another gate of the model takes calls.
 func (q *queue) openElsewhere(than *gate) bool {
 	for _, g := range q.gates {

@@ -14,8 +14,10 @@ type task struct {
 	history limit.History
 	// since is when the line was put off first, due when it may go again.
 	since, due time.Time
-	// failedAt is the gate that the last try failed at: another one is preferred.
+	// failedAt is the gate that the last try failed at: another one is preferred. back is when the line may go there again,
+	// if that is later than due.
 	failedAt *gate
+	back     time.Time
 	// lull is how long its gate must have served nobody before the next try; 0 for no matter.
 	lull time.Duration
 	// unproven is set while the line is put off and nothing shows that the fault is its own.
@@ -89,21 +91,50 @@ func (r *retries) due() bool {
 
 // take takes a due line for g that fits, one that failed elsewhere first. A line that failed at g waits for another
 // gate of its model if one is open.
-func (r *retries) take(g *gate, fits func(*bucket) bool) *task {
-	var own *bucket
+func (r *retries) take(g *gate, now time.Time, fits func(*bucket) bool) *task {
+	may := func(b *bucket) bool { return len(b.tasks) > 0 && fits(b) && g.MayCarry(&b.tasks[0].history) }
 	for _, b := range r.ready {
-		if len(b.tasks) == 0 || !fits(b) || !g.MayCarry(&b.tasks[0].history) {
-			continue
-		}
-		if b.failedAt != g {
+		if b.failedAt != g && may(b) {
 			return r.pop(b)
 		}
-		own = b
 	}
-	if own == nil || g.queue.openElsewhere(g) {
+	if g.queue.openElsewhere(g) {
 		return nil
 	}
-	return r.pop(own)
+	for _, b := range r.ready {
+		if b.failedAt == g && may(b) {
+			if t := r.popBack(b, now); t != nil {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// popBack takes the first line of a bucket that may go again to where it failed; so many lines are looked at.
+func (r *retries) popBack(b *bucket, now time.Time) *task {
+	for i, t := range b.tasks[:min(len(b.tasks), backLook)] {
+		if !t.back.After(now) {
+			b.tasks[0], b.tasks[i] = t, b.tasks[0]
+			return r.pop(b)
+		}
+	}
+	return nil
+}
+
+// backLook bounds how many lines that failed at a gate are looked at for one that may go there again.
+const backLook = 64
+
+// backAt returns the earliest time after now at which a line may go back to where it failed; zero for none.
+func (r *retries) backAt(now time.Time) (next time.Time) {
+	for _, b := range r.ready {
+		for _, t := range b.tasks[:min(len(b.tasks), backLook)] {
+			if t.back.After(now) && (next.IsZero() || t.back.Before(next)) {
+				next = t.back
+			}
+		}
+	}
+	return next
 }
 
 func (r *retries) pop(b *bucket) *task {

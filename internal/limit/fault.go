@@ -145,6 +145,7 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue)
 	c, _ := classOf(s.Kind)
 	r := &h.failed.by[c]
 	v := Verdict{Pause: g.rest(r.tries, s)}
+	v.Elsewhere = min(v.Pause, ownPause(r.tries, s))
 	switch {
 	case g.alone(now, h, r, s, q):
 		return g.givenUp(h, s)

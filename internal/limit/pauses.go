@@ -40,8 +40,13 @@ var (
 
 // pauseAfter returns how long a line rests after its n-th failure of a kind, counted from 1.
 func pauseAfter(n int, s *Signal) time.Duration {
+	return max(ownPause(n, s), s.RetryAfter)
+}
+
+// ownPause is pauseAfter without what the upstream asks for.
+func ownPause(n int, s *Signal) time.Duration {
 	table := pausesFor(s)
-	return max(table[min(n, len(table))-1], s.RetryAfter)
+	return table[min(n, len(table))-1]
 }
 
 // pausesFor returns the pauses after a failure of a kind.

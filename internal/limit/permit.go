@@ -84,8 +84,9 @@ type Verdict struct {
 	Final bool
 	// Poison is set for a line that is given up since it breaks its server.
 	Poison bool
-	// Pause is how long a line that is not final rests.
-	Pause time.Duration
+	// Pause is how long a line that is not final rests. Elsewhere is how long it does at another gate, which the upstream's
+	// Retry-After does not bind.
+	Pause, Elsewhere time.Duration
 	// Lull, if not zero, says that the line is tried again only after the gate has served nobody for so long.
 	Lull time.Duration
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -197,7 +198,7 @@ func (w *world) callsOf() map[string]int {
 func (w *world) result(id string) map[uint32]batch.Outcome {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.results[id]
+	return maps.Clone(w.results[id])
 }
 
 // LeaseUnits hands out pending units.

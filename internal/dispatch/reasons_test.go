@@ -223,3 +223,51 @@ func (l *lines) Write(p []byte) (int, error) {
 	l.all = append(l.all, strings.TrimSpace(string(p)))
 	return len(p), nil
 }
+
+func TestTheLastLineAtADeadUpstreamIsToldAndNothingOnceItIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		w := newWorld(t, func(o *dispatch.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		}, &upstreamFunc{name: "gpu", limit: 8, answer: func(context.Context, dispatch.Call) dispatch.Answer {
+			return dispatch.Answer{Cause: "unreachable", Signal: limit.Signal{Kind: limit.Unreachable, Reason: limit.ReasonUnreachable, Detail: "refused"}}
+		}})
+		w.add("b", fakeUnitSpec{"m", 1})
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if c := w.d.Upstreams()[0].Gates[0].Condition; c.Reason != limit.ReasonUnreachable || c.Detail != "refused" {
+			t.Errorf("one line waits and the gate tells %+v", c)
+		}
+		w.d.Stop("b", batch.StopCancel)
+		w.wait("b")
+		if c := w.d.Upstreams()[0].Gates[0].Condition; c.Reason != "" {
+			t.Errorf("nothing waits and the gate tells %+v", c)
+		}
+		if len(log.all) != 2 || !strings.Contains(log.all[1], "nothing waits for the upstream any more") {
+			t.Errorf("the log has %q, want the begin and the end", log.all)
+		}
+	})
+}
+
+func TestBadLinesAmongGoodOnesDoNotFloodTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		w := newWorld(t, func(o *dispatch.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		}, &upstreamFunc{name: "gpu", limit: 16, answer: func(_ context.Context, c dispatch.Call) dispatch.Answer {
+			time.Sleep(20 * time.Millisecond)
+			if strings.HasSuffix(c.Key, "1") || strings.HasSuffix(c.Key, "6") {
+				return dispatch.Answer{
+					Cause: "status_403", Signal: limit.Signal{Kind: limit.Denied, Status: 403, Reason: limit.ReasonDenied, Message: "flagged"},
+					Outcome: batch.Outcome{Status: 403, Body: batch.MemoryBody(`{}`)},
+				}
+			}
+			return served()
+		}})
+		w.add("b", fakeUnitSpec{"m", 1000}, fakeUnitSpec{"m", 1000})
+		w.wait("b")
+		if len(log.all) > 4 {
+			t.Errorf("%d lines for a fifth of bad ones: %q", len(log.all), log.all[:4])
+		}
+	})
+}

@@ -124,6 +124,42 @@ func TestALineRefusedAtOneGateGoesToAnotherOpenOne(t *testing.T) {
 	}
 }
 
+func TestRetryAfterBindsOnlyTheUpstreamThatSentIt(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, 4, serving{"m"}, serving{"m"})
+	b.batch("x", 3, "m")
+	a := b.take(0)
+	b.end(b.take(1), fine())
+	b.end(b.take(1), fine())
+	b.end(a, limit.Signal{Kind: limit.NoRoom, Status: 429, Reason: limit.ReasonNoRoom, RetryAfter: 10 * time.Minute})
+	b.pass(2 * time.Second)
+	b.none(0)
+	if again := b.take(1); again.line != a.line {
+		t.Errorf("line %d goes to the other upstream, want line %d", again.line.Number, a.line.Number)
+	}
+}
+
+func TestALineGoesBackToWhereItWasToldToWaitOnceThatIsOver(t *testing.T) {
+	t.Parallel()
+	b := newTable(t, 4, serving{"m"}, serving{"m"})
+	b.batch("x", 3, "m")
+	a := b.take(0)
+	other := b.take(1)
+	b.end(b.take(0), fine())
+	b.end(a, limit.Signal{Kind: limit.NoRoom, Status: 429, Reason: limit.ReasonNoRoom, RetryAfter: 10 * time.Minute})
+	b.pass(2 * time.Second)
+	a.gate.queue.gates[1].serves = false // the other upstream no longer lists the model
+	b.none(0)
+	if at := b.s.nextTime(b.now); at.Before(b.now.Add(9 * time.Minute)) {
+		t.Errorf("looks again at %s, want when the upstream takes the line again", at.Sub(b.now))
+	}
+	b.pass(11 * time.Minute)
+	if again := b.take(0); again.line != a.line {
+		t.Errorf("line %d goes, want line %d", again.line.Number, a.line.Number)
+	}
+	b.end(other, fine())
+}
+
 func TestDueRetriesAndFreshLinesTakeTurns(t *testing.T) {
 	t.Parallel()
 	b := newTable(t, 64, serving{"m"})

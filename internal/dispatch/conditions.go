@@ -45,6 +45,9 @@ func upcoming(c limit.Condition, now time.Time) limit.Condition {
 // fewWaiting is what the last lines at the gate were told where these are too few for a run of failures: all of them were
 // put off, and nothing was served since that would speak against them.
 func (g *gate) fewWaiting() (c limit.Condition) {
+	if g.InFlight() > 0 {
+		return limit.Condition{} // nearly always, and lanes may be many
+	}
 	left := 0
 	for _, l := range g.queue.lanes {
 		left += l.left
@@ -52,7 +55,7 @@ func (g *gate) fewWaiting() (c limit.Condition) {
 			left += fewLines
 		}
 	}
-	if left >= fewLines || g.InFlight() > 0 {
+	if left >= fewLines {
 		return limit.Condition{}
 	}
 	alike := true

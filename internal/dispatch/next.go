@@ -117,7 +117,7 @@ func (s *schedule) probe(g *gate, permit limit.Permit, now time.Time) *assignmen
 func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limit.Verdict {
 	closed := a.gate.Closed()
 	a.gate.target.learn(a.history.Batch, signal, now)
-	v := a.permit.Done(now, &a.history, signal, a.gate.queue.waiting)
+	v := a.permit.Done(now, &a.history, signal, a.gate.queue.ask)
 	a.unit.flying--
 	a.unit.lane.flying--
 	if closed && !a.gate.Closed() {

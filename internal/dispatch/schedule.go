@@ -119,6 +119,7 @@ func (s *schedule) queueOf(model string) *queue {
 	q := s.queues[model]
 	if q == nil {
 		q = &queue{model: model}
+		q.ask = q.waiting
 		s.queues[model] = q
 	}
 	q.connect(s.targets, s.rand, s.changed)

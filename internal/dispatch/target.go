@@ -75,6 +75,8 @@ type queue struct {
 	// lanes are the batches with open units of the model, in turn.
 	lanes []*lane
 	turn  int
+	// ask is waiting, made a value once and not for each answer.
+	ask func() limit.Queue
 	// idleSince is when the last lane went.
 	idleSince time.Time
 }

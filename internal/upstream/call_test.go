@@ -54,7 +54,7 @@ func TestCallSendsTheBodyAsItIsWithIdsAndKey(t *testing.T) {
 	wantHeader := http.Header{
 		"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "Authorization": {"Bearer sk-1"},
 		"Content-Length": {"15"}, "Content-Type": {"application/json"}, "Idempotency-Key": {"batch_1-7-0"},
-		"User-Agent": {"batchd/test"}, "X-Request-Id": {"d6159f31-7b8b-8c36-8c0d-54e2eb1b31be"}, "X-Team": {"a"},
+		"User-Agent": {"batchd/test"}, "X-Request-Id": {"06661894-a661-813f-a5e9-b2f23f2049bf"}, "X-Team": {"a"},
 	}
 	if d := cmp.Diff(wantHeader, got); d != "" {
 		t.Errorf("sent headers (-want +got):\n%s", d)

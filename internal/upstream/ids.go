@@ -69,8 +69,11 @@ func (n idHeaders) set(h http.Header, key string) {
 	}
 }
 
-// requestUUID returns a UUID of version 8, whose meaning is its maker's.
+// requestUUID returns a UUID of version 8, whose meaning is its maker's: bits of the key's SHA-256.
 func requestUUID(key string) string {
-	const version = 8
-	return uuid.NewHash(sha256.New(), uuid.Nil, []byte(key), version).String()
+	sum := sha256.Sum256([]byte(key))
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 8<<4 // the version
+	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
+	return id.String()
 }

@@ -61,6 +61,7 @@ func (s *stopping) get(path string) (status int, body string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	synctest.Wait() // until the server, too, holds the call for ended: a stop waits for what it does not
 	return response.StatusCode, string(raw)
 }
 

@@ -34,14 +34,7 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 func (d *Dispatcher) later(ch chan struct{}) { time.AfterFunc(leaseRetry, func() { wake(ch) }) }
 
 // pause waits until the next try or until ctx ends.
-func pause(ctx context.Context) {
-	t := time.NewTimer(leaseRetry)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
+func pause(ctx context.Context) { sleep(ctx, leaseRetry) }
 
 // needy returns a job that wants units, and how many it may have; nil when there is none, or when the disk is nearly
 // full, which is looked at again after a second: nobody says when it has room.

@@ -65,7 +65,7 @@ type simBatch struct {
 	openGood, openBad int
 }
 
-func newSimBatch(s *simulation, spec *batchSpec, i int) *simBatch {
+func newSimBatch(spec *batchSpec, i int) *simBatch {
 	b := &simBatch{id: fmt.Sprintf("batch%d", i), spec: spec, models: spec.models, lines: make([]simLine, spec.lines), unsettled: spec.lines, lastOf: make(map[string]time.Duration)}
 	if len(b.models) == 0 {
 		b.models = []string{"m"}
@@ -87,7 +87,6 @@ func newSimBatch(s *simulation, spec *batchSpec, i int) *simBatch {
 	for _, u := range b.units {
 		u.left = u.end - u.at
 	}
-	_ = s
 	return b
 }
 

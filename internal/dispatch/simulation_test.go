@@ -66,7 +66,7 @@ func simulate(w *world, seed uint64) *simulation {
 	}
 	s.open = len(w.batches)
 	for i := range w.batches {
-		b := newSimBatch(s, &w.batches[i], i)
+		b := newSimBatch(&w.batches[i], i)
 		s.batches = append(s.batches, b)
 		s.byID[b.id] = b
 		if b.spec.at > 0 {

@@ -47,8 +47,8 @@ func (e *Engine) upstreams() []batch.Upstream {
 
 func gateOf(g dispatch.GateState) batch.Gate {
 	o := batch.Gate{
-		Model: g.Model, InFlight: g.InFlight, Limit: g.Limit, LimitedBy: g.LimitedBy, Closed: g.Closed, Reason: reasonOf(g.Condition),
-		Waiting: int64(g.Waiting), WaitingOf: make(map[string]int64),
+		Model: g.Model, InFlight: g.InFlight, Limit: g.Limit, LimitedBy: string(g.LimitedBy), Step: string(g.Step), Closed: g.Closed,
+		Reason: reasonOf(g.Condition), Waiting: int64(g.Waiting), WaitingOf: make(map[string]int64),
 	}
 	for tenant, n := range g.WaitingOf {
 		o.WaitingOf[tenant] = int64(n)

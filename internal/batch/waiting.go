@@ -49,6 +49,8 @@ type Gate struct {
 	InFlight, Limit int
 	// LimitedBy names the part of the limit that is the least.
 	LimitedBy string
+	// Step is what is done to find out how many calls are worth having in flight.
+	Step string
 	// Closed is set while calls are held back until one that was let through is served.
 	Closed bool
 	// Reason is what keeps lines waiting; its kind is "" when all is well.

@@ -16,7 +16,8 @@ func TestGaugesShowUpstreamsAsTheyStand(t *testing.T) {
 	quota := limit.Condition{Reason: limit.ReasonAccount}
 	g := newGauges(func() []UpstreamState {
 		return []UpstreamState{{Name: "gpu:8000/v1", Gates: []GateState{
-			{Model: "m", InFlight: 3, Limit: 8, Waiting: 20, Condition: quota}, {Model: "n\xff", Limit: 8},
+			{Model: "m", State: limit.State{InFlight: 3, Limit: 8, Condition: quota}, Waiting: 20},
+			{Model: "n\xff", State: limit.State{Limit: 8}},
 		}}}
 	})
 	const want = `
@@ -47,7 +48,7 @@ func TestGaugesHaveABoundedNumberOfSeriesThatStay(t *testing.T) {
 	g := newGauges(func() []UpstreamState {
 		s := UpstreamState{Name: "a"}
 		for _, m := range models {
-			s.Gates = append(s.Gates, GateState{Model: m, Waiting: 1, Condition: limit.Condition{Reason: limit.ReasonFailing}})
+			s.Gates = append(s.Gates, GateState{Model: m, Waiting: 1, State: limit.State{Condition: limit.Condition{Reason: limit.ReasonFailing}}})
 		}
 		return []UpstreamState{s}
 	})

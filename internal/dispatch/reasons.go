@@ -22,16 +22,10 @@ type Waiting struct {
 	Own bool
 }
 
-// GateState is how one model stands at one upstream.
+// GateState is how one model stands at one upstream. Its condition is there for what few lines wait for, too.
 type GateState struct {
 	Model string
-	// InFlight of Limit calls are under way; LimitedBy is the part of the limit that is the least.
-	InFlight, Limit int
-	LimitedBy       string
-	// Closed is set while calls are held back until a probe is served.
-	Closed bool
-	// Condition is what keeps lines waiting; its reason is empty when all is well.
-	Condition limit.Condition
+	limit.State
 	// Waiting is how many lines are not in flight, WaitingOf how many of each tenant that has open units. A line that several upstreams may
 	// take waits at each of them.
 	Waiting   int
@@ -76,9 +70,7 @@ func (d *Dispatcher) Upstreams() []UpstreamState {
 }
 
 func (g *gate) state(now time.Time) GateState {
-	s := GateState{
-		Model: g.queue.model, InFlight: g.InFlight(), Limit: g.Limit(), LimitedBy: g.LimitedBy(), Closed: g.Closed(),
-	}
+	s := GateState{Model: g.queue.model, State: g.State()}
 	s.Condition = g.condition(now)
 	for _, l := range g.queue.lanes {
 		n := l.waiting() + l.behind()

@@ -80,8 +80,8 @@ func TestWithoutReadingsASharedEngineGetsFewCalls(t *testing.T) {
 	s.read(func() bool { return reads })
 	auto := s.dispatchWith(limit.Options{Shared: true})
 	s.run(5 * time.Minute)
-	if got := auto.gate.Limit(); got != 8 || auto.gate.Step() != limit.StepUnknown {
-		t.Errorf("limit %d, step %q; want 8 without readings", got, auto.gate.Step())
+	if got := auto.gate.Limit(); got != 8 || auto.gate.State().Step != limit.StepUnknown {
+		t.Errorf("limit %d, step %q; want 8 without readings", got, auto.gate.State().Step)
 	}
 	reads = true
 	if share, _ := s.run(2 * time.Minute); share < 0.8 {

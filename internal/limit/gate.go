@@ -66,9 +66,6 @@ type Wait struct {
 // Limit returns how many calls may be in flight now.
 func (g *Gate) Limit() int { return min(g.least(), int(max(1, g.pace.limit))) }
 
-// Step returns what the gate does to find out how many calls are worth having in flight.
-func (g *Gate) Step() Step { return g.goodput.reason() }
-
 // InFlight returns how many calls are in flight.
 func (g *Gate) InFlight() int { return g.inFlight }
 
@@ -193,28 +190,6 @@ func (g *Gate) Growing() (time.Time, bool) {
 
 // Holding reports whether the gate is held for a lull.
 func (g *Gate) Holding() bool { return g.lull.holding }
-
-// LimitedBy names the part of the limit that is the least: "address", "room", "goodput" or "pace".
-func (g *Gate) LimitedBy() string {
-	switch least := g.least(); {
-	case int(g.pace.limit) < least:
-		return "pace"
-	case g.address.limit == least:
-		return "address"
-	case g.room.limit == least:
-		return "room"
-	default:
-		return "goodput"
-	}
-}
-
-// Condition returns what keeps lines waiting at the gate; false while it may be a matter of single lines.
-func (g *Gate) Condition() (Condition, bool) {
-	if c, ok := g.address.Condition(); ok {
-		return c, true
-	}
-	return g.closing.condition()
-}
 
 // Hold asks for a lull, for a line that needs one; it begins when the last one is long enough ago.
 func (g *Gate) Hold(now time.Time, quiet time.Duration) { g.lull.hold(now, quiet) }

@@ -55,9 +55,6 @@ func newGoodput(o *Options) goodput {
 
 func (g *goodput) limit() int { return g.now }
 
-// reason says what the part is doing.
-func (g *goodput) reason() Step { return g.step }
-
 // flying notes that so many calls are in flight from now on, and whether this part is the least of the limit's. A
 // place is empty for a moment whenever a call ends, so nearly all of them will do.
 func (g *goodput) flying(now time.Time, inFlight int, least bool) {

@@ -242,8 +242,8 @@ func TestWithoutWorkTheLimitStaysWhereItIs(t *testing.T) {
 	d := s.dispatch(0)
 	d.most = 5
 	s.run(time.Hour)
-	if d.gate.Step() != limit.StepRamp || d.gate.Limit() != 8 {
-		t.Errorf("step %q, limit %d with five calls in flight; want the ramp's start", d.gate.Step(), d.gate.Limit())
+	if d.gate.State().Step != limit.StepRamp || d.gate.Limit() != 8 {
+		t.Errorf("step %q, limit %d with five calls in flight; want the ramp's start", d.gate.State().Step, d.gate.Limit())
 	}
 }
 

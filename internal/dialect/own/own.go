@@ -95,6 +95,7 @@ type gate struct {
 	InFlight  *int    `json:"in_flight,omitempty"`
 	Limit     *int    `json:"limit,omitempty"`
 	LimitedBy string  `json:"limited_by,omitempty"`
+	Step      string  `json:"step,omitempty"`
 	Closed    *bool   `json:"closed,omitempty"`
 	Reason    *reason `json:"reason"`
 	Waiting   int64   `json:"waiting"`
@@ -121,7 +122,7 @@ func (d *Dialect) Upstreams(all []batch.Upstream) []byte {
 			g := &u.Gates[at]
 			o.Waiting += g.Waiting
 			o.Gates = append(o.Gates, gate{
-				Model: g.Model, InFlight: &g.InFlight, Limit: &g.Limit, LimitedBy: g.LimitedBy, Closed: &g.Closed,
+				Model: g.Model, InFlight: &g.InFlight, Limit: &g.Limit, LimitedBy: g.LimitedBy, Step: g.Step, Closed: &g.Closed,
 				Reason: everything(g.Reason), Waiting: g.Waiting,
 			})
 		}

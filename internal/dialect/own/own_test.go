@@ -32,7 +32,7 @@ func TestATenantSeesOfUpstreamsOnlyWhatIsItsOwn(t *testing.T) {
 			Name: "upstream-1", Host: "gpu:8000/v1", Models: []string{"m"}, InFlight: 1, Limit: 64,
 			Gates: []batch.Gate{
 				{
-					Model: "m", InFlight: 1, Limit: 4, LimitedBy: "room", Waiting: 7, WaitingOf: map[string]int64{"us": 2, "them": 5},
+					Model: "m", InFlight: 1, Limit: 4, LimitedBy: "room", Step: "held", Waiting: 7, WaitingOf: map[string]int64{"us": 2, "them": 5},
 					Reason: batch.Reason{Kind: "account", Since: at, Status: 429, Code: "q", Message: "no money", NextTry: at.Add(time.Second)},
 				},
 				{Model: "secret", Closed: true, Waiting: 1, WaitingOf: map[string]int64{"them": 1}},
@@ -48,7 +48,7 @@ func TestATenantSeesOfUpstreamsOnlyWhatIsItsOwn(t *testing.T) {
 		t.Errorf("a tenant sees\n%s\nwant\n%s", got, want)
 	}
 	want = `{"object":"list","data":[{"object":"upstream","name":"upstream-1","host":"gpu:8000/v1","models":["m"],"in_flight":1,"limit":64,"reason":null,"waiting":8,"gates":[` +
-		`{"model":"m","in_flight":1,"limit":4,"limited_by":"room","closed":false,"reason":{"kind":"account","detail":null,"since":1790000000,"status":429,"code":"q","message":"no money","next_try":1790000001},"waiting":7},` +
+		`{"model":"m","in_flight":1,"limit":4,"limited_by":"room","step":"held","closed":false,"reason":{"kind":"account","detail":null,"since":1790000000,"status":429,"code":"q","message":"no money","next_try":1790000001},"waiting":7},` +
 		`{"model":"secret","in_flight":0,"limit":0,"closed":true,"reason":null,"waiting":1}]},` +
 		`{"object":"upstream","name":"upstream-2","host":"gpu:8001/v1","models":[],"in_flight":0,"limit":8,"reason":{"kind":"unreachable","detail":"dns","since":1790000000,"status":null,"code":null,"message":null,"next_try":null},"waiting":0,"gates":[]}]}`
 	if got := string(d.Upstreams(all)); got != want {

@@ -94,8 +94,8 @@ proof: ## Kill the server 600 times and stop it 200 times, about five minutes; t
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
 
 .PHONY: worlds
-worlds: ## Run all simulated worlds, about two minutes; the table goes to docs/adr/whose-fault.md
-	scripts/worlds docs/adr/whose-fault.md
+worlds: ## Run all simulated worlds, about two minutes; the table goes to docs/adr/0015-whose-fault.md
+	scripts/worlds docs/adr/0015-whose-fault.md
 
 .PHONY: check
 check: ## Run all that CI runs

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The worlds of docs/adr/whose-fault.md. Where nothing else is said an upstream serves any call in 100 ms.
+// The worlds of docs/adr/0015-whose-fault.md. Where nothing else is said an upstream serves any call in 100 ms.
 
 // at is a world of one upstream and one batch.
 func at(concurrency int, b batchSpec) world {

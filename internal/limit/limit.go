@@ -8,5 +8,5 @@
 //
 // A gate's limit is the least of several parts, each with a reason of its own: what failures leave (room), what is
 // worth having in flight (goodput), and how fast it may grow (pace). The rules and their constants were found by
-// simulation; docs/adr/whose-fault.md has them with the figures.
+// simulation; docs/adr/0015-whose-fault.md has them with the figures.
 package limit

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The constants of rule 2. Why these and no others stands in docs/adr/whose-fault.md, with what was measured.
+// The constants of rule 2. Why these and no others stands in docs/adr/0015-whose-fault.md, with what was measured.
 const (
 	// forbiddenStrikes give up a line answered 403, which is nearly always about the line's content; strikes any other
 	// line that is denied or breaks; chanceStrikes are added where such failures pass by themselves.

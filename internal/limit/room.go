@@ -14,7 +14,7 @@ const (
 	windowAnswers = 30
 )
 
-// room is the part of a gate's limit that failures lower (rule 3 of docs/adr/whose-fault.md): what is in flight when a
+// room is the part of a gate's limit that failures lower (rule 3 of docs/adr/0015-whose-fault.md): what is in flight when a
 // call is refused fits, so the limit falls to just that, and rises again by what is served.
 type room struct {
 	// limit is the part; max what it never passes.

@@ -15,9 +15,9 @@ import (
 	"batchd/internal/config"
 	"batchd/internal/dialect"
 	"batchd/internal/dispatch"
+	"batchd/internal/leaseloop"
 	"batchd/internal/plan"
-	"batchd/internal/remainder"
-	"batchd/internal/stage"
+	"batchd/internal/retry"
 	"batchd/internal/store"
 	"batchd/internal/sweep"
 	"batchd/internal/tenant"
@@ -51,10 +51,10 @@ type Engine struct {
 	keeper     *unit.Keeper
 	dispatcher *dispatch.Dispatcher
 	planner    *plan.Runner
-	validating *stage.Loop
-	finalizing *stage.Loop
+	validating *leaseloop.Loop
+	finalizing *leaseloop.Loop
 	sweeper    *sweep.Sweeper
-	remainder  *remainder.Finder
+	remainder  *retry.Finder
 	// buckets count requests against tenants' limits; sender tells the outside of what happened.
 	buckets *tenant.Buckets
 	sender  *webhook.Sender
@@ -138,13 +138,13 @@ func (e *Engine) build() {
 		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder},
 		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
 	})
-	e.validating = stage.New(stage.Options{
+	e.validating = leaseloop.New(leaseloop.Options{
 		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: e.planner.Run, Logger: e.log,
 	})
-	e.finalizing = stage.New(stage.Options{
+	e.finalizing = leaseloop.New(leaseloop.Options{
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
 	})
-	e.remainder = remainder.New(remainder.Options{
+	e.remainder = retry.New(retry.Options{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
 	})
 	e.buckets = &tenant.Buckets{}

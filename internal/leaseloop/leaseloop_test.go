@@ -1,4 +1,4 @@
-package stage_test
+package leaseloop_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/stage"
+	"batchd/internal/leaseloop"
 	"batchd/internal/store"
 )
 
@@ -48,8 +48,8 @@ func (q *queue) add(ids ...string) {
 }
 
 // run starts a loop over q and stops it when the test ends.
-func run(t *testing.T, q *queue, parallel int, do func(ctx context.Context, id string) error) *stage.Loop {
-	l := stage.New(stage.Options{
+func run(t *testing.T, q *queue, parallel int, do func(ctx context.Context, id string) error) *leaseloop.Loop {
+	l := leaseloop.New(leaseloop.Options{
 		Store: q, Stage: store.StageValidate, Node: "n", Parallel: parallel, Logger: slog.New(slog.DiscardHandler),
 		Do: func(ctx context.Context, b batch.Batch, _ batch.LeaseID) error { return do(ctx, b.ID) },
 	})

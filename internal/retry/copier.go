@@ -1,7 +1,7 @@
-// Package remainder finds the input lines of an ended batch that have no good result: those that failed, expired or
+// Package retry finds the input lines of an ended batch that have no good result: those that failed, expired or
 // were cancelled. They are exactly the lines of its error file, and both files are in input order, so one pass over
 // the two in step finds them in the memory of one line. It decides nothing about what is done with the lines.
-package remainder
+package retry
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package remainder
+package retry
 
 import (
 	"bytes"

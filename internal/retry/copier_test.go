@@ -1,4 +1,4 @@
-package remainder_test
+package retry_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"batchd/internal/blob/blobtest"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/remainder"
+	"batchd/internal/retry"
 	"batchd/internal/store"
 )
 
@@ -58,9 +58,9 @@ func put(t *testing.T, blobs blob.Store, id, text string) batch.File {
 	return f
 }
 
-func newFinder(d *desk, blobs blob.Store) *remainder.Finder {
+func newFinder(d *desk, blobs blob.Store) *retry.Finder {
 	speak := openai.New(openai.Options{})
-	return remainder.New(remainder.Options{
+	return retry.New(retry.Options{
 		Store: d, Blobs: blobs, Dialect: func(string) (dialect.Dialect, error) { return speak, nil },
 		MaxLine: batch.MiB, Now: func() time.Time { return now },
 	})

@@ -1,6 +1,6 @@
-// Package stage runs the steps of a batch that hold a lease on the batch as a whole: validating and finalizing. It
+// Package leaseloop runs the steps of a batch that hold a lease on the batch as a whole: validating and finalizing. It
 // leases, runs, and gives back what failed so that it is tried again. What a step does is handed in.
-package stage
+package leaseloop
 
 import (
 	"context"

@@ -54,7 +54,7 @@ type Engine struct {
 	validating *leaseloop.Loop
 	finalizing *leaseloop.Loop
 	sweeper    *sweep.Sweeper
-	remainder  *retry.Finder
+	retrier    *retry.Retrier
 	// buckets count requests against tenants' limits; sender tells the outside of what happened.
 	buckets *tenant.Buckets
 	sender  *webhook.Sender
@@ -144,8 +144,11 @@ func (e *Engine) build() {
 	e.finalizing = leaseloop.New(leaseloop.Options{
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
 	})
-	e.remainder = retry.New(retry.Options{
+	copier := retry.NewCopier(retry.CopierOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
+	})
+	e.retrier = retry.New(retry.Options{
+		Files: st, Blobs: blobs, CopyUnfinished: copier.CopyUnfinished, Now: time.Now, Logger: e.log,
 	})
 	e.buckets = &tenant.Buckets{}
 	e.sender = e.newSender()

@@ -80,7 +80,7 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 		Store: e.folder.store, Blobs: e.folder.blobs, Auth: auth, Mounts: e.mounts(),
 		Limits: e.cfg.Limits, CreateRules: e.createRules(),
 		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
-		Rate: e.rate, CheckCallback: e.checkCallback, Remainder: e.remainder.Put,
+		Rate: e.rate, CheckCallback: e.checkCallback, Retry: e.retrier,
 		Progress: e.progress.Counts, WaitingFor: e.waitingFor, Upstreams: e.upstreams, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
 		StorageFull: e.storageFull, Ready: e.Ready, Local: e.local(), Metrics: e.metricsOnAPI(auth),
 		Now: time.Now, Logger: e.log, Registerer: e.meters.registry,

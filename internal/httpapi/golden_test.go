@@ -118,11 +118,11 @@ func newPlay(t *testing.T, archive *txtar.Archive) *play {
 		o.Now = func() time.Time { return p.clock }
 		p.blobs = o.Blobs
 		p.dialects = vendors(o, strings.Contains(settings, "strict\n"))
-		o.Remainder = func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
+		o.Retry = retrier(o, func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
 			lines := b.Counts.Total - b.Counts.Completed
 			rest, err := o.Blobs.Put(ctx, "files/rest-of-"+b.ID, strings.NewReader(strings.Repeat(goodLine, int(lines))))
 			return rest, lines, err
-		}
+		})
 		for line := range strings.Lines(settings) {
 			configure(t, o, strings.TrimSpace(line))
 		}

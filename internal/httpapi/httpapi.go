@@ -17,6 +17,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/retry"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
@@ -71,9 +72,8 @@ type Options struct {
 	Rate func(who tenant.Identity) tenant.Rate
 	// CheckCallback refuses, with a *batch.Error, an address that may not be told of a batch's end. Nil: all are refused.
 	CheckCallback func(url string) error
-	// Remainder stores the input lines of a batch that has ended and has lines without a good result, as one blob, and
-	// returns it with the number of lines. Faults that the client can mend are *batch.Error. Nil: there is no retry.
-	Remainder func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error)
+	// Retry makes batches of what is left of ended ones. Nil: there is no retry.
+	Retry *retry.Retrier
 	// MinUploadRate is how many bytes a second an upload must come to, over UploadPatience; a slower one is cut off. Zeros
 	// stand for 1 KiB/s over 30 s.
 	MinUploadRate  int64

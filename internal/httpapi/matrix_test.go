@@ -132,10 +132,10 @@ func newCell(t *testing.T, prefix, method, path string, r row) *cell {
 		demandKeys(o)
 		at := slices.IndexFunc(o.Mounts, func(m httpapi.Mount) bool { return m.Prefix == prefix })
 		c.offered = r.offered == nil || r.offered(o.Mounts[at].Dialect)
-		o.Remainder = func(ctx context.Context, _ batch.Batch) (batch.Blob, int64, error) {
+		o.Retry = retrier(o, func(ctx context.Context, _ batch.Batch) (batch.Blob, int64, error) {
 			rest, err := o.Blobs.Put(ctx, "files/rest", strings.NewReader(goodLine))
 			return rest, 1, err
-		}
+		})
 	})
 	c.addKeys()
 	c.foreign, c.own = c.operands("theirs"), c.operands("ours")

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/httpapi"
+	"batchd/internal/retry"
 	"batchd/internal/store"
 )
 
@@ -22,13 +24,21 @@ import (
 func retrying(t *testing.T, change func(*httpapi.Options)) *fixture {
 	t.Helper()
 	return newFixture(t, func(o *httpapi.Options) {
-		o.Remainder = func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
+		o.Retry = retrier(o, func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
 			rest, err := o.Blobs.Put(ctx, "files/rest-of-"+b.ID+batch.NewLeaseID().String(), strings.NewReader(goodLine))
 			return rest, 1, err
-		}
+		})
 		if change != nil {
 			change(o)
 		}
+	})
+}
+
+// retrier returns a retrier over the store and the blobs of a server, to which copyUnfinished is what is left of a batch.
+func retrier(o *httpapi.Options, copyUnfinished func(context.Context, batch.Batch) (batch.Blob, int64, error)) *retry.Retrier {
+	return retry.New(retry.Options{
+		Files: o.Store, Blobs: o.Blobs, CopyUnfinished: copyUnfinished, Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return o.Now() },
 	})
 }
 
@@ -177,7 +187,7 @@ func (f *fixture) finish(id string, n int64) {
 func TestRetryIsAnUnknownRouteWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]*fixture{
-		"no remainder":   newFixture(t, nil),
+		"no retrier":     newFixture(t, nil),
 		"strict dialect": retrying(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = openai.New(openai.Options{Strict: true}) }),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +278,7 @@ func TestRetryWithoutSpaceIsRefused(t *testing.T) {
 	}
 }
 
-func TestFaultsOfTheRemainderReachTheClientAndOthersDoNot(t *testing.T) {
+func TestFaultsOfTheUnfinishedLinesReachTheClientAndOthersDoNot(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		err    error
@@ -280,7 +290,7 @@ func TestFaultsOfTheRemainderReachTheClientAndOthersDoNot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, func(o *httpapi.Options) {
-				o.Remainder = func(context.Context, batch.Batch) (batch.Blob, int64, error) { return batch.Blob{}, 0, tc.err }
+				o.Retry = retrier(o, func(context.Context, batch.Batch) (batch.Blob, int64, error) { return batch.Blob{}, 0, tc.err })
 			})
 			got := faultOf(t, f.retry(f.ended(`"metadata":null`), ""))
 			if got.Status != tc.status || strings.Contains(got.Message, "I/O") {

@@ -24,14 +24,14 @@ const endpoint = "/v1/embeddings"
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// desk holds the two files of a batch; a missing one has no id.
-type desk struct {
+// files holds the two files of a batch; a missing one has no id.
+type files struct {
 	input, results batch.File
 }
 
-func (d *desk) InputFile(context.Context, string) (batch.File, error) { return found(d.input) }
+func (d *files) InputFile(context.Context, string) (batch.File, error) { return found(d.input) }
 
-func (d *desk) File(context.Context, string, string, time.Time) (batch.File, error) {
+func (d *files) File(context.Context, string, string, time.Time) (batch.File, error) {
 	return found(d.results)
 }
 
@@ -58,9 +58,9 @@ func put(t *testing.T, blobs blob.Store, id, text string) batch.File {
 	return f
 }
 
-func newFinder(d *desk, blobs blob.Store) *retry.Finder {
+func newCopier(d *files, blobs blob.Store) *retry.Copier {
 	speak := openai.New(openai.Options{})
-	return retry.New(retry.Options{
+	return retry.NewCopier(retry.CopierOptions{
 		Store: d, Blobs: blobs, Dialect: func(string) (dialect.Dialect, error) { return speak, nil },
 		MaxLine: batch.MiB, Now: func() time.Time { return now },
 	})
@@ -78,7 +78,7 @@ func resultLine(id []byte) string {
 	return string(before) + `{"custom_id":"z","error":[{"custom_id":1}]}` + string(after) + "\n"
 }
 
-func TestRemainderIsTheInputLinesOfTheErrorFileByteForByteAndInOrder(t *testing.T) {
+func TestUnfinishedLinesAreTheInputLinesOfTheErrorFileByteForByteAndInOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		failed := rapid.SliceOfN(rapid.Bool(), 1, 60).Draw(r, "failed")
@@ -93,8 +93,8 @@ func TestRemainderIsTheInputLinesOfTheErrorFileByteForByteAndInOrder(t *testing.
 			}
 		}
 		blobs := blob.NewStore(blobtest.NewMemory(), blob.Options{})
-		d := &desk{put(t, blobs, "file-in", input.String()), put(t, blobs, "file-err", results.String())}
-		out, n, err := newFinder(d, blobs).Put(t.Context(), ended)
+		d := &files{put(t, blobs, "file-in", input.String()), put(t, blobs, "file-err", results.String())}
+		out, n, err := newCopier(d, blobs).CopyUnfinished(t.Context(), ended)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestRemainderIsTheInputLinesOfTheErrorFileByteForByteAndInOrder(t *testing.
 		}
 		got := strings.NewReplacer(" \n", "", "\n", "").Replace(readAll(t, blobs, out))
 		if got != want.String() {
-			r.Fatalf("remainder:\n%s\nwant:\n%s", got, want.String())
+			r.Fatalf("copied:\n%s\nwant:\n%s", got, want.String())
 		}
 	})
 }
@@ -119,30 +119,30 @@ func readAll(t *testing.T, blobs blob.Store, b batch.Blob) string {
 	return string(text)
 }
 
-func TestLineWithoutACustomIDIsLeftOutOfTheRemainder(t *testing.T) {
+func TestLineWithoutACustomIDIsLeftOut(t *testing.T) {
 	t.Parallel()
 	blobs := blob.NewStore(blobtest.NewMemory(), blob.Options{})
-	d := &desk{
+	d := &files{
 		put(t, blobs, "file-in", "\x00broken\n"+requestLine("b")+"\n"),
 		put(t, blobs, "file-err", resultLine(nil)+resultLine([]byte("b"))),
 	}
-	out, n, err := newFinder(d, blobs).Put(t.Context(), ended)
+	out, n, err := newCopier(d, blobs).CopyUnfinished(t.Context(), ended)
 	if err != nil || n != 1 || readAll(t, blobs, out) != requestLine("b")+"\n" {
 		t.Errorf("%d lines, %v", n, err)
 	}
 	d.results = put(t, blobs, "file-err2", resultLine(nil))
 	var fault *batch.Error
-	if _, _, err := newFinder(d, blobs).Put(t.Context(), ended); !errors.As(err, &fault) || fault.Class != batch.Conflict {
+	if _, _, err := newCopier(d, blobs).CopyUnfinished(t.Context(), ended); !errors.As(err, &fault) || fault.Class != batch.Conflict {
 		t.Errorf("nothing readable: %v, want a conflict", err)
 	}
 }
 
-func TestRemainderOfDeletedFilesIsAConflictThatNamesTheFile(t *testing.T) {
+func TestUnfinishedLinesOfDeletedFilesAreAConflictThatNamesTheFile(t *testing.T) {
 	t.Parallel()
 	blobs := blob.NewStore(blobtest.NewMemory(), blob.Options{})
 	input, results := put(t, blobs, "file-in", requestLine("a")), put(t, blobs, "file-err", resultLine([]byte("a")))
-	for want, d := range map[string]*desk{"file-in": {results: results}, "file-err": {input: input}} {
-		_, _, err := newFinder(d, blobs).Put(t.Context(), ended)
+	for want, d := range map[string]*files{"file-in": {results: results}, "file-err": {input: input}} {
+		_, _, err := newCopier(d, blobs).CopyUnfinished(t.Context(), ended)
 		var fault *batch.Error
 		if !errors.As(err, &fault) || fault.Class != batch.Conflict || !strings.Contains(fault.Message, want) {
 			t.Errorf("without %s: %v", want, err)
@@ -150,7 +150,7 @@ func TestRemainderOfDeletedFilesIsAConflictThatNamesTheFile(t *testing.T) {
 	}
 }
 
-func TestFilesThatDoNotBelongTogetherMakeNoRemainder(t *testing.T) {
+func TestFilesThatDoNotBelongTogetherMakeNoCopy(t *testing.T) {
 	t.Parallel()
 	for name, results := range map[string]string{
 		"unknown line": resultLine([]byte("b")),
@@ -159,8 +159,8 @@ func TestFilesThatDoNotBelongTogetherMakeNoRemainder(t *testing.T) {
 	} {
 		backend := blobtest.NewMemory()
 		blobs := blob.NewStore(backend, blob.Options{})
-		d := &desk{put(t, blobs, "file-in", requestLine("a")), put(t, blobs, "file-err", results)}
-		if _, _, err := newFinder(d, blobs).Put(t.Context(), ended); err == nil || errors.As(err, new(*batch.Error)) {
+		d := &files{put(t, blobs, "file-in", requestLine("a")), put(t, blobs, "file-err", results)}
+		if _, _, err := newCopier(d, blobs).CopyUnfinished(t.Context(), ended); err == nil || errors.As(err, new(*batch.Error)) {
 			t.Errorf("%s: %v, want an internal error", name, err)
 		}
 		err := backend.List(t.Context(), "files/", func(i blob.Info) error { return errors.New(i.Key) })

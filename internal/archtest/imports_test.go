@@ -50,6 +50,7 @@ var mayImport = map[string]struct {
 	"blob/s3":       {"batch vfs blob", "the contract on an object store; only app names it"},
 	"blob/blobtest": {"batch vfs blob", "the conformance suite sees a blob store as its users do"},
 
+	"extsort":   {"vfs", "sorts records in bounded memory; what they mean is its users' business"},
 	"plan":      {"batch dialect blob store vfs", "turns an input file into units; it sends nothing"},
 	"journal":   {"batch vfs", "bytes of outcomes on one node's disk, without metadata or HTTP"},
 	"unit":      {"batch dialect store blob journal plan vfs dispatch", "a leased unit from open to seal, in the dispatcher's words; who calls upstream is not its business"},

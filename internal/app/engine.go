@@ -15,6 +15,7 @@ import (
 	"batchd/internal/config"
 	"batchd/internal/dialect"
 	"batchd/internal/dispatch"
+	"batchd/internal/extsort"
 	"batchd/internal/leaseloop"
 	"batchd/internal/plan"
 	"batchd/internal/retry"
@@ -131,11 +132,11 @@ func (e *Engine) build() {
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
 		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.known,
-		Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder}, Started: e.started, Closed: e.closed,
+		Temp: extsort.Temp{FS: e.folder.disk, Dir: tempFolder}, Started: e.started, Closed: e.closed,
 		Now: time.Now, Logger: e.log,
 	})
 	finalize := assemble.NewRunner(assemble.RunnerOptions{
-		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: plan.Temp{FS: e.folder.disk, Dir: tempFolder},
+		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: extsort.Temp{FS: e.folder.disk, Dir: tempFolder},
 		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
 	})
 	e.validating = leaseloop.New(leaseloop.Options{

@@ -8,18 +8,18 @@ package assemble
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
-	"batchd/internal/plan"
+	"batchd/internal/extsort"
 	"batchd/internal/store"
 )
 
-// maxInlineManifest is the longest encoded manifest that stands in the file's row.
+// maxInlineManifest is the longest encoded manifest that stands in the file's row: some hundreds of extents. A longer
+// one would make every page of a list of files slow to read.
 const maxInlineManifest = 64 << 10
 
 // Seals is the part of the metadata store that is needed.
@@ -41,7 +41,7 @@ type Input struct {
 	// Now is when the files are created.
 	Now time.Time
 	// Temp and SortMemory are for the merge; SortMemory is in bytes, and 0 means 32 MiB.
-	Temp       plan.Temp
+	Temp       extsort.Temp
 	SortMemory int64
 	Logger     *slog.Logger
 }
@@ -182,33 +182,3 @@ func (a *assembler) file(ctx context.Context, p *part) (*store.ResultFile, error
 	f.ContentBlob = stored
 	return &store.ResultFile{File: f, Blobs: append(blobs, stored.Key)}, nil
 }
-
-// merge replaces the part's manifest by that of one blob with the same lines in input order.
-func (a *assembler) merge(ctx context.Context, p *part) error {
-	s := newSorter(a.Temp, a.SortMemory)
-	defer func() {
-		if err := s.close(); err != nil {
-			a.Logger.Warn("merge left temporary files", slog.Any("error", err))
-		}
-	}()
-	if err := a.eachSeal(ctx, func(seal batch.Seal) error { return a.addLines(ctx, s, p, seal) }); err != nil {
-		return err
-	}
-	lines, err := s.sort(ctx)
-	if err != nil {
-		return err
-	}
-	key := fmt.Sprintf("files/%s-%s-%s", a.Batch.ID, a.Lease, p.name)
-	stored, err := a.Blobs.Put(ctx, key, lines)
-	if err != nil {
-		return err
-	}
-	if want := p.manifest.Size(); stored.Size != want {
-		return fmt.Errorf("%w: %d bytes came out of %d", errLostLines, stored.Size, want)
-	}
-	p.manifest = batch.Manifest(nil).Append(stored, 0, stored.Size)
-	return nil
-}
-
-// errLostLines means that what a merge put out is not what went in.
-var errLostLines = errors.New("merge does not add up")

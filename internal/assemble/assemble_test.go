@@ -19,8 +19,8 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/blob/blobtest"
+	"batchd/internal/extsort"
 	"batchd/internal/journal"
-	"batchd/internal/plan"
 	"batchd/internal/store"
 	"batchd/internal/vfs"
 	"batchd/internal/vfs/memfs"
@@ -68,7 +68,7 @@ func seal(t testing.TB, units [][]result) *finished {
 	ids := 0
 	f.in = assemble.Input{
 		Seals: f, Blobs: f.blobs, Now: now,
-		Temp: plan.Temp{FS: f.disk, Dir: tempDir},
+		Temp: extsort.Temp{FS: f.disk, Dir: tempDir},
 		Batch: batch.Batch{
 			ID: "batch_1", Tenant: "t", Dialect: "openai", InLineOrder: true,
 			Units: len(units), SealedUnits: len(units), Counts: batch.Counts{Total: int64(total)},

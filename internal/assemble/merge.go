@@ -1,162 +1,132 @@
 package assemble
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
-	"batchd/internal/plan"
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/extsort"
+	"batchd/internal/journal"
 )
 
-// merge reads several runs as one. It keeps its context because it is read as an io.Reader.
-type merge struct {
-	ctx context.Context
-	// heads is a binary heap by line of the runs that have a text left.
-	heads []*runReader
-	// current is the run being read; nil before the first text and between texts.
-	current *runReader
-	// last is the line of the newest text, 0 before the first.
-	last uint32
-}
+// defaultSortMemory bounds a merge whose caller says nothing. A batch has one merge at a time and the server finalizes two
+// batches at a time, so that merges take at most twice as much.
+const defaultSortMemory = 32 << 20
 
-// runReader is at one text of a run, of which left bytes are still to be read.
-type runReader struct {
-	r    *bufio.Reader
-	line uint32
-	left int64
-	// behind is how many bytes of the run follow the text.
-	behind int64
-}
+// errLostLines means that what a merge put out is not what went in.
+var errLostLines = errors.New("merge does not add up")
 
-// newMerge returns a merge that buffers about memory bytes in all.
-func newMerge(ctx context.Context, file *plan.TempFile, runs []run, memory int64) (*merge, error) {
-	m := &merge{ctx: ctx}
-	share := int(max(memory/int64(len(runs)), textHeader))
-	for _, r := range runs {
-		section := io.NewSectionReader(file, r.offset, r.length)
-		head := &runReader{r: bufio.NewReaderSize(section, int(min(int64(share), r.length))), behind: r.length}
-		if _, err := head.advance(); err != nil {
-			return nil, err
+// merge replaces the part's manifest by that of one blob with the same lines in input order. The lines of one model
+// come in order, so the sorter has at most as many runs as there are models.
+func (a *assembler) merge(ctx context.Context, p *part) error {
+	memory := a.SortMemory
+	if memory <= 0 {
+		memory = defaultSortMemory
+	}
+	s := extsort.New(extsort.Options{Temp: a.Temp, MaxMemory: memory, Payloads: true})
+	defer func() {
+		if err := s.Close(); err != nil {
+			a.Logger.Warn("merge left temporary files", slog.Any("error", err))
 		}
-		m.heads = append(m.heads, head)
-	}
-	for i := len(m.heads)/2 - 1; i >= 0; i-- {
-		m.sink(i)
-	}
-	return m, nil
-}
-
-// advance moves to the run's next text and reports whether there is one.
-func (r *runReader) advance() (bool, error) {
-	if r.behind == 0 {
-		return false, nil
-	}
-	header, err := r.r.Peek(textHeader)
-	if err != nil {
-		return false, fmt.Errorf("read temporary file: %w", noEOF(err))
-	}
-	r.line = binary.LittleEndian.Uint32(header)
-	r.left = int64(binary.LittleEndian.Uint64(header[4:]))
-	_, _ = r.r.Discard(textHeader) // cannot fail: Peek has buffered it
-	r.behind -= textHeader + r.left
-	if r.left < 0 || r.behind < 0 {
-		return false, fmt.Errorf("read temporary file: text of line %d is damaged", r.line)
-	}
-	return true, nil
-}
-
-// noEOF makes the end of a file that should go on an error: texts must not vanish.
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// next moves to the text of the lowest line, or returns io.EOF after the last one.
-func (m *merge) next() error {
-	if err := context.Cause(m.ctx); err != nil {
+	}()
+	if err := a.eachSeal(ctx, func(seal batch.Seal) error { return a.addLines(ctx, s, p, seal) }); err != nil {
 		return err
 	}
-	if m.current != nil {
-		ok, err := m.current.advance()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			last := len(m.heads) - 1
-			m.heads[0] = m.heads[last]
-			m.heads = m.heads[:last]
-		}
-		m.sink(0)
-		m.current = nil
+	if err := s.Sort(ctx); err != nil {
+		return err
 	}
-	if len(m.heads) == 0 {
-		return io.EOF
+	key := fmt.Sprintf("files/%s-%s-%s", a.Batch.ID, a.Lease, p.name)
+	stored, err := a.Blobs.Put(ctx, key, &sortedLines{ctx: ctx, sorter: s})
+	if err != nil {
+		return err
 	}
-	if line := m.heads[0].line; line <= m.last {
-		return fmt.Errorf("%w: line %d comes after line %d", errLostLines, line, m.last)
+	if want := p.manifest.Size(); stored.Size != want {
+		return fmt.Errorf("%w: %d bytes came out of %d", errLostLines, stored.Size, want)
 	}
-	m.current = m.heads[0]
-	m.last = m.current.line
+	p.manifest = batch.Manifest(nil).Append(stored, 0, stored.Size)
 	return nil
 }
 
-// Read returns bytes of the texts, in order.
-func (m *merge) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+// addLines puts the lines of one part of a segment into the sorter.
+func (a *assembler) addLines(ctx context.Context, s *extsort.Sorter, p *part, seal batch.Seal) error {
+	offset, length, _ := p.extent(seal)
+	if length == 0 {
+		return nil
 	}
-	for m.current == nil || m.current.left == 0 {
-		if err := m.next(); err != nil {
-			return 0, err
-		}
-	}
-	n, err := m.current.r.Read(p[:min(int64(len(p)), m.current.left)])
-	m.current.left -= int64(n)
+	entries, err := journal.ReadIndex(blobReaderAt{ctx, a.Blobs, seal.Segment}, seal.Segment.Size)
 	if err != nil {
-		return n, fmt.Errorf("read temporary file: %w", noEOF(err))
+		return fmt.Errorf("segment %s: %w", seal.Segment.Key, err)
 	}
-	return n, nil
+	texts := a.Blobs.Open(ctx, seal.Segment, offset, length)
+	defer texts.Close()
+	for _, e := range entries {
+		if p.errors == (e.Kind == batch.KindOutput) {
+			continue
+		}
+		// Texts stand in the segment as the index lists them, each with its line break.
+		if err := s.Add(extsort.Record{A: uint64(e.Line), D: uint64(e.Length + 1)}, texts); err != nil {
+			return fmt.Errorf("segment %s: line %d: %w", seal.Segment.Key, e.Line, err)
+		}
+	}
+	return nil
 }
 
-// copyRun writes all texts, with their headers, as one run.
-func (m *merge) copyRun(w *bufio.Writer) error {
-	for {
-		err := m.next()
+// sortedLines reads the payloads of a sorter one after the other. It keeps its context because it is read as an
+// io.Reader.
+type sortedLines struct {
+	ctx    context.Context
+	sorter *extsort.Sorter
+	// last is the line that was begun last, 0 before the first.
+	last uint64
+	// err is what ended the reading, io.EOF included.
+	err error
+}
+
+// Read fills p as far as it can. A line that comes twice is an error: some other one would be missing.
+func (l *sortedLines) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) && l.err == nil {
+		got, err := l.sorter.Read(p[n:])
+		n += got
 		if errors.Is(err, io.EOF) {
-			return nil
+			err = l.next()
 		}
-		if err != nil {
-			return err
-		}
-		if err := writeHeader(w, m.current.line, m.current.left); err != nil {
-			return err
-		}
-		n, err := io.CopyN(w, m.current.r, m.current.left)
-		m.current.left -= n
-		if err != nil {
-			return fmt.Errorf("copy line %d: %w", m.current.line, noEOF(err))
-		}
+		l.err = err
 	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, l.err
 }
 
-// sink moves the run at i down the heap to where it belongs.
-func (m *merge) sink(i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(m.heads); child++ {
-			if m.heads[child].line < m.heads[least].line {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		m.heads[i], m.heads[least] = m.heads[least], m.heads[i]
-		i = least
+// next moves to the next line.
+func (l *sortedLines) next() error {
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
 	}
+	r, err := l.sorter.Next()
+	if err != nil {
+		return err
+	}
+	if r.A <= l.last {
+		return fmt.Errorf("%w: line %d comes twice", errLostLines, r.A)
+	}
+	l.last = r.A
+	return nil
+}
+
+// blobReaderAt is one blob as an io.ReaderAt.
+type blobReaderAt struct {
+	ctx   context.Context
+	blobs blob.Store
+	blob  batch.Blob
+}
+
+// ReadAt implements io.ReaderAt.
+func (r blobReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	return r.blobs.ReadAt(r.ctx, r.blob, p, off)
 }

@@ -9,8 +9,8 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/extsort"
 	"batchd/internal/failpoint"
-	"batchd/internal/plan"
 	"batchd/internal/store"
 )
 
@@ -25,7 +25,7 @@ type RunnerOptions struct {
 	Store   Store
 	Blobs   blob.Store
 	Dialect func(name string) (dialect.Dialect, error)
-	Temp    plan.Temp
+	Temp    extsort.Temp
 	// OutputTTL is how long result files live whose batch says nothing; 0 means until they are deleted.
 	OutputTTL time.Duration
 	// Closed is called after a batch reached its terminal state.

@@ -2,13 +2,36 @@ package plan_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"testing"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/extsort"
+	"batchd/internal/vfs/memfs"
 )
+
+const tempDir = "tmp"
+
+func newTemp() (*memfs.FS, extsort.Temp) {
+	m := memfs.New()
+	return m, extsort.Temp{FS: m, Dir: tempDir}
+}
+
+// wantNoTemp fails if a temporary file or an open handle is left.
+func wantNoTemp(t testing.TB, m *memfs.FS) {
+	t.Helper()
+	entries, err := m.ReadDir(tempDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if len(entries) > 0 || m.OpenFiles() > 0 {
+		t.Errorf("%d temporary files and %d open handles are left", len(entries), m.OpenFiles())
+	}
+}
 
 // upload puts a file into the store in parts of at most part bytes.
 func upload(t testing.TB, s blob.Store, file io.Reader, part int64) batch.Manifest {

@@ -9,6 +9,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/extsort"
 )
 
 // faultyBit marks, in the last field of an id's record, a line that has a fault already. Offsets never reach it.
@@ -16,9 +17,9 @@ const faultyBit = 1 << 63
 
 // idRecord packs 128 bits of the hash of a line's custom_id with what is needed to find the line again. Records of
 // equal ids come together, in the order of their lines.
-func idRecord(customID []byte, line Line, faulty bool) Record {
+func idRecord(customID []byte, line Line, faulty bool) extsort.Record {
 	sum := sha256.Sum256(customID)
-	r := Record{
+	r := extsort.Record{
 		A: binary.BigEndian.Uint64(sum[:8]),
 		B: binary.BigEndian.Uint64(sum[8:16]),
 		C: uint64(line.Number)<<32 | uint64(line.Length),
@@ -41,7 +42,7 @@ func (p *pass) findRepetitions() error {
 	if err := p.ids.Sort(p.ctx); err != nil {
 		return fmt.Errorf("sort custom ids: %w", err)
 	}
-	var first Record
+	var first extsort.Record
 	for n := 0; ; n++ {
 		if err := p.checkContext(n); err != nil {
 			return err

@@ -1,5 +1,5 @@
 // Package plan turns an input file into work. It owns the reading of JSON Lines, the check of every line in one
-// streaming pass, the external sorter, the plan (the lines of a batch as fixed-size entries in the order in which
+// streaming pass, the plan (the lines of a batch as fixed-size entries in the order in which
 // they are to be run) and the cutting of a plan into units. It promises that every bad line is found and counted,
 // that no plan exists for a file with a bad line, and that memory depends neither on the number of lines nor on
 // what is wrong with them. It knows no vendor's wording, no SQL and no upstream.
@@ -14,10 +14,11 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/extsort"
 )
 
-// EntrySize is the length in bytes of an entry in a plan blob.
-const EntrySize = RecordSize
+// EntrySize is the length in bytes of an entry in a plan blob, which is encoded as it was sorted.
+const EntrySize = extsort.RecordSize
 
 // Entry is one line of a batch in its plan. Plans are ordered by model, then prefix key, then line.
 type Entry struct {
@@ -34,17 +35,17 @@ type Entry struct {
 }
 
 // record packs e so that the order of records is the order of plans. The last 32 bits are reserved and zero.
-func (e Entry) record() Record {
-	return Record{
-		uint64(e.Model)<<32 | e.Prefix>>32,
-		e.Prefix<<32 | uint64(e.Line),
-		uint64(e.Offset),
-		uint64(e.Length) << 32,
+func (e Entry) record() extsort.Record {
+	return extsort.Record{
+		A: uint64(e.Model)<<32 | e.Prefix>>32,
+		B: e.Prefix<<32 | uint64(e.Line),
+		C: uint64(e.Offset),
+		D: uint64(e.Length) << 32,
 	}
 }
 
 // entryOf reverses record.
-func entryOf(r Record) Entry {
+func entryOf(r extsort.Record) Entry {
 	return Entry{
 		Model:  uint32(r.A >> 32),
 		Prefix: r.A<<32 | r.B>>32,
@@ -55,12 +56,12 @@ func entryOf(r Record) Entry {
 }
 
 // AppendTo appends the EntrySize bytes of e to out. Comparing encoded entries as byte strings compares the entries.
-func (e Entry) AppendTo(out []byte) []byte { return e.record().appendTo(out) }
+func (e Entry) AppendTo(out []byte) []byte { return e.record().AppendTo(out) }
 
 // DecodeEntry reverses AppendTo; raw holds at least EntrySize bytes. Bytes that AppendTo would not have written are
 // an error.
 func DecodeEntry(raw []byte) (Entry, error) {
-	r := decodeRecord(raw)
+	r := extsort.DecodeRecord(raw)
 	e := entryOf(r)
 	if e.Line == 0 || e.Offset < 0 || e.record() != r {
 		return Entry{}, errors.New("malformed plan entry")

@@ -11,6 +11,3 @@ func NewScannerSize(r io.Reader, maxLine int64, size int) *Scanner {
 
 // ScannerBuffer returns how many bytes a scanner holds in memory.
 func ScannerBuffer(s *Scanner) int { return len(s.buf) }
-
-// SorterRuns returns how many runs a sorter has on disk.
-func SorterRuns(s *Sorter) int { return len(s.runs) }

@@ -12,6 +12,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/extsort"
 	"batchd/internal/plan"
 	"batchd/internal/vfs"
 )
@@ -247,7 +248,7 @@ func peakHeap(t *testing.T, lines int, line func(i int) string) uint64 {
 		}
 	}}
 	b := newBench(t, "")
-	b.in.Temp = plan.Temp{FS: disk, Dir: tempDir}
+	b.in.Temp = extsort.Temp{FS: disk, Dir: tempDir}
 	b.in.SortMemory = 1 << 20
 	b.in.MixedModels = true
 	b.in.Content = batch.Manifest(nil).Append(batch.Blob{Key: "made", Size: input.size()}, 0, input.size())

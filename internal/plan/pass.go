@@ -11,6 +11,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/extsort"
 )
 
 // contextCheck is how many lines are handled between two looks at the context.
@@ -27,9 +28,9 @@ type pass struct {
 	maxLines int64
 	models   modelTable
 	faults   faultList
-	ids      *Sorter
+	ids      *extsort.Sorter
 	// entries sorts the plan where models may be mixed, else it is nil.
-	entries *Sorter
+	entries *extsort.Sorter
 	// ended is set when no line is to be read any more, finished when the ids have been compared.
 	ended, finished bool
 }
@@ -52,7 +53,7 @@ func newPass(ctx context.Context, in Input) (*pass, error) {
 	return &pass{
 		ctx: ctx, in: in, content: content, maxLines: maxLines,
 		scanner: NewScanner(content, in.Limits.MaxLineBytes),
-		ids:     NewSorter(SorterOptions{Temp: in.Temp, MaxMemory: in.SortMemory}),
+		ids:     extsort.New(extsort.Options{Temp: in.Temp, MaxMemory: in.SortMemory}),
 	}, nil
 }
 
@@ -126,7 +127,7 @@ func (p *pass) check(line Line) (Entry, bool, error) {
 	model, verdict := p.resolve(parsed.Model)
 	faulty := p.recordModel(line.Number, parsed.Model, verdict)
 	// A line with a fault still takes its id: a later line must not have it too.
-	if err := p.ids.Add(idRecord(parsed.CustomID, line, faulty)); err != nil {
+	if err := p.ids.Add(idRecord(parsed.CustomID, line, faulty), nil); err != nil {
 		return Entry{}, false, fmt.Errorf("sort custom ids: %w", err)
 	}
 	return Entry{

@@ -11,6 +11,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/extsort"
 	"batchd/internal/failpoint"
 	"batchd/internal/store"
 )
@@ -32,7 +33,7 @@ type RunnerOptions struct {
 	Limits      func(dialectName string) batch.Limits
 	// KnownModel returns the check that Input.KnownModel describes, as it stands now.
 	KnownModel func(ctx context.Context) func(model string) bool
-	Temp       Temp
+	Temp       extsort.Temp
 	// Started is called after a batch was started, Closed after it reached a terminal state here.
 	Started func(batchID string)
 	Closed  func(batchID string)

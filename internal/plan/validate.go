@@ -10,6 +10,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/extsort"
 )
 
 // Dialect is the part of a vendor's dialect that validation needs.
@@ -41,7 +42,7 @@ type Input struct {
 	KnownModel func(model string) bool
 	// PlanKey is the key under which the plan is put.
 	PlanKey string
-	Temp    Temp
+	Temp    extsort.Temp
 	// SortMemory bounds each of the sorts, at most two at a time, in bytes; 0 means 8 MiB.
 	SortMemory int64
 	Unit       UnitLimits
@@ -99,7 +100,7 @@ func Validate(ctx context.Context, in Input) (Result, error) {
 
 // sorted reads the whole file and returns a function that yields its entries in the plan's order.
 func (p *pass) sorted() (func() (Entry, error), error) {
-	p.entries = NewSorter(SorterOptions{Temp: p.in.Temp, MaxMemory: p.in.SortMemory})
+	p.entries = extsort.New(extsort.Options{Temp: p.in.Temp, MaxMemory: p.in.SortMemory})
 	for {
 		e, err := p.nextOfSound()
 		if errors.Is(err, io.EOF) {
@@ -111,7 +112,7 @@ func (p *pass) sorted() (func() (Entry, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.entries.Add(e.record()); err != nil {
+		if err := p.entries.Add(e.record(), nil); err != nil {
 			return nil, fmt.Errorf("sort plan: %w", err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/dispatch"
+	"batchd/internal/extsort"
 	"batchd/internal/plan"
 	"batchd/internal/store"
 	"batchd/internal/unit"
@@ -107,7 +108,7 @@ func newWorld(t *testing.T, lines, perUnit int) *world {
 	result, err := plan.Validate(t.Context(), plan.Input{
 		Blobs: sound, Dialect: openai.New(openai.Options{}), Content: content,
 		Rules: dialect.LineRules{Endpoint: "/v1/chat/completions"}, Limits: batch.DefaultLimits(),
-		PlanKey: "plans/p", Temp: plan.Temp{FS: memfs.New(), Dir: "."}, Unit: plan.UnitLimits{MaxLines: perUnit},
+		PlanKey: "plans/p", Temp: extsort.Temp{FS: memfs.New(), Dir: "."}, Unit: plan.UnitLimits{MaxLines: perUnit},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil || result.ErrorsTotal > 0 {

@@ -10,6 +10,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/extsort"
+	"batchd/internal/jsonl"
 )
 
 // faultyBit marks, in the last field of an id's record, a line that has a fault already. Offsets never reach it.
@@ -17,7 +18,7 @@ const faultyBit = 1 << 63
 
 // idRecord packs 128 bits of the hash of a line's custom_id with what is needed to find the line again. Records of
 // equal ids come together, in the order of their lines.
-func idRecord(customID []byte, line Line, faulty bool) extsort.Record {
+func idRecord(customID []byte, line jsonl.Line, faulty bool) extsort.Record {
 	sum := sha256.Sum256(customID)
 	r := extsort.Record{
 		A: binary.BigEndian.Uint64(sum[:8]),

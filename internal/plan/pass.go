@@ -12,6 +12,7 @@ import (
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
 	"batchd/internal/extsort"
+	"batchd/internal/jsonl"
 )
 
 // contextCheck is how many lines are handled between two looks at the context.
@@ -22,7 +23,7 @@ type pass struct {
 	ctx     context.Context
 	in      Input
 	content io.ReadCloser
-	scanner *Scanner
+	scanner *jsonl.Scanner
 	// lines counts the lines that are not blank.
 	lines    int64
 	maxLines int64
@@ -52,7 +53,7 @@ func newPass(ctx context.Context, in Input) (*pass, error) {
 	content := blob.NewReader(ctx, in.Blobs, in.Content, 0, in.Content.Size())
 	return &pass{
 		ctx: ctx, in: in, content: content, maxLines: maxLines,
-		scanner: NewScanner(content, in.Limits.MaxLineBytes),
+		scanner: jsonl.NewScanner(content, in.Limits.MaxLineBytes),
 		ids:     extsort.New(extsort.Options{Temp: in.Temp, MaxMemory: in.SortMemory}),
 	}, nil
 }
@@ -97,7 +98,7 @@ func (p *pass) next() (Entry, error) {
 
 // recordBlanks records the blank lines before a line: only now is it known that they are not at the end. Of a long
 // run only the lines that can be among the lowest are looked at.
-func (p *pass) recordBlanks(line Line) {
+func (p *pass) recordBlanks(line jsonl.Line) {
 	described := min(line.BlanksBefore, maxFaults)
 	first := line.Number - line.BlanksBefore
 	for n := first; n < first+described; n++ {
@@ -108,7 +109,7 @@ func (p *pass) recordBlanks(line Line) {
 
 // check looks at one line. It returns the line's entry if nothing is wrong with it, and records the first fault
 // otherwise.
-func (p *pass) check(line Line) (Entry, bool, error) {
+func (p *pass) check(line jsonl.Line) (Entry, bool, error) {
 	if line.TooLong {
 		p.faults.add(line.Number, func() batch.LineError {
 			return p.in.Dialect.LineTooLong(p.in.Limits.MaxLineBytes)

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/dialect"
-	"batchd/internal/plan"
+	"batchd/internal/jsonl"
 )
 
 // customIDs reads the custom_id of input lines.
@@ -22,7 +22,7 @@ type customIDs struct {
 type lines struct {
 	ids     customIDs
 	input   io.ReadCloser
-	scanner *plan.Scanner
+	scanner *jsonl.Scanner
 	results io.ReadCloser
 	decoder *jsontext.Decoder
 	// wanted is the custom_id of the error line whose input line comes next.
@@ -35,7 +35,7 @@ type lines struct {
 }
 
 func newLines(input, results io.ReadCloser, maxLine int64, ids customIDs) *lines {
-	l := &lines{ids: ids, input: input, results: results, scanner: plan.NewScanner(input, maxLine)}
+	l := &lines{ids: ids, input: input, results: results, scanner: jsonl.NewScanner(input, maxLine)}
 	l.decoder = jsontext.NewDecoder(l.results, jsontext.AllowDuplicateNames(true))
 	return l
 }

@@ -1,4 +1,6 @@
-package plan
+// Package jsonl reads JSON Lines: it cuts a stream into lines and says where each lies in the file. It promises bounded
+// memory whatever the length of a line. It does not look into lines, so whether one is JSON is its users' to find out.
+package jsonl
 
 import (
 	"bytes"

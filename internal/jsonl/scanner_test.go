@@ -1,4 +1,4 @@
-package plan_test
+package jsonl_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"batchd/internal/plan"
+	"batchd/internal/jsonl"
 )
 
 // scanned is a Line with its bytes as a string, so that it outlives the next call.
@@ -21,7 +21,7 @@ type scanned struct {
 	Blanks                 int64
 }
 
-func scanAll(t testing.TB, s *plan.Scanner) []scanned {
+func scanAll(t testing.TB, s *jsonl.Scanner) []scanned {
 	t.Helper()
 	var lines []scanned
 	for {
@@ -100,7 +100,7 @@ func TestScannerSplitsLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := scanAll(t, plan.NewScanner(strings.NewReader(c.file), 8))
+			got := scanAll(t, jsonl.NewScanner(strings.NewReader(c.file), 8))
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("lines differ (-want +got):\n%s", diff)
 			}
@@ -114,7 +114,7 @@ func TestScannerSplitsLines(t *testing.T) {
 func TestScannerReportsAReadErrorAfterTheWholeLinesBeforeIt(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk is gone")
-	s := plan.NewScanner(io.MultiReader(strings.NewReader("a\nb\nhalf"), iotest.ErrReader(broken)), 100)
+	s := jsonl.NewScanner(io.MultiReader(strings.NewReader("a\nb\nhalf"), iotest.ErrReader(broken)), 100)
 	for _, want := range []string{"a", "b"} {
 		if l, err := s.Next(); err != nil || string(l.Bytes) != want {
 			t.Fatalf("line = %q, %v, want %q", l.Bytes, err, want)
@@ -130,7 +130,7 @@ func TestScannerReportsAReadErrorAfterTheWholeLinesBeforeIt(t *testing.T) {
 func TestScannerReportsAReadErrorInsideALineThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("disk is gone")
-	s := plan.NewScanner(io.MultiReader(strings.NewReader("0123456789"), iotest.ErrReader(broken)), 4)
+	s := jsonl.NewScanner(io.MultiReader(strings.NewReader("0123456789"), iotest.ErrReader(broken)), 4)
 	if _, err := s.Next(); !errors.Is(err, broken) {
 		t.Errorf("error = %v, want the reader's", err)
 	}
@@ -138,7 +138,7 @@ func TestScannerReportsAReadErrorInsideALineThatIsTooLong(t *testing.T) {
 
 func TestScannerGivesUpOnAReaderThatReturnsNothing(t *testing.T) {
 	t.Parallel()
-	s := plan.NewScanner(emptyReader{}, 4)
+	s := jsonl.NewScanner(emptyReader{}, 4)
 	if _, err := s.Next(); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("error = %v, want io.ErrNoProgress", err)
 	}
@@ -152,13 +152,13 @@ func TestScannerHoldsNoMoreThanTheLimitOfALongLine(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
 	huge := io.MultiReader(io.LimitReader(repeat('x'), 100<<20), strings.NewReader("\nb\n"))
-	s := plan.NewScanner(huge, limit)
+	s := jsonl.NewScanner(huge, limit)
 	got := scanAll(t, s)
 	want := []scanned{{1, 0, 100 << 20, "", true, 0}, {2, 100<<20 + 1, 1, "b", false, 0}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines differ (-want +got):\n%s", diff)
 	}
-	if n := plan.ScannerBuffer(s); n > limit+2 {
+	if n := jsonl.ScannerBuffer(s); n > limit+2 {
 		t.Errorf("buffer = %d bytes, want at most %d", n, limit+2)
 	}
 }
@@ -167,7 +167,7 @@ func TestScannerCountsAnyNumberOfBlankLines(t *testing.T) {
 	t.Parallel()
 	const blanks = 5 << 20
 	file := io.MultiReader(strings.NewReader("a\n"), io.LimitReader(repeat('\n'), blanks), strings.NewReader("b"))
-	got := scanAll(t, plan.NewScanner(file, 100))
+	got := scanAll(t, jsonl.NewScanner(file, 100))
 	want := []scanned{{1, 0, 1, "a", false, 0}, {blanks + 2, blanks + 2, 1, "b", false, blanks}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines differ (-want +got):\n%s", diff)
@@ -195,11 +195,11 @@ func FuzzScanner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte, maxLine int64, size int) {
 		maxLine, size = 1+abs(maxLine)%64, 1+int(abs(int64(size))%64)
 		want := split(string(file), maxLine)
-		for name, s := range map[string]*plan.Scanner{
-			"whole":           plan.NewScanner(bytes.NewReader(file), maxLine),
-			"small buffer":    plan.NewScannerSize(bytes.NewReader(file), maxLine, max(size, 3)),
-			"byte by byte":    plan.NewScannerSize(iotest.OneByteReader(bytes.NewReader(file)), maxLine, max(size, 3)),
-			"data with error": plan.NewScanner(iotest.DataErrReader(bytes.NewReader(file)), maxLine),
+		for name, s := range map[string]*jsonl.Scanner{
+			"whole":           jsonl.NewScanner(bytes.NewReader(file), maxLine),
+			"small buffer":    jsonl.NewScannerSize(bytes.NewReader(file), maxLine, max(size, 3)),
+			"byte by byte":    jsonl.NewScannerSize(iotest.OneByteReader(bytes.NewReader(file)), maxLine, max(size, 3)),
+			"data with error": jsonl.NewScanner(iotest.DataErrReader(bytes.NewReader(file)), maxLine),
 		} {
 			if diff := cmp.Diff(want, scanAll(t, s)); diff != "" {
 				t.Fatalf("%s: lines differ (-want +got):\n%s", name, diff)
@@ -221,7 +221,7 @@ func BenchmarkScanner(b *testing.B) {
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s := plan.NewScanner(bytes.NewReader(file), 1<<20)
+		s := jsonl.NewScanner(bytes.NewReader(file), 1<<20)
 		for {
 			if _, err := s.Next(); err != nil {
 				break

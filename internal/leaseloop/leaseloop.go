@@ -1,5 +1,7 @@
-// Package leaseloop runs the steps of a batch that hold a lease on the batch as a whole: validating and finalizing. It
-// leases, runs, and gives back what failed so that it is tried again. What a step does is handed in.
+// Package leaseloop runs the steps that hold a lease on a batch as a whole: validating and finalizing. It owns the loop
+// around a step: lease a batch, run the step, give back what failed so that it is tried again, go on with the next. It
+// promises that a lease it took is given back unless the step ended it, and that no more steps run at a time than was
+// asked for. What a step does is handed in, and what is due is for the store to say.
 package leaseloop
 
 import (
@@ -14,9 +16,11 @@ import (
 )
 
 const (
-	// retryAfter is the pause before a step that failed is tried again.
+	// retryAfter is the pause of a worker whose step failed. What fails a step, like a full disk, rarely ends sooner, and
+	// each try logs an error.
 	retryAfter = time.Second
-	// pollEvery bounds how long work lies that nobody was told of.
+	// pollEvery bounds how long work waits of which nobody woke the loop: batches that were given back or left by another
+	// process. Asking in vain costs a transaction that is rolled back, and so no fsync.
 	pollEvery = 10 * time.Second
 )
 
@@ -26,7 +30,7 @@ type Store interface {
 	ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error
 }
 
-// Options are what a Loop works with; all fields are required.
+// Options configures a Loop; all fields are required.
 type Options struct {
 	Store Store
 	Stage store.Stage
@@ -40,30 +44,34 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Loop takes batches through one stage.
+// Loop takes batches through one stage. Its methods may be called concurrently; Run is called once.
 type Loop struct {
-	o    Options
-	kick chan struct{}
+	o Options
+	// wakeup has room for one signal per worker: Wake sends without waiting, idle workers receive, nobody closes it. A
+	// signal that finds no room can be dropped, since every worker will look for work then anyway.
+	wakeup chan struct{}
 
-	// mu guards running: what ends the step of each batch under way.
+	// mu guards running: what ends the step of each batch in progress. Nothing else is locked, and no step runs, while it
+	// is held.
 	mu      sync.Mutex
 	running map[string]context.CancelFunc
 }
 
 // New returns a loop that does nothing until Run.
 func New(o Options) *Loop {
-	return &Loop{o: o, kick: make(chan struct{}, o.Parallel), running: make(map[string]context.CancelFunc)}
+	return &Loop{o: o, wakeup: make(chan struct{}, o.Parallel), running: make(map[string]context.CancelFunc)}
 }
 
-// Wake says that there may be work.
+// Wake says that there may be work. It does not block, and may be called before Run and after it.
 func (l *Loop) Wake() {
 	select {
-	case l.kick <- struct{}{}:
+	case l.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// Interrupt ends the step of a batch, if it is under way, and has it looked at again: its stop was set.
+// Interrupt ends the step of a batch whose stop was set, if one is running, and has the batch leased again at once. It
+// does not wait for the step to return.
 func (l *Loop) Interrupt(batchID string) {
 	l.mu.Lock()
 	if cancel := l.running[batchID]; cancel != nil {
@@ -73,7 +81,7 @@ func (l *Loop) Interrupt(batchID string) {
 	l.Wake()
 }
 
-// Run works until ctx ends, and returns when every step under way has returned.
+// Run works until ctx ends, and returns when every running step has returned.
 func (l *Loop) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range l.o.Parallel {
@@ -82,6 +90,7 @@ func (l *Loop) Run(ctx context.Context) {
 	workers.Wait()
 }
 
+// work leases and runs until ctx ends, and sleeps while nothing is due.
 func (l *Loop) work(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -91,7 +100,7 @@ func (l *Loop) work(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-l.kick:
+		case <-l.wakeup:
 		case <-tick.C:
 		}
 	}
@@ -108,17 +117,13 @@ func (l *Loop) one(ctx context.Context) bool {
 		l.o.Logger.Error("lease batch; trying again", "stage", string(l.o.Stage), "error", err)
 		return pause(ctx, retryAfter)
 	}
-	step, cancel := context.WithCancel(ctx)
-	l.enter(b.ID, cancel)
-	err = l.o.Do(step, b, h.Lease)
-	interrupted := step.Err() != nil && ctx.Err() == nil
-	l.leave(b.ID)
-	cancel()
+	interrupted, err := l.runStep(ctx, b, h.Lease)
 	if err == nil || errors.Is(err, store.ErrLeaseLost) {
 		return true
 	}
-	if rerr := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease); rerr != nil {
-		l.o.Logger.Error("give batch back", "batch", b.ID, "error", rerr)
+	// The release must reach the store during a shutdown too: the batch would else wait for the next start.
+	if releaseErr := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease); releaseErr != nil {
+		l.o.Logger.Error("give batch back", "batch", b.ID, "error", releaseErr)
 	}
 	if interrupted || ctx.Err() != nil {
 		return true
@@ -127,16 +132,18 @@ func (l *Loop) one(ctx context.Context) bool {
 	return pause(ctx, retryAfter)
 }
 
-func (l *Loop) enter(batchID string, cancel context.CancelFunc) {
+// runStep runs the step of a leased batch in a way that Interrupt can end, and reports whether it did.
+func (l *Loop) runStep(ctx context.Context, b batch.Batch, lease batch.LeaseID) (interrupted bool, err error) {
+	step, cancel := context.WithCancel(ctx)
+	defer cancel()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.running[batchID] = cancel
-}
-
-func (l *Loop) leave(batchID string) {
+	l.running[b.ID] = cancel
+	l.mu.Unlock()
+	err = l.o.Do(step, b, lease)
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.running, batchID)
+	delete(l.running, b.ID)
+	l.mu.Unlock()
+	return step.Err() != nil && ctx.Err() == nil, err
 }
 
 // pause waits for a while or until ctx ends; it always reports true.

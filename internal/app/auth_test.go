@@ -133,12 +133,23 @@ func TestOnLoopbackTheFirstKeyClosesTheServer(t *testing.T) {
 	}
 }
 
+// refusal returns why a server does not start. One that starts after all is a fault, and is stopped at once.
+func refusal(t *testing.T, cfg config.Config) error {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	return app.Serve(ctx, cfg, slog.New(slog.DiscardHandler), func(at net.Addr) {
+		t.Errorf("it serves %s", at)
+		stop()
+	})
+}
+
 func TestWithoutKeysNoNetworkIsServed(t *testing.T) {
 	t.Parallel()
 	cfg := guarded(t, "0.0.0.0")
 	refuse := func() {
 		t.Helper()
-		err := app.Serve(t.Context(), cfg, slog.New(slog.DiscardHandler), func(net.Addr) { t.Error("served") })
+		err := refusal(t, cfg)
 		var wrong *app.UsageError
 		if !errors.As(err, &wrong) || !strings.Contains(wrong.Problem, "batchd keys create") || !strings.Contains(wrong.Problem, "--no-auth") {
 			t.Errorf("got %v, want both ways out", err)
@@ -208,7 +219,7 @@ func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {
 	t.Parallel()
 	cfg := guarded(t, "127.0.0.1")
 	cfg.Auth.BootstrapKey = "pass word"
-	err := app.Serve(t.Context(), cfg, slog.New(slog.DiscardHandler), func(net.Addr) { t.Error("served") })
+	err := refusal(t, cfg)
 	var wrong *app.UsageError
 	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Problem, "BATCHD_BOOTSTRAP_KEY has a space") || strings.Contains(err.Error(), "pass word") {
 		t.Errorf("got %v", err)

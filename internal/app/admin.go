@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"batchd/internal/datadir"
 	"batchd/internal/store/sqlite"
 )
 
@@ -51,15 +52,15 @@ const makingTakes = 10 * time.Second
 
 // lockUnmade locks a data folder that has no database, and returns nil for one that has. It waits for a process that is
 // just making one.
-func lockUnmade(ctx context.Context, dataDir string) (*sqlite.DirLock, error) {
+func lockUnmade(ctx context.Context, dataDir string) (*datadir.DirLock, error) {
 	ctx, cancel := context.WithTimeout(ctx, makingTakes)
 	defer cancel()
 	for {
 		if _, err := os.Stat(filepath.Join(dataDir, databaseName)); !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		lock, err := sqlite.LockDir(dataDir)
-		var held *sqlite.LockedError
+		lock, err := datadir.LockDir(dataDir)
+		var held *datadir.LockedError
 		if !errors.As(err, &held) {
 			return lock, err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"batchd/internal/blob"
 	"batchd/internal/blob/disk"
+	"batchd/internal/datadir"
 	"batchd/internal/store/sqlite"
 	"batchd/internal/vfs"
 )
@@ -30,7 +31,7 @@ type folder struct {
 	disk  *vfs.OS
 	store *sqlite.Store
 	blobs blob.Store
-	lock  *sqlite.DirLock
+	lock  *datadir.DirLock
 	// faulty is set while the last write to the database failed.
 	faulty atomic.Bool
 }
@@ -47,7 +48,7 @@ func openFolder(ctx context.Context, path string, m *meters, logger *slog.Logger
 	if f.disk, err = vfs.NewOS(path, vfs.OSOptions{OnSync: func() { m.fsyncs.Inc() }}); err != nil {
 		return nil, err
 	}
-	if f.lock, err = sqlite.LockDir(path); err != nil {
+	if f.lock, err = datadir.LockDir(path); err != nil {
 		return nil, err
 	}
 	fresh, err := untouched(path)

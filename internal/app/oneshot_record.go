@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"batchd/internal/datadir"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/store/sqlite"
 	"batchd/internal/unit"
 	"batchd/internal/vfs"
 )
@@ -142,7 +142,7 @@ func (r *run) begin() (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := sqlite.LockDir(r.job.State)
+	lock, err := datadir.LockDir(r.job.State)
 	if err != nil {
 		return err
 	}

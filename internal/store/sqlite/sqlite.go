@@ -1,9 +1,9 @@
 // Package sqlite keeps the metadata of a single node in one SQLite file. It promises what package store does: each
 // verb is one atomic step, on disk when it returns; steps that wait at the same time share a transaction and its
 // fsync. Writes go through one connection; reads run beside them on a pool and never write. A store file appears
-// whole or not at all, and one that is damaged, foreign or newer is refused, never made anew. The package also owns
-// the lock on the data folder, which here stands for every lease. It must not know what a batch is worth: no
-// scheduling, no wire shapes, no blob is opened here.
+// whole or not at all, and one that is damaged, foreign or newer is refused, never made anew. The lock on the data
+// directory stands for every lease; who opens the store to execute batches holds it. The package must not know what a
+// batch is worth: no scheduling, no wire shapes, no blob is opened here.
 package sqlite
 
 import (
@@ -73,7 +73,7 @@ var errClosed = errors.New("store is closed")
 // Open opens the store in the file at path, making it first if there is none and opts allow that, and brings an
 // older schema up to date. A file that cannot be trusted is an *UnusableError and is left as it is. Open does not
 // lock the data folder: commands that only administer the store may open it beside a running server. The one who
-// executes batches must hold LockDir.
+// executes batches must hold the lock on the directory, which package datadir takes.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	opts.fillDefaults()
 	path, err := filepath.Abs(path)

@@ -1,4 +1,4 @@
-package sqlite_test
+package datadir_test
 
 import (
 	"bufio"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"batchd/internal/store/sqlite"
+	"batchd/internal/datadir"
 )
 
 // TestMain lets the test binary be the other process that holds a lock.
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // holdLock locks dir, says so, and keeps the lock until it is killed.
 func holdLock(dir string) {
-	lock, err := sqlite.LockDir(dir)
+	lock, err := datadir.LockDir(dir)
 	if err != nil {
 		os.Exit(1)
 	}
@@ -48,8 +48,8 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 		t.Fatalf("the holder said %q, %v", line, err)
 	}
 
-	_, err = sqlite.LockDir(dir)
-	var locked *sqlite.LockedError
+	_, err = datadir.LockDir(dir)
+	var locked *datadir.LockedError
 	if !errors.As(err, &locked) {
 		t.Fatalf("got %v, want a LockedError", err)
 	}
@@ -64,7 +64,7 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 
 	must(t, holder.Process.Kill())
 	_ = holder.Wait() // it was killed, and says so
-	lock, err := sqlite.LockDir(dir)
+	lock, err := datadir.LockDir(dir)
 	must(t, err)
 	must(t, lock.Close())
 }
@@ -72,14 +72,14 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 func TestALockIsGivenBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	lock, err := sqlite.LockDir(dir)
+	lock, err := datadir.LockDir(dir)
 	must(t, err)
-	var locked *sqlite.LockedError
-	if _, err := sqlite.LockDir(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() {
+	var locked *datadir.LockedError
+	if _, err := datadir.LockDir(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() {
 		t.Fatalf("got %v, want that this process holds it", err)
 	}
 	must(t, lock.Close())
-	lock, err = sqlite.LockDir(dir)
+	lock, err = datadir.LockDir(dir)
 	must(t, err)
 	must(t, lock.Close())
 }
@@ -87,13 +87,13 @@ func TestALockIsGivenBack(t *testing.T) {
 func TestALockWithoutANoteIsStillALock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	lock, err := sqlite.LockDir(dir)
+	lock, err := datadir.LockDir(dir)
 	must(t, err)
 	defer func() { _ = lock.Close() }()
 	for _, note := range []string{"", "pid x\nstarted yesterday\n", "pid 7\nhost elsewhere\n"} {
 		must(t, os.WriteFile(filepath.Join(dir, "lock"), []byte(note), 0o600))
-		_, err := sqlite.LockDir(dir)
-		var locked *sqlite.LockedError
+		_, err := datadir.LockDir(dir)
+		var locked *datadir.LockedError
 		if !errors.As(err, &locked) {
 			t.Fatalf("got %v, want a LockedError", err)
 		}
@@ -108,14 +108,14 @@ func TestALockWithoutANoteIsStillALock(t *testing.T) {
 
 func TestAFolderThatIsNotThereCannotBeLocked(t *testing.T) {
 	t.Parallel()
-	if _, err := sqlite.LockDir(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := datadir.LockDir(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func fileSize(t testing.TB, path string) int64 {
+func must(t testing.TB, err error) {
 	t.Helper()
-	info, err := os.Stat(path)
-	must(t, err)
-	return info.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

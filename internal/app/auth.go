@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"batchd/internal/config"
+	"batchd/internal/datadir"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
@@ -32,11 +30,11 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 	if err := e.bootstrap(ctx, time.Now()); err != nil {
 		return nil, err
 	}
-	exist, err := e.folder.store.HasKeys(ctx)
+	exist, err := e.storage.store.HasKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys := tenant.NewKeys(e.folder.store, time.Now)
+	keys := tenant.NewKeys(e.storage.store, time.Now)
 	switch {
 	case exist:
 		return keys, nil
@@ -60,7 +58,7 @@ func (e *Engine) open() tenant.Open {
 	return tenant.Open{Tenant: e.tenant, Hosts: tenant.NewHosts(e.cfg.Listen, append(names, e.cfg.AllowedHosts...)...)}
 }
 
-// checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data folder is made.
+// checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data directory is made.
 func checkGuarded(cfg config.Config) error {
 	if cfg.Auth.Mode == "none" {
 		return nil
@@ -71,7 +69,7 @@ func checkGuarded(cfg config.Config) error {
 	if Loopback(cfg.Listen) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, databaseName)); errors.Is(err, fs.ErrNotExist) {
+	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil {
 		return errUnguarded(cfg)
 	}
 	return nil // the database knows
@@ -102,7 +100,7 @@ func (e *Engine) bootstrap(ctx context.Context, now time.Time) error {
 		return err
 	}
 	wanted := store.Key{ID: tenant.IDOf(text), Tenant: e.tenant, Hash: tenant.HashOf(text), CreatedAt: now}
-	err := e.folder.store.CreateKey(ctx, wanted)
+	err := e.storage.store.CreateKey(ctx, wanted)
 	if err == nil {
 		e.log.Info("API key created from the environment", "variable", bootstrapVariable, "key", wanted.ID)
 		return nil
@@ -110,7 +108,7 @@ func (e *Engine) bootstrap(ctx context.Context, now time.Time) error {
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	found, _, err := e.folder.store.Key(ctx, wanted.ID)
+	found, _, err := e.storage.store.Key(ctx, wanted.ID)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for the key of %s: %w", bootstrapVariable, err)

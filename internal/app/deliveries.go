@@ -7,7 +7,6 @@ import (
 
 	"batchd/internal/config"
 	"batchd/internal/store"
-	"batchd/internal/store/sqlite"
 	"batchd/internal/webhook"
 )
 
@@ -30,7 +29,7 @@ func TestWebhook(ctx context.Context, cfg config.Config, id, userAgent string) (
 	now := time.Now()
 	var w store.Webhook
 	var owner string
-	err := withData(ctx, cfg.DataDir, func(st *sqlite.Store) (err error) {
+	err := withData(ctx, cfg.DataDir, func(st store.Store) (err error) {
 		w, owner, err = webhookWithID(ctx, st, id)
 		return err
 	})
@@ -88,7 +87,7 @@ type DeliveryQuery struct {
 // ListDeliveries returns deliveries, newest first.
 func ListDeliveries(ctx context.Context, dataDir string, q DeliveryQuery) ([]WebhookDelivery, error) {
 	var deliveries []WebhookDelivery
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		owner, err := tenantIDOf(ctx, st, q.Tenant)
 		if err != nil {
 			return err
@@ -122,7 +121,7 @@ func describeDelivery(d store.Delivery, tenantName string) WebhookDelivery {
 // CallbackSecret returns the secret that signs the callbacks of the tenant with this name.
 func CallbackSecret(ctx context.Context, dataDir, tenantName string) (string, error) {
 	var secret string
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		owner, err := namedTenant(ctx, st, tenantName)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"batchd/internal/assemble"
 	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/datadir"
 	"batchd/internal/dialect"
 	"batchd/internal/dispatch"
 	"batchd/internal/extsort"
@@ -39,9 +40,9 @@ type Engine struct {
 	log      *slog.Logger
 	reasons  *slog.Logger
 	meters   *meters
-	folder   *folder
+	storage  *storage
 	ups      *upstreams
-	space    *space
+	space    *datadir.Space
 	storing  *storing
 	dialects map[string]dialect.Dialect
 	// node is this process's random name; tenant owns everything while there are no keys.
@@ -76,7 +77,7 @@ type Engine struct {
 	watchers map[string][]chan struct{}
 }
 
-// Open opens the data folder and takes over what an earlier process left behind. When it returns, counts and states
+// Open opens the data directory and takes over what an earlier process left behind. When it returns, counts and states
 // are what they were; nothing is sent before Run.
 func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine, error) {
 	return open(ctx, cfg, logger, logger)
@@ -91,7 +92,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	if e.dialects, err = newDialects(cfg); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
 	}
-	if e.folder, err = openFolder(ctx, cfg.DataDir, e.meters, logger); err != nil {
+	if e.storage, err = openStorage(ctx, cfg.DataDir, e.meters, logger); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -99,12 +100,12 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 			_ = e.Close() // the first error is the one that tells
 		}
 	}()
-	e.space = &space{path: e.folder.disk.Root(), now: time.Now}
+	e.space = datadir.NewSpace(e.storage.dir.Path(""), time.Now)
 	e.storing = e.newStoring()
-	if e.tenant, err = e.folder.store.DefaultTenant(ctx); err != nil {
+	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
-	if e.ups, err = openUpstreams(cfg, e.folder, e.meters, logger); err != nil {
+	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), e.meters, logger); err != nil {
 		return nil, err
 	}
 	e.build()
@@ -116,27 +117,27 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 
 // build makes the parts; each is told of the others through functions only.
 func (e *Engine) build() {
-	st, blobs := e.folder.store, e.folder.blobs
+	st, blobs := e.storage.store, e.storage.blobs
 	e.keeper = unit.NewKeeper(unit.Options{
-		Store: st, Blobs: blobs, Disk: e.folder.disk, Dir: journalFolder, Dialect: e.dialect,
+		Store: st, Blobs: blobs, Disk: e.storage.dir.FS(), Dir: datadir.Journals, Dialect: e.dialect,
 		Progress: e.progress, Now: time.Now, Logger: e.log,
 	})
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
 		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) }, Final: diskFailed,
 		MaxBytes: e.cfg.InFlightMemory,
-		MayLease: func() bool { return e.space.check() == nil }, Now: time.Now,
+		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
 		Reasons: e.reasons,
 	})
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
 		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.known,
-		Temp: extsort.Temp{FS: e.folder.disk, Dir: tempFolder}, Started: e.started, Closed: e.closed,
+		Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp}, Started: e.started, Closed: e.closed,
 		Now: time.Now, Logger: e.log,
 	})
 	finalize := assemble.NewRunner(assemble.RunnerOptions{
-		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: extsort.Temp{FS: e.folder.disk, Dir: tempFolder},
+		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp},
 		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
 	})
 	e.validating = leaseloop.New(leaseloop.Options{
@@ -177,10 +178,10 @@ func (e *Engine) recover(ctx context.Context) error {
 		e.adopted[id] = append(e.adopted[id], a)
 		counts[id] = counts[id].Add(a.Counts)
 	}
-	if _, err := e.folder.store.ReclaimUnits(ctx, e.node); err != nil {
+	if _, err := e.storage.store.ReclaimUnits(ctx, e.node); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	running, err := e.folder.store.RunningBatches(ctx)
+	running, err := e.storage.store.RunningBatches(ctx)
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
@@ -194,10 +195,10 @@ func (e *Engine) recover(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the data folder back. Run must have returned.
+// Close gives the data directory back. Run must have returned.
 func (e *Engine) Close() error {
 	if e.ups != nil {
 		e.ups.close()
 	}
-	return e.folder.close()
+	return e.storage.close()
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"batchd/internal/config"
+	"batchd/internal/datadir"
 	"batchd/internal/store"
-	"batchd/internal/store/sqlite"
 	"batchd/internal/tenant"
 )
 
@@ -70,7 +67,7 @@ type MintedKey struct {
 	TenantIsNew bool
 }
 
-// CreateKey mints a key and stores its hash, making the data folder and the tenant if they are not there. A server that
+// CreateKey mints a key and stores its hash, making the data directory and the tenant if they are not there. A server that
 // runs on the folder takes the key within seconds. What is wrong with the order is a *UsageError.
 func CreateKey(ctx context.Context, dataDir string, n NewKey, now time.Time) (MintedKey, error) {
 	if err := tenant.CheckName(n.Tenant); err != nil {
@@ -83,7 +80,7 @@ func CreateKey(ctx context.Context, dataDir string, n NewKey, now time.Time) (Mi
 		return MintedKey{}, err
 	}
 	var minted MintedKey
-	err := withStore(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withStore(ctx, dataDir, func(st store.Store) error {
 		owner, fresh, err := tenantFor(ctx, st, n.Tenant, now)
 		if err != nil {
 			return err
@@ -155,7 +152,7 @@ func describe(k store.Key, tenantName string, now time.Time) Key {
 // ListKeys returns the keys of the tenant with this name, or of all with "", oldest first.
 func ListKeys(ctx context.Context, dataDir, tenantName string, now time.Time) ([]Key, error) {
 	var keys []Key
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		names, err := tenantNames(ctx, st)
 		if err != nil {
 			return err
@@ -218,7 +215,7 @@ func RevokeKey(ctx context.Context, dataDir, id string, now time.Time) (revoked 
 	if err := checkKeyID(id); err != nil {
 		return Key{}, 0, err
 	}
-	err = withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err = withData(ctx, dataDir, func(st store.Store) error {
 		if _, _, err := keyWithID(ctx, st, id); err != nil {
 			return err
 		}
@@ -243,7 +240,7 @@ func RotateKey(ctx context.Context, dataDir, id string, overlap time.Duration, n
 	if err := checkKeyID(id); err != nil {
 		return MintedKey{}, Key{}, err
 	}
-	err = withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err = withData(ctx, dataDir, func(st store.Store) error {
 		k, owner, err := keyWithID(ctx, st, id)
 		if err != nil {
 			return err
@@ -293,11 +290,11 @@ func checkKeyID(id string) error {
 	}
 }
 
-// withData is withStore for a data folder that a server or a command has made before: a command that changes what is
+// withData is withStore for a data directory that a server or a command has made before: a command that changes what is
 // there makes no new folder where the name of one is wrong.
-func withData(ctx context.Context, dataDir string, use func(*sqlite.Store) error) error {
-	if _, err := os.Stat(filepath.Join(dataDir, databaseName)); errors.Is(err, fs.ErrNotExist) {
-		return misuse("there is no batchd data in %s: name the server's folder with --data-dir", dataDir)
+func withData(ctx context.Context, dataDir string, use func(store.Store) error) error {
+	if found, err := datadir.HasDatabase(dataDir); !found && err == nil {
+		return misuse("there is no batchd data in %s: name the server's data directory with --data-dir", dataDir)
 	}
 	return withStore(ctx, dataDir, use)
 }

@@ -26,7 +26,7 @@ func newMeters() *meters {
 	return &meters{
 		registry: r,
 		commits:  counter("batchd_sql_commits_total", "Write transactions that were committed."),
-		fsyncs:   counter("batchd_fsyncs_total", "Syncs of files and folders that were asked of the disk, the database's included."),
+		fsyncs:   counter("batchd_fsyncs_total", "Syncs of files and directories that were asked of the disk, the database's included."),
 		corrupts: counter("batchd_corrupt_blocks_total", "Blocks of stored objects whose bytes did not match their checksum."),
 	}
 }

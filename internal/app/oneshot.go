@@ -165,7 +165,7 @@ func (e *Engine) await(ctx context.Context, batchID string, wait bool, observe f
 	for {
 		select {
 		case <-tick.C:
-			b, err := e.folder.store.BatchByID(last, batchID)
+			b, err := e.storage.store.BatchByID(last, batchID)
 			if err != nil || refused != nil {
 				continue
 			}
@@ -197,7 +197,7 @@ func (e *Engine) await(ctx context.Context, batchID string, wait bool, observe f
 
 // outcome reads a batch after the engine has stopped.
 func (e *Engine) outcome(ctx context.Context, batchID string, stopped error) (batch.Batch, error) {
-	b, err := e.folder.store.BatchByID(ctx, batchID)
+	b, err := e.storage.store.BatchByID(ctx, batchID)
 	if err = errors.Join(stopped, err); err == nil && !b.Status.Terminal() {
 		err = ErrInterrupted
 	}

@@ -146,7 +146,7 @@ func (s *summer) sum() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 // batchOf returns the run's batch, making it if an earlier process did not get so far. One that validation refused is
 // followed by another: what is known of models may have changed since.
 func (e *Engine) batchOf(ctx context.Context, r *run) (batch.Batch, error) {
-	b, err := e.folder.store.BatchByID(ctx, r.record.Batch)
+	b, err := e.storage.store.BatchByID(ctx, r.record.Batch)
 	if err == nil && b.Status == batch.Failed {
 		if err := r.renewBatch(); err != nil {
 			return batch.Batch{}, err
@@ -169,7 +169,7 @@ func (e *Engine) batchOf(ctx context.Context, r *run) (batch.Batch, error) {
 		Endpoint: r.record.Endpoint, InputFileID: r.record.File, Window: endlessWindow,
 		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(endless),
 	}
-	if err := e.folder.store.CreateBatch(ctx, b); err != nil {
+	if err := e.storage.store.CreateBatch(ctx, b); err != nil {
 		return batch.Batch{}, fmt.Errorf("create batch: %w", err)
 	}
 	return b, nil
@@ -177,7 +177,7 @@ func (e *Engine) batchOf(ctx context.Context, r *run) (batch.Batch, error) {
 
 // importInput copies the input into the run's folder, unless that is done. From then on the original may change.
 func (e *Engine) importInput(ctx context.Context, r *run) error {
-	_, err := e.folder.store.File(ctx, e.tenant, r.record.File, time.Now())
+	_, err := e.storage.store.File(ctx, e.tenant, r.record.File, time.Now())
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -187,7 +187,7 @@ func (e *Engine) importInput(ctx context.Context, r *run) error {
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	sum := newSummer(ctx, f)
-	stored, err := e.folder.blobs.Put(ctx, "files/"+r.record.File, sum)
+	stored, err := e.storage.blobs.Put(ctx, "files/"+r.record.File, sum)
 	if err != nil {
 		return fmt.Errorf("copy input: %w", err)
 	}
@@ -201,7 +201,7 @@ func (e *Engine) importInput(ctx context.Context, r *run) error {
 	if stored.Size > 0 {
 		file.Content = batch.Manifest{}.Append(stored, 0, stored.Size)
 	}
-	if err := e.folder.store.CreateFile(ctx, file); err != nil {
+	if err := e.storage.store.CreateFile(ctx, file); err != nil {
 		return fmt.Errorf("create file: %w", err)
 	}
 	return nil

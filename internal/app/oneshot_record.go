@@ -11,7 +11,6 @@ import (
 
 	"batchd/internal/datadir"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/unit"
 	"batchd/internal/vfs"
 )
 
@@ -20,8 +19,6 @@ const (
 	recordName = "run.json"
 	// recordVersion is the form of that file.
 	recordVersion = 1
-	// lockName is the file of the folder's lock, which outlives what it protects.
-	lockName = "lock"
 )
 
 // record is what a run must remember beside its batch. It is durable before anything is sent.
@@ -128,7 +125,7 @@ func (r *run) checkEmpty() error {
 		return misuse("%s cannot be the state of a run: %v", r.job.State, err)
 	}
 	for _, e := range entries {
-		if e.Name() != lockName && e.Name() != recordName+".tmp" {
+		if e.Name() != datadir.LockFile && e.Name() != recordName+".tmp" {
 			return misuse("%s is not the state of a run, but holds %s; name another folder with --state", r.job.State, e.Name())
 		}
 	}
@@ -142,7 +139,7 @@ func (r *run) begin() (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := datadir.LockDir(r.job.State)
+	lock, err := datadir.TryLock(r.job.State)
 	if err != nil {
 		return err
 	}
@@ -155,7 +152,7 @@ func (r *run) begin() (err error) {
 		return fmt.Errorf("clear state of run: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() == lockName || e.Name() == recordName || e.Name() == unit.LostFolder {
+		if e.Name() == datadir.LockFile || e.Name() == recordName || e.Name() == datadir.Lost {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(r.job.State, e.Name())); err != nil {

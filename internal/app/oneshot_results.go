@@ -106,15 +106,15 @@ func (e *Engine) copyOut(ctx context.Context, fileID, path string) (sum string, 
 
 // openFile opens a file of the store for reading from its beginning.
 func (e *Engine) openFile(ctx context.Context, id string) (io.ReadCloser, error) {
-	f, err := e.folder.store.File(ctx, e.tenant, id, time.Now())
+	f, err := e.storage.store.File(ctx, e.tenant, id, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("find result file: %w", err)
 	}
-	content, err := blob.Content(ctx, e.folder.blobs, f)
+	content, err := blob.Content(ctx, e.storage.blobs, f)
 	if err != nil {
 		return nil, err
 	}
-	return blob.NewReader(ctx, e.folder.blobs, content, 0, f.Bytes), nil
+	return blob.NewReader(ctx, e.storage.blobs, content, 0, f.Bytes), nil
 }
 
 // eof is a reader of nothing.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"batchd/internal/httpapi"
-	"batchd/internal/vfs"
 )
 
 // Ready says whether the node takes work: not while it is going down, nor while the disk or the database takes nothing.
@@ -14,12 +13,12 @@ func (e *Engine) Ready() httpapi.Readiness {
 	e.mu.Lock()
 	draining := e.draining
 	e.mu.Unlock()
-	low := e.space.check() != nil
+	low := e.space.Low()
 	var r httpapi.Readiness
 	if draining {
 		r.Problems = append(r.Problems, "shutting down")
 	}
-	r.Problems = append(r.Problems, e.storing.problems(low, e.folder.faulty.Load())...)
+	r.Problems = append(r.Problems, e.storing.problems(low, e.storage.faulty.Load())...)
 	if low {
 		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")
 	}
@@ -30,8 +29,6 @@ const (
 	// probeAge is how long what a probe found is good for, probeTime how long one may take.
 	probeAge  = 2 * time.Second
 	probeTime = 5 * time.Second
-	// probeBytes is what is written to see whether the disk takes anything.
-	probeBytes = 4096
 )
 
 // storing finds out whether the disk and the database take anything. Asking them costs a write, so it is done only while
@@ -70,29 +67,11 @@ func (s *storing) problems(low, faulty bool) []string {
 
 func (e *Engine) newStoring() *storing {
 	return &storing{
-		disk: func() error { return probeDisk(e.folder.disk) }, now: time.Now,
+		disk: e.storage.dir.Probe, now: time.Now,
 		store: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 			defer cancel()
-			return e.folder.store.Probe(ctx)
+			return e.storage.store.Probe(ctx)
 		},
 	}
-}
-
-// probeDisk writes a little and takes it away again.
-func probeDisk(disk vfs.FS) error {
-	const name = tempFolder + "/probe"
-	_ = disk.Remove(name) // of a probe that could not take it away
-	f, err := disk.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, probeBytes))
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if removed := disk.Remove(name); err == nil {
-		err = removed
-	}
-	return err
 }

@@ -2,14 +2,10 @@ package app
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"batchd/internal/vfs"
 )
 
 func TestOnlyWhatCanStoreNothingIsAProblem(t *testing.T) {
@@ -43,29 +39,4 @@ func TestOnlyWhatCanStoreNothingIsAProblem(t *testing.T) {
 	store = nil
 	now = now.Add(3 * time.Second)
 	check("it is back", false, true)
-}
-
-func TestTheDiskIsProbedWithoutATrace(t *testing.T) {
-	t.Parallel()
-	place := t.TempDir()
-	disk, err := vfs.NewOS(place, vfs.OSOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if probeDisk(disk) == nil {
-		t.Error("there is no folder to write into, and it worked")
-	}
-	if err := disk.MkdirAll(tempFolder); err != nil {
-		t.Fatal(err)
-	}
-	left := filepath.Join(place, tempFolder, "probe")
-	if err := os.WriteFile(left, []byte("of a probe before"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := probeDisk(disk); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the probe is still there: %v", err)
-	}
 }

@@ -98,19 +98,19 @@ func (e *Engine) bring(batchID string, adopted []*unit.Adopted) {
 }
 
 func (e *Engine) dispatchBatch(ctx context.Context, batchID string, adopted []*unit.Adopted) error {
-	b, err := e.folder.store.BatchByID(ctx, batchID)
+	b, err := e.storage.store.BatchByID(ctx, batchID)
 	if err != nil {
 		return fmt.Errorf("read batch: %w", err)
 	}
-	file, err := e.folder.store.InputFile(ctx, batchID)
+	file, err := e.storage.store.InputFile(ctx, batchID)
 	if err != nil {
 		return fmt.Errorf("find input file: %w", err)
 	}
-	content, err := blob.Content(ctx, e.folder.blobs, file)
+	content, err := blob.Content(ctx, e.storage.blobs, file)
 	if err != nil {
 		return fmt.Errorf("read manifest of input file: %w", err)
 	}
-	in := unit.NewInput(b, content, e.folder.blobs)
+	in := unit.NewInput(b, content, e.storage.blobs)
 	in.Replan = func(ctx context.Context) error { return e.planner.Replan(ctx, b) }
 	var open []dispatch.Unit
 	for _, a := range adopted {
@@ -125,7 +125,7 @@ func (e *Engine) dispatchBatch(ctx context.Context, batchID string, adopted []*u
 	}
 	e.dispatcher.Add(b, e.keeper.Job(in), open)
 	// A stop that was stored after b was read found no job to stop.
-	if b, err = e.folder.store.BatchByID(ctx, batchID); err == nil && b.Stop != batch.StopNone {
+	if b, err = e.storage.store.BatchByID(ctx, batchID); err == nil && b.Stop != batch.StopNone {
 		e.dispatcher.Stop(batchID, b.Stop)
 	}
 	return nil

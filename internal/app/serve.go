@@ -77,7 +77,7 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 // handler returns the HTTP API over the engine, for those that auth lets in.
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(httpapi.Options{
-		Store: e.folder.store, Blobs: e.folder.blobs, Auth: auth, Mounts: e.mounts(),
+		Store: e.storage.store, Blobs: e.storage.blobs, Auth: auth, Mounts: e.mounts(),
 		Limits: e.cfg.Limits, CreateRules: e.createRules(),
 		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
 		Rate: e.rate, CheckCallback: e.checkCallback, Retry: e.retrier,
@@ -100,7 +100,7 @@ func (e *Engine) rate(who tenant.Identity) tenant.Rate { return e.buckets.Take(w
 
 // storageFull is what uploads are asked about first.
 func (e *Engine) storageFull() error {
-	if e.space.check() == nil {
+	if !e.space.Low() {
 		return nil
 	}
 	return &batch.Error{

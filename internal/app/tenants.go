@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"batchd/internal/store"
-	"batchd/internal/store/sqlite"
 )
 
 // Tenant is who owns files and batches, as the operator sees it.
@@ -28,7 +27,7 @@ const maxWeight = 1000
 // ListTenants returns all tenants with what they use, in order of their names.
 func ListTenants(ctx context.Context, dataDir string, now time.Time) ([]Tenant, error) {
 	var tenants []Tenant
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		stored, err := st.ListTenants(ctx)
 		if err != nil {
 			return err
@@ -64,7 +63,7 @@ func describeTenant(ctx context.Context, st store.Tenants, t store.Tenant, now t
 // as it is stored. A running server goes by the change within seconds; what is over a new limit stays.
 func SetTenant(ctx context.Context, dataDir, name string, change func(*Tenant), now time.Time) (Tenant, error) {
 	var shown Tenant
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		t, err := namedTenant(ctx, st, name)
 		if err != nil {
 			return err

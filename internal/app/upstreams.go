@@ -26,10 +26,10 @@ type upstreams struct {
 	served  sync.WaitGroup
 }
 
-func openUpstreams(cfg config.Config, f *folder, m *meters, logger *slog.Logger) (*upstreams, error) {
+func openUpstreams(cfg config.Config, spoolDir string, m *meters, logger *slog.Logger) (*upstreams, error) {
 	u := &upstreams{log: logger}
 	options := upstream.Options{
-		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: f.temp(), Overdraft: upstream.NewOverdraft(1),
+		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, Overdraft: upstream.NewOverdraft(1),
 		UserAgent: userAgent, Logger: logger, Registerer: m.registry,
 	}
 	var all []*upstream.Upstream

@@ -11,7 +11,6 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/store"
-	"batchd/internal/store/sqlite"
 	"batchd/internal/webhook"
 )
 
@@ -19,7 +18,7 @@ import (
 func (e *Engine) newSender() *webhook.Sender {
 	caller := webhook.NewCaller(webhook.CallerOptions{Guard: guardOf(e.cfg)})
 	return webhook.New(webhook.Options{
-		Store: e.folder.store, Call: caller.Call, Announces: e.announces, Now: time.Now, Logger: e.log,
+		Store: e.storage.store, Call: caller.Call, Announces: e.announces, Now: time.Now, Logger: e.log,
 		Registerer: e.meters.registry,
 	})
 }
@@ -74,7 +73,7 @@ func AddWebhook(ctx context.Context, cfg config.Config, n NewWebhook, now time.T
 	w := store.Webhook{
 		ID: webhook.NewID(), URL: n.URL, Events: events, Secret: store.NewSecret(), CreatedAt: now,
 	}
-	err = withData(ctx, cfg.DataDir, func(st *sqlite.Store) error {
+	err = withData(ctx, cfg.DataDir, func(st store.Store) error {
 		owner, err := namedTenant(ctx, st, n.Tenant)
 		if err != nil {
 			return err
@@ -140,7 +139,7 @@ func describeWebhook(w store.Webhook, tenantName string, now time.Time) Webhook 
 // ListWebhooks returns the webhooks of the tenant with this name, or of all with "", oldest first.
 func ListWebhooks(ctx context.Context, dataDir, tenantName string, now time.Time) ([]Webhook, error) {
 	var webhooks []Webhook
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		owner, err := tenantIDOf(ctx, st, tenantName)
 		if err != nil {
 			return err
@@ -160,14 +159,14 @@ func ListWebhooks(ctx context.Context, dataDir, tenantName string, now time.Time
 
 // RemoveWebhook forgets a webhook, and what it was not yet told of.
 func RemoveWebhook(ctx context.Context, dataDir, id string) error {
-	return withData(ctx, dataDir, func(st *sqlite.Store) error { return known(id, st.RemoveWebhook(ctx, id)) })
+	return withData(ctx, dataDir, func(st store.Store) error { return known(id, st.RemoveWebhook(ctx, id)) })
 }
 
 // RotateWebhook mints a new secret for a webhook. The old one signs beside it until the overlap is over.
 func RotateWebhook(ctx context.Context, dataDir, id string, overlap time.Duration, now time.Time) (SecretWebhook, error) {
 	secret := store.NewSecret()
 	var shown Webhook
-	err := withData(ctx, dataDir, func(st *sqlite.Store) error {
+	err := withData(ctx, dataDir, func(st store.Store) error {
 		if err := known(id, st.RotateWebhook(ctx, id, secret, now.Add(overlap))); err != nil {
 			return err
 		}

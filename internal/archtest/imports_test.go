@@ -55,7 +55,7 @@ var mayImport = map[string]struct {
 	"extsort":   {"vfs", "sorts records in bounded memory; what they mean is its users' business"},
 	"plan":      {"batch dialect blob store extsort jsonl", "turns an input file into units; it sends nothing"},
 	"journal":   {"batch vfs", "bytes of outcomes on one node's disk, without metadata or HTTP"},
-	"unit":      {"batch dialect store blob journal plan vfs dispatch", "a leased unit from open to seal, in the dispatcher's words; who calls upstream is not its business"},
+	"unit":      {"batch datadir dialect store blob journal plan vfs dispatch", "a leased unit from open to seal, in the dispatcher's words; who calls upstream is not its business"},
 	"dispatch":  {"batch limit store", "which line next; units and upstreams come in through interfaces of its own"},
 	"upstream":  {"batch limit dispatch", "one call, one outcome and one signal, in the dispatcher's words; it knows no batch and no store"},
 	"assemble":  {"batch dialect journal blob store extsort", "makes the final files; it decides no line's outcome"},

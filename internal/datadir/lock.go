@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,20 +11,16 @@ import (
 	"time"
 )
 
-// lockName is the file in the data folder that carries the lock. It is never removed: a process that locked a file
-// which another one had just removed would hold nothing.
-const lockName = "lock"
-
 // errHeld is what the platform's lock call says when another holder is there.
 var errHeld = errors.New("lock is held")
 
-// DirLock is the right to execute batches from a data folder. The system takes it back when the process ends,
+// Lock is the right to execute batches from a data directory. The system takes it back when the process ends,
 // however it ends.
-type DirLock struct {
+type Lock struct {
 	file *os.File
 }
 
-// LockedError says who holds the lock on a data folder, as far as the holder has written it down.
+// LockedError says who holds the lock on a data directory, as far as the holder has written it down.
 type LockedError struct {
 	Dir string
 	// PID is the holder's process id; 0 if unknown.
@@ -34,7 +31,7 @@ type LockedError struct {
 	Since time.Time
 }
 
-// Error says who holds the folder and what to do.
+// Error says who holds the directory and what to do.
 func (e *LockedError) Error() string {
 	who := "another batchd"
 	if e.PID != 0 {
@@ -47,33 +44,70 @@ func (e *LockedError) Error() string {
 		}
 		who += ")"
 	}
-	return fmt.Sprintf("data folder %s is in use by %s: stop it or use another --data-dir", e.Dir, who)
+	return fmt.Sprintf("data directory %s is in use by %s: stop it or use another --data-dir", e.Dir, who)
 }
 
-// LockDir takes the lock on the data folder dir, which must exist, or returns a *LockedError at once. Whoever holds
-// it is the only process that leases work from the folder's store, so that leases of all others are void. A folder
+// TryLock takes the lock on the data directory dir, which must exist, or returns a *LockedError at once. Whoever holds
+// it is the only process that leases work from the directory's store, so that leases of all others are void. A directory
 // on a network file system may not honour it and must not be used.
-func LockDir(dir string) (*DirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+func TryLock(dir string) (*Lock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock data folder: %w", err)
+		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
 	if err := tryLock(f); err != nil {
 		if errors.Is(err, errHeld) {
 			err = readHolder(f, dir)
 		} else {
-			err = fmt.Errorf("lock data folder %s: %w", dir, err)
+			err = fmt.Errorf("lock data directory %s: %w", dir, err)
 		}
 		return nil, errors.Join(err, f.Close())
 	}
 	if err := writeHolder(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock data folder %s: %w", dir, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("lock data directory %s: %w", dir, err), f.Close())
 	}
-	return &DirLock{file: f}, nil
+	return &Lock{file: f}, nil
+}
+
+// makingTakes is longer than making a store takes on a slow disk.
+const makingTakes = 10 * time.Second
+
+// LockNew takes the lock on a data directory that has no database yet, for whoever makes one: of two processes that make
+// one at the same time, one would put its own in the place of the other's. Where there is a database it returns nil. It
+// waits for a process that is just making one.
+func LockNew(ctx context.Context, dir string) (*Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, makingTakes)
+	defer cancel()
+	for {
+		if found, err := HasDatabase(dir); found || err != nil {
+			return nil, err
+		}
+		lock, err := TryLock(dir)
+		var held *LockedError
+		if err == nil {
+			return keepIfNew(dir, lock)
+		}
+		if !errors.As(err, &held) {
+			return nil, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, held
+		}
+	}
+}
+
+// keepIfNew gives the lock back if a database was made between the look for one and the lock.
+func keepIfNew(dir string, lock *Lock) (*Lock, error) {
+	if found, err := HasDatabase(dir); found || err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
 }
 
 // Close gives the lock back.
-func (l *DirLock) Close() error { return l.file.Close() }
+func (l *Lock) Close() error { return l.file.Close() }
 
 // writeHolder notes who we are, for the message of those who come too late.
 func writeHolder(f *os.File) error {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // holdLock locks dir, says so, and keeps the lock until it is killed.
 func holdLock(dir string) {
-	lock, err := datadir.LockDir(dir)
+	lock, err := datadir.TryLock(dir)
 	if err != nil {
 		os.Exit(1)
 	}
@@ -33,7 +33,7 @@ func holdLock(dir string) {
 	os.Exit(0)
 }
 
-func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
+func TestASecondProcessLearnsWhoHoldsTheDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	holder := exec.Command(os.Args[0])
@@ -48,7 +48,7 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 		t.Fatalf("the holder said %q, %v", line, err)
 	}
 
-	_, err = datadir.LockDir(dir)
+	_, err = datadir.TryLock(dir)
 	var locked *datadir.LockedError
 	if !errors.As(err, &locked) {
 		t.Fatalf("got %v, want a LockedError", err)
@@ -64,7 +64,7 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 
 	must(t, holder.Process.Kill())
 	_ = holder.Wait() // it was killed, and says so
-	lock, err := datadir.LockDir(dir)
+	lock, err := datadir.TryLock(dir)
 	must(t, err)
 	must(t, lock.Close())
 }
@@ -72,14 +72,14 @@ func TestASecondProcessLearnsWhoHoldsTheFolder(t *testing.T) {
 func TestALockIsGivenBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	lock, err := datadir.LockDir(dir)
+	lock, err := datadir.TryLock(dir)
 	must(t, err)
 	var locked *datadir.LockedError
-	if _, err := datadir.LockDir(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() {
+	if _, err := datadir.TryLock(dir); !errors.As(err, &locked) || locked.PID != os.Getpid() {
 		t.Fatalf("got %v, want that this process holds it", err)
 	}
 	must(t, lock.Close())
-	lock, err = datadir.LockDir(dir)
+	lock, err = datadir.TryLock(dir)
 	must(t, err)
 	must(t, lock.Close())
 }
@@ -87,12 +87,12 @@ func TestALockIsGivenBack(t *testing.T) {
 func TestALockWithoutANoteIsStillALock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	lock, err := datadir.LockDir(dir)
+	lock, err := datadir.TryLock(dir)
 	must(t, err)
 	defer func() { _ = lock.Close() }()
 	for _, note := range []string{"", "pid x\nstarted yesterday\n", "pid 7\nhost elsewhere\n"} {
 		must(t, os.WriteFile(filepath.Join(dir, "lock"), []byte(note), 0o600))
-		_, err := datadir.LockDir(dir)
+		_, err := datadir.TryLock(dir)
 		var locked *datadir.LockedError
 		if !errors.As(err, &locked) {
 			t.Fatalf("got %v, want a LockedError", err)
@@ -106,9 +106,9 @@ func TestALockWithoutANoteIsStillALock(t *testing.T) {
 	}
 }
 
-func TestAFolderThatIsNotThereCannotBeLocked(t *testing.T) {
+func TestADirectoryThatIsNotThereCannotBeLocked(t *testing.T) {
 	t.Parallel()
-	if _, err := datadir.LockDir(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := datadir.TryLock(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -55,6 +55,8 @@ type Store interface {
 	Webhooks
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
+	// Probe writes something that changes nothing, to find out whether the store takes writes.
+	Probe(ctx context.Context) error
 	// Close waits for running verbs and closes the store.
 	Close() error
 }

@@ -7,15 +7,13 @@ import (
 	"path"
 
 	"batchd/internal/batch"
+	"batchd/internal/datadir"
 	"batchd/internal/journal"
 )
 
-// LostFolder is the name of the folder, beside that of the journals, for journals that no row answers to. Nothing that
-// is in it is ever removed or replaced: it may be all that is left of results that were paid for.
-const LostFolder = "lost"
-
 // keepLost moves a journal whose unit the database does not know, or gives to a lease that the journal does not name,
-// to LostFolder, durably. In a sound database neither happens: it has lost what was committed to it.
+// to datadir.Lost, durably. Nothing that is in there is ever removed or replaced: it may be all that is left of results
+// that were paid for. In a sound database neither happens: it has lost what was committed to it.
 func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
 	results := 0
 	err := log.Lines(func(uint32, batch.Kind, batch.Usage) error { results++; return nil })
@@ -31,10 +29,10 @@ func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) er
 	return nil
 }
 
-// moveToLost renames a journal into LostFolder, under a name that is free there. A power cut may leave it with both
+// moveToLost renames a journal into datadir.Lost, under a name that is free there. A power cut may leave it with both
 // names, and the next start then keeps it twice.
 func (k *Keeper) moveToLost(name string) (string, error) {
-	dir := path.Join(path.Dir(k.o.Dir), LostFolder)
+	dir := path.Join(path.Dir(k.o.Dir), datadir.Lost)
 	if err := k.o.Disk.MkdirAll(dir); err != nil {
 		return "", err
 	}

@@ -33,7 +33,7 @@ type Adopted struct {
 
 // Recover adopts every journal in the folder, by lease id and never by name: it appends the new lease to the journal,
 // then puts it in the unit's row in place of any lease that the journal names. The journal of a sealed unit is garbage
-// and removed; one that no row answers to is moved to the folder LostFolder, and one whose header is unusable set aside,
+// and removed; one that no row answers to is moved to the directory datadir.Lost, and one whose header is unusable set aside,
 // both for a person to look at; a damaged one is copied first and its whole frames are kept. It must run before anything
 // is leased.
 func (k *Keeper) Recover(ctx context.Context, node string) ([]*Adopted, error) {

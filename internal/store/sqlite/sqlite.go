@@ -142,7 +142,7 @@ func (s *Store) prepare(ctx context.Context) error {
 // DefaultTenant returns the UUID of the tenant that was minted with the store.
 func (s *Store) DefaultTenant(context.Context) (string, error) { return s.tenant, nil }
 
-// Probe writes something that changes nothing, to find out whether the store takes writes.
+// Probe implements store.Store.
 func (s *Store) Probe(ctx context.Context) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		_, err := t.change(ctx, `UPDATE meta SET value = value WHERE key = 'default_tenant'`)

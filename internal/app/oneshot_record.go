@@ -17,6 +17,8 @@ import (
 const (
 	// recordName is the file in a run's folder that says which run it is.
 	recordName = "run.json"
+	// temporarySuffix ends the name of that file while it is being written.
+	temporarySuffix = ".tmp"
 	// recordVersion is the form of that file.
 	recordVersion = 1
 )
@@ -125,7 +127,7 @@ func (r *run) checkEmpty() error {
 		return misuse("%s cannot be the state of a run: %v", r.job.State, err)
 	}
 	for _, e := range entries {
-		if e.Name() != datadir.LockFile && e.Name() != recordName+".tmp" {
+		if e.Name() != datadir.LockFile && e.Name() != recordName+temporarySuffix {
 			return misuse("%s is not the state of a run, but holds %s; name another folder with --state", r.job.State, e.Name())
 		}
 	}
@@ -192,25 +194,14 @@ func (r *run) save(disk vfs.FS) (err error) {
 	if err != nil {
 		return err
 	}
-	const temporary = recordName + ".tmp"
-	if err := disk.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	f, err := vfs.Replace(disk, recordName+temporarySuffix, recordName, func(f vfs.File) error {
+		_, err := f.Write(append(raw, '\n'))
 		return err
-	}
-	f, err := disk.Create(temporary)
+	})
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(raw, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := disk.Rename(temporary, recordName); err != nil {
-		return err
-	}
-	return disk.SyncDir(".")
+	return f.Close()
 }
 
 // nameOf is a result file's name in the record. It stays right when the folder and the files move together.
@@ -247,6 +238,16 @@ func (r *run) finish(s Summary) error {
 	r.record.Done = &doneRecord{
 		Status: s.Status, Total: s.Total, Completed: s.Completed, Failed: s.Failed, OutputTokens: s.OutputTokens,
 	}
+	return r.store()
+}
+
+// claim notes, durably, that a content with this SHA-256 at path is this run's.
+func (r *run) claim(path, sum string) error {
+	name := r.nameOf(path)
+	if slices.Contains(r.record.Results[name], sum) {
+		return nil
+	}
+	r.record.Results[name] = append(r.record.Results[name], sum)
 	return r.store()
 }
 

@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"batchd/internal/batch"
@@ -42,50 +39,32 @@ func (e *Engine) publish(ctx context.Context, r *run, b batch.Batch) (string, er
 
 // publishFile copies a result file to path, whole or not at all. The record knows the content first: a crash in
 // between leaves a file that the next run takes for its own.
-func (e *Engine) publishFile(ctx context.Context, r *run, fileID, path string) (err error) {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+r.record.Batch+".tmp")
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary) // it is of no use to anybody
-		}
-	}()
-	sum, err := e.copyOut(ctx, fileID, temporary)
+func (e *Engine) publishFile(ctx context.Context, r *run, fileID, path string) error {
+	dir, err := vfs.NewOS(filepath.Dir(path), vfs.OSOptions{FileMode: 0o666})
 	if err != nil {
 		return err
 	}
-	if name := r.nameOf(path); !slices.Contains(r.record.Results[name], sum) {
-		r.record.Results[name] = append(r.record.Results[name], sum)
-		if err := r.store(); err != nil {
+	name := filepath.Base(path)
+	f, err := vfs.Replace(dir, "."+name+"."+r.record.Batch+temporarySuffix, name, func(f vfs.File) error {
+		sum, err := e.copyOut(ctx, fileID, f)
+		if err != nil {
 			return err
 		}
-	}
-	// Somebody may have put a file there while the batch ran.
-	if _, err := r.owned(path); err != nil {
+		if err := r.claim(path, sum); err != nil {
+			return err
+		}
+		// Somebody may have put a file there while the batch ran.
+		_, err = r.owned(path)
 		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	folder, err := vfs.NewOS(filepath.Dir(path), vfs.OSOptions{})
+	})
 	if err != nil {
-		return err
-	}
-	if err := folder.SyncDir("."); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	return nil
+	return f.Close()
 }
 
-// copyOut writes a file's content to a new file at path, synced, and returns its SHA-256. No id stands for no content.
-func (e *Engine) copyOut(ctx context.Context, fileID, path string) (sum string, err error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("write results: %w", err)
-	}
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if err != nil {
-		return "", fmt.Errorf("write results: %w", err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+// copyOut writes a file's content to a new one, and returns its SHA-256. No id stands for no content.
+func (e *Engine) copyOut(ctx context.Context, fileID string, to io.Writer) (string, error) {
 	content := newSummer(ctx, eof{})
 	if fileID != "" {
 		reader, err := e.openFile(ctx, fileID)
@@ -95,13 +74,8 @@ func (e *Engine) copyOut(ctx context.Context, fileID, path string) (sum string, 
 		defer reader.Close()
 		content.r = reader
 	}
-	if _, err := io.Copy(out, content); err != nil {
-		return "", fmt.Errorf("write results: %w", err)
-	}
-	if err := out.Sync(); err != nil {
-		return "", fmt.Errorf("write results: %w", err)
-	}
-	return content.sum(), nil
+	_, err := io.Copy(to, content)
+	return content.sum(), err
 }
 
 // openFile opens a file of the store for reading from its beginning.

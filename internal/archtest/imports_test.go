@@ -42,7 +42,7 @@ var mayImport = map[string]struct {
 	"dialect/own":         {"batch dialect dialect/openai", "what no vendor has, over OpenAI's dialect"},
 
 	"store":           {"batch", "the contract of the metadata store, without a database in it"},
-	"store/sqlite":    {"batch store", "the contract in one dialect of SQL; only app names it"},
+	"store/sqlite":    {"batch store vfs", "the contract in one dialect of SQL; only app names it"},
 	"store/postgres":  {"batch store", "the contract in one dialect of SQL; only app names it"},
 	"store/storetest": {"batch store", "the conformance suite sees a store as its users do"},
 

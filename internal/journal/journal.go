@@ -94,7 +94,7 @@ func Create(fsys vfs.FS, path string, h Header) (*Journal, error) {
 	if _, err := fsys.Stat(path); err == nil {
 		return nil, fmt.Errorf("create journal %s: %w", path, fs.ErrExist)
 	}
-	f, err := place(fsys, path, func(f vfs.File) error {
+	f, err := vfs.Place(fsys, path+TempSuffix, path, func(f vfs.File) error {
 		_, err := f.Write(head)
 		return err
 	})

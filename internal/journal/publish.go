@@ -1,10 +1,7 @@
 package journal
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 
 	"batchd/internal/vfs"
 )
@@ -53,42 +50,7 @@ func duplicate(fsys vfs.FS, from, to string) error {
 }
 
 // publish makes a file that has its whole contents, durably, from the moment the name shows it; a file that had
-// the name is replaced. It returns the new file, open. After an error the name may stand for either.
+// the name is replaced. It returns the new file, open.
 func publish(fsys vfs.FS, name string, fill func(vfs.File) error) (vfs.File, error) {
-	f, err := place(fsys, name, func(f vfs.File) error {
-		if err := fill(f); err != nil {
-			return err
-		}
-		return f.Sync()
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := fsys.SyncDir(path.Dir(name)); err != nil {
-		_ = f.Close() // its contents are durable, only its name is not
-		return nil, err
-	}
-	return f, nil
-}
-
-// place makes a file that has its whole contents from the moment the name shows it, in the eyes of every process of
-// this boot; a file that had the name is replaced. It returns the new file, open.
-func place(fsys vfs.FS, name string, fill func(vfs.File) error) (vfs.File, error) {
-	temp := name + TempSuffix
-	if err := fsys.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	f, err := fsys.Create(temp)
-	if err != nil {
-		return nil, err
-	}
-	if err = fill(f); err == nil {
-		err = fsys.Rename(temp, name)
-	}
-	if err != nil {
-		_ = f.Close()         // nobody uses it
-		_ = fsys.Remove(temp) // what stays is removed by the next place or Open
-		return nil, err
-	}
-	return f, nil
+	return vfs.Replace(fsys, name+TempSuffix, name, fill)
 }

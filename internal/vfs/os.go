@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ const (
 // links inside it are followed: an operator may put a part of it on another disk.
 type OS struct {
 	root   string
+	mode   fs.FileMode
 	onSync func()
 }
 
@@ -28,6 +30,9 @@ type OSOptions struct {
 	// OnSync, if set, is called after every sync of a file or a folder that was tried. It must not block and may
 	// be called concurrently.
 	OnSync func()
+	// FileMode is the mode of files that are made, before the process's mask; 0 stands for 0600, as what batchd keeps is
+	// its users'.
+	FileMode fs.FileMode
 }
 
 // NewOS returns the FS whose root is the given folder. The folder and its parents are made, durably, if they are
@@ -37,7 +42,7 @@ func NewOS(root string, opts OSOptions) (*OS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve data folder %s: %w", root, err)
 	}
-	o := &OS{root: abs, onSync: opts.OnSync}
+	o := &OS{root: abs, mode: cmp.Or(opts.FileMode, fileMode), onSync: opts.OnSync}
 	if o.onSync == nil {
 		o.onSync = func() {}
 	}
@@ -97,7 +102,7 @@ func (o *OS) open(op, name string, flag int) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, flag, fileMode)
+	f, err := os.OpenFile(path, flag, o.mode)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,8 @@ func fill(ctx context.Context, r io.Reader, p []byte) (int, error) {
 	return n, nil
 }
 
-// publish gives a synced file its final name. When only the last sync fails, the object is there but may not outlast
+// publish gives a synced file its final name. It is not vfs.Replace, which would hold the folder while the contents are
+// still being written and synced: many Puts share one. When only the last sync fails, the object is there but may not outlast
 // a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
 func (b *Backend) publish(temp, key string) error {
 	name := b.file(key)
@@ -111,11 +112,7 @@ func (b *Backend) publish(temp, key string) error {
 		return err
 	}
 	defer release()
-	err = b.fsys.Rename(temp, name)
-	if err == nil {
-		err = b.fsys.SyncDir(folder)
-	}
-	if err != nil {
+	if err = vfs.Publish(b.fsys, temp, name); err != nil {
 		// Perhaps somebody removed the folder: it is looked at anew next time.
 		b.folders.forget()
 	}

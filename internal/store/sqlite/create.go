@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +16,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"batchd/internal/store"
+	"batchd/internal/vfs"
 )
 
 // schemaVersion is the number of the last migration; each one sets SQLite's user_version to its own.
@@ -31,23 +31,23 @@ func create(ctx context.Context, path string, opts Options) error {
 	if opts.Tenant == "" {
 		opts.Tenant = uuid.NewString()
 	}
+	dir, name := filepath.Split(path)
+	if _, err := os.Stat(dir); err != nil {
+		return err // vfs would make it, and a wrong path must not look like an empty store
+	}
+	fsys, err := vfs.NewOS(dir, vfs.OSOptions{OnSync: func() { opts.OnFsync(1) }})
+	if err != nil {
+		return err
+	}
 	temp := path + ".new"
 	if err := removeDatabase(temp); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(fill(ctx, temp, opts.Tenant), f.Sync(), f.Close())
+	f, err := vfs.Replace(fsys, name+".new", name, func(vfs.File) error { return fill(ctx, temp, opts.Tenant) })
 	if err != nil {
 		return errors.Join(err, removeDatabase(temp))
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(err, removeDatabase(temp))
-	}
-	opts.OnFsync(2)
-	return syncDir(filepath.Dir(path))
+	return f.Close()
 }
 
 // fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller.
@@ -122,16 +122,4 @@ func removeDatabase(path string) error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there; NTFS journals the rename itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

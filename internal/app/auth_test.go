@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"batchd/internal/admin"
 	"batchd/internal/app"
 	"batchd/internal/config"
 )
@@ -120,10 +121,7 @@ func TestOnLoopbackTheFirstKeyClosesTheServer(t *testing.T) {
 			t.Errorf("key %q: status %d", text, status)
 		}
 	}
-	k, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := key(t, cfg.DataDir, admin.NewKey{Tenant: "acme"})
 	soon(t, url, "", http.StatusUnauthorized)
 	if status := answer(t, url, k.Text); status != http.StatusOK {
 		t.Errorf("with the key: status %d", status)
@@ -157,12 +155,9 @@ func TestWithoutKeysNoNetworkIsServed(t *testing.T) {
 	}
 	refuse()
 	if _, err := os.Stat(cfg.DataDir); err == nil {
-		t.Error("a server that refused to start made its data folder")
+		t.Error("a server that refused to start made its data directory")
 	}
-	if _, err := app.ListKeys(t.Context(), cfg.DataDir, "", noon); err == nil {
-		t.Fatal("there is a database")
-	}
-	// Nor with a folder that never had a key.
+	// Nor with a directory that never had a key.
 	local := cfg
 	local.Listen = "127.0.0.1:0"
 	stopped, stop := context.WithCancel(t.Context())
@@ -171,10 +166,7 @@ func TestWithoutKeysNoNetworkIsServed(t *testing.T) {
 	}
 	refuse()
 
-	k, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := key(t, cfg.DataDir, admin.NewKey{Tenant: "acme"})
 	url, _ := serving(t, cfg)
 	if got := [2]int{answer(t, url, ""), answer(t, url, k.Text)}; got != [2]int{401, 200} {
 		t.Errorf("without and with the key: %v", got)
@@ -185,9 +177,7 @@ func TestWithoutAuthEverybodyIsLetInWhateverKeysThereAre(t *testing.T) {
 	t.Parallel()
 	cfg := guarded(t, "0.0.0.0")
 	cfg.Auth.Mode = "none"
-	if _, err := app.CreateKey(t.Context(), cfg.DataDir, app.NewKey{Tenant: "acme"}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	key(t, cfg.DataDir, admin.NewKey{Tenant: "acme"})
 	url, log := serving(t, cfg)
 	if status := answer(t, url, "sk-anything"); status != http.StatusOK {
 		t.Errorf("status %d", status)
@@ -209,10 +199,13 @@ func TestTheEnvironmentsKeyIsTheDefaultTenants(t *testing.T) {
 	if log.said(text) || !log.said("API key created from the environment") {
 		t.Error("the log does not say that there is a key now, or says too much")
 	}
-	keys, err := app.ListKeys(t.Context(), cfg.DataDir, "", time.Now())
-	if err != nil || len(keys) != 1 || keys[0].Tenant != "default" {
-		t.Errorf("got %+v, %v", keys, err)
-	}
+	administer(t, cfg, func(a *admin.Service) error {
+		keys, err := a.Keys(t.Context(), "")
+		if len(keys) != 1 || keys[0].TenantName != "default" {
+			t.Errorf("got %+v", keys)
+		}
+		return err
+	})
 }
 
 func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 
@@ -78,32 +77,6 @@ func openBlobs(dir *datadir.Dir, onCorrupt func(key string, block int64)) (blob.
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
 	return blob.NewStore(backend, blob.Options{OnCorrupt: onCorrupt}), nil
-}
-
-// openBeside opens the store of a data directory without its lock, which is the executor's, or makes one while it holds
-// it. So commands work beside a running server as well as without one.
-func openBeside(ctx context.Context, dir string) (_ store.Store, err error) {
-	lock, err := datadir.LockNew(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	if lock != nil {
-		defer func() { err = errors.Join(err, lock.Close()) }()
-	}
-	return openStore(ctx, dir, sqlite.Options{})
-}
-
-// withStore lets a command use the metadata store of a data directory, making both where there is nothing yet.
-func withStore(ctx context.Context, dataDir string, use func(store.Store) error) (err error) {
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
-	}
-	st, err := openBeside(ctx, dataDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	return use(st)
 }
 
 // close gives everything back, the lock last.

@@ -10,14 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"batchd/internal/app"
+	"batchd/internal/admin"
 	"batchd/internal/config"
+	"batchd/internal/store"
 	"batchd/internal/webhook"
 
 	"github.com/openai/openai-go/v3/option"
@@ -123,19 +123,13 @@ func TestTheEndOfABatchIsToldToWebhooksAndItsCallback(t *testing.T) {
 	cfg.Webhooks.Allow = []string{"127.0.0.0/8"}
 	files, _ := serving(t, cfg)
 	url, calls := listener(t, 0)
-	add := func(events ...string) app.SecretWebhook {
-		w, err := app.AddWebhook(t.Context(), cfg, app.NewWebhook{Tenant: "default", URL: url + "/webhook", Events: events}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w
-	}
-	w := add()
-	add("batch.failed")
-	secret, err := app.CallbackSecret(t.Context(), cfg.DataDir, "default")
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := addWebhook(t, cfg, url+"/webhook")
+	addWebhook(t, cfg, url+"/webhook", "batch.failed")
+	var secret string
+	administer(t, cfg, func(a *admin.Service) (err error) {
+		secret, err = a.CallbackSecret(t.Context(), "default")
+		return err
+	})
 	status, id := newBatch(t, files, fmt.Sprintf(`,"callback_url":%q`, url+"/callback"))
 	if status != http.StatusOK {
 		t.Fatalf("create: %d", status)
@@ -153,9 +147,9 @@ func TestTheEndOfABatchIsToldToWebhooksAndItsCallback(t *testing.T) {
 	if len(secrets) != 0 || ids[0] != ids[1] {
 		t.Errorf("not told: %v; events %v, want one", secrets, ids)
 	}
-	settled(t, cfg, app.DeliveryQuery{Batch: id, Limit: 10}, "delivered delivered")
-	ofWebhook := settled(t, cfg, app.DeliveryQuery{Webhook: w.ID, Limit: 10}, "delivered")
-	if d := ofWebhook[0]; d.Batch != id || d.Attempts != 1 || d.LastStatus != http.StatusOK || d.Tenant != "default" || d.EventID != ids[0] {
+	settled(t, cfg, store.DeliveryQuery{Batch: id, Limit: 10}, "delivered delivered")
+	ofWebhook := settled(t, cfg, store.DeliveryQuery{Webhook: w.ID, Limit: 10}, "delivered")
+	if d := ofWebhook[0]; d.Batch != id || d.Attempts != 1 || d.LastStatus != http.StatusOK || d.TenantName != "default" || d.EventID != ids[0] {
 		t.Errorf("got %+v", d)
 	}
 	if len(calls) > 0 {
@@ -164,29 +158,30 @@ func TestTheEndOfABatchIsToldToWebhooksAndItsCallback(t *testing.T) {
 }
 
 // settled waits until deliveries have the given states, newest first.
-func settled(t *testing.T, cfg config.Config, q app.DeliveryQuery, want string) []app.WebhookDelivery {
+func settled(t *testing.T, cfg config.Config, q store.DeliveryQuery, want string) []admin.Delivery {
 	t.Helper()
-	return deliveries(t, cfg, q, func(all []app.WebhookDelivery) bool {
+	return deliveries(t, cfg, q, func(all []admin.Delivery) bool {
 		var states []string
 		for _, d := range all {
-			states = append(states, d.State)
+			states = append(states, string(d.State))
 		}
 		return strings.Join(states, " ") == want
 	})
 }
 
 // deliveries waits until they are as they should be.
-func deliveries(t *testing.T, cfg config.Config, q app.DeliveryQuery, ok func([]app.WebhookDelivery) bool) []app.WebhookDelivery {
+func deliveries(t *testing.T, cfg config.Config, q store.DeliveryQuery, ok func([]admin.Delivery) bool) []admin.Delivery {
 	t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		all, err := app.ListDeliveries(t.Context(), cfg.DataDir, q)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var all []admin.Delivery
+		administer(t, cfg, func(a *admin.Service) (err error) {
+			all, err = a.Deliveries(t.Context(), q)
+			return err
+		})
 		if ok(all) {
 			return all
 		}
@@ -204,17 +199,14 @@ func TestAnEventIsSentAgainWithTheSameIDUntilItIsTaken(t *testing.T) {
 	cfg.Webhooks.Allow = []string{"127.0.0.0/8"}
 	files, _ := serving(t, cfg)
 	url, calls := listener(t, 1)
-	w, err := app.AddWebhook(t.Context(), cfg, app.NewWebhook{Tenant: "default", URL: url}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := addWebhook(t, cfg, url)
 	newBatch(t, files, "")
 	first, second := next(t, calls), next(t, calls)
 	if first.header.Get("Webhook-Id") != second.header.Get("Webhook-Id") || !bytes.Equal(first.body, second.body) {
 		t.Errorf("first %v %s, then %v %s", first.header, first.body, second.header, second.body)
 	}
 	unwrap(t, second, w.Secret)
-	if d := settled(t, cfg, app.DeliveryQuery{Limit: 10}, "delivered"); d[0].Attempts != 2 {
+	if d := settled(t, cfg, store.DeliveryQuery{Limit: 10}, "delivered"); d[0].Attempts != 2 {
 		t.Errorf("got %+v", d[0])
 	}
 }
@@ -237,47 +229,20 @@ func TestI17AStoredAddressInsideIsRefusedAtConnect(t *testing.T) {
 	url, calls := listener(t, 0)
 	allowing := cfg
 	allowing.Webhooks.Allow = []string{"127.0.0.0/8"}
-	w, err := app.AddWebhook(t.Context(), allowing, app.NewWebhook{Tenant: "default", URL: url}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := addWebhook(t, allowing, url)
 	newBatch(t, files, "")
-	deliveries(t, cfg, app.DeliveryQuery{Webhook: w.ID, Limit: 1}, func(all []app.WebhookDelivery) bool {
+	deliveries(t, cfg, store.DeliveryQuery{Webhook: w.ID, Limit: 1}, func(all []admin.Delivery) bool {
 		return len(all) == 1 && all[0].State == "pending" && all[0].LastStatus == 0 &&
 			strings.Contains(all[0].LastError, webhook.ErrRefused.Error())
 	})
-	test, err := app.TestWebhook(t.Context(), cfg, w.ID, "batchd/test")
-	if err != nil || test.OK || !strings.Contains(test.Problem, webhook.ErrRefused.Error()) {
-		t.Errorf("test: %+v, %v", test, err)
-	}
+	administer(t, cfg, func(a *admin.Service) error {
+		test, err := a.TestWebhook(t.Context(), w.ID)
+		if test.OK || !test.Private || !strings.Contains(test.Problem, webhook.ErrRefused.Error()) {
+			t.Errorf("test: %+v", test)
+		}
+		return err
+	})
 	if len(calls) > 0 {
 		t.Error("it was called")
-	}
-}
-
-func TestWebhooksOfATenantAreListedOldestFirst(t *testing.T) {
-	t.Parallel()
-	dir, now := t.TempDir(), time.Unix(1_700_000_000, 0)
-	cfg := config.Default()
-	cfg.DataDir = dir
-	if _, err := app.CreateKey(t.Context(), dir, app.NewKey{Tenant: "acme"}, now); err != nil {
-		t.Fatal(err)
-	}
-	for i, tenant := range []string{"acme", "default", "acme"} {
-		n := app.NewWebhook{Tenant: tenant, URL: fmt.Sprintf("https://example.com/%d", i), Events: []string{"batch.failed", "batch.failed"}}
-		w, err := app.AddWebhook(t.Context(), cfg, n, now)
-		if err != nil || !slices.Equal(w.Events, []string{"batch.failed"}) {
-			t.Fatalf("got %+v, %v", w, err)
-		}
-	}
-	for tenant, want := range map[string]string{"acme": "/0 /2", "default": "/1", "": "/0 /1 /2"} {
-		webhooks, err := app.ListWebhooks(t.Context(), dir, tenant, now)
-		var got []string
-		for _, w := range webhooks {
-			got = append(got, strings.TrimPrefix(w.URL, "https://example.com"))
-		}
-		if strings.Join(got, " ") != want || err != nil {
-			t.Errorf("%q: got %v, %v, want %s", tenant, got, err, want)
-		}
 	}
 }

@@ -67,9 +67,11 @@ var mayImport = map[string]struct {
 	"httpapi":   {"batch dialect store blob tenant retry", "the API reads and writes state; work is done by others on what they find there"},
 	"client":    {"dialect", "talks to our API from outside, so it knows only the wire"},
 
+	"admin": {"batch store tenant webhook", "what operators do, over the contract of the store; where that comes from is the caller's"},
+
 	"app":     {anything, "the one place that names implementations and wires them"},
 	"promise": {anything, "tests the whole by its promises"},
-	"cli":     {"app client config", "commands; everything behind them is app's to wire or the API's to answer"},
+	"cli":     {"admin app batch client config store", "commands over the services that app wires, and over the API; batch and store are for their types"},
 }
 
 // onlyImporter names, for packages that only one other may import, that one. The promise tests may import any.

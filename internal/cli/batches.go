@@ -148,7 +148,7 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 	rows := []string{"ID\tSTATUS\tDONE\tFAILED\tTOTAL\tCREATED\tENDPOINT"}
 	for _, b := range p.Data {
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", b.ID, b.Status, count(b.Counts.Completed+b.Counts.Failed),
-			count(b.Counts.Failed), count(b.Counts.Total), moment(b.CreatedAt), b.Endpoint))
+			count(b.Counts.Failed), count(b.Counts.Total), formatUnix(b.CreatedAt), b.Endpoint))
 	}
 	if err := s.table(rows); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 		"id:\t" + b.ID, "status:\t" + b.Status, "endpoint:\t" + b.Endpoint,
 		fmt.Sprintf("lines:\t%s of %s done, %s failed", count(b.Counts.Completed+b.Counts.Failed), count(b.Counts.Total), count(b.Counts.Failed)),
 		fmt.Sprintf("tokens:\t%s in, %s out", count(b.Usage.InputTokens), count(b.Usage.OutputTokens)),
-		"created:\t" + moment(b.CreatedAt), "window:\t" + b.CompletionWindow + ", ends " + moment(b.ExpiresAt),
+		"created:\t" + formatUnix(b.CreatedAt), "window:\t" + b.CompletionWindow + ", ends " + formatUnix(b.ExpiresAt),
 		"input:\t" + b.InputFileID,
 	}
 	for _, extra := range []struct{ name, value string }{

@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"time"
 
+	"batchd/internal/admin"
+	"batchd/internal/app"
+	"batchd/internal/batch"
 	"batchd/internal/config"
 )
 
-// dataFlags are the flags of every command that opens a server's data folder itself.
+// dataFlags are the flags of every command that opens a server's data directory itself.
 type dataFlags struct {
-	Config  *string `placeholder:"FILE" help:"Take the data folder from the server's YAML file."`
-	DataDir *string `placeholder:"DIR" help:"Data folder of the server (default $$BATCHD_DATA_DIR or ./batchd-data)."`
+	Config  *string `placeholder:"FILE" help:"Take the data directory from the server's YAML file."`
+	DataDir *string `placeholder:"DIR" help:"Data directory of the server (default $$BATCHD_DATA_DIR or ./batchd-data)."`
 	JSON    bool    `name:"json" help:"Print JSON."`
-}
-
-// folder returns the path of the data folder, by the same rules as the server's.
-func (f dataFlags) folder(s *invocation) (string, error) {
-	c, err := f.settings(s)
-	return c.DataDir, err
 }
 
 // settings reads and checks the server's settings, as far as they matter to a command that calls no upstream.
@@ -33,6 +30,36 @@ func (f dataFlags) settings(s *invocation) (config.Config, error) {
 		return c, misuse("%s", faultList(err))
 	}
 	return c, nil
+}
+
+// administer opens the data directory for use, by the same rules as the server.
+func (f dataFlags) administer(s *invocation, use func(*admin.Service) error) error {
+	cfg, err := f.settings(s)
+	if err != nil {
+		return err
+	}
+	return remedied(app.Administer(s.ctx, cfg, app.Administration{UserAgent: "batchd/" + s.Version}, use))
+}
+
+// allowRemedy is what to do about a receiver at an address that is not public.
+const allowRemedy = "list its range, like 10.0.0.0/8, under webhooks.allow in the server's settings, and name their file with --config here too"
+
+// remedied adds to an error of administration which command helps, and makes one of a wrong order end in exit code 2.
+func remedied(err error) error {
+	var fault *batch.Error
+	if !errors.As(err, &fault) {
+		return err
+	}
+	switch {
+	case fault.Class == batch.NotFound:
+		return fmt.Errorf("%w: `batchd %ss list` shows those there are", err, fault.Param)
+	case fault.Class == batch.Conflict:
+		return fmt.Errorf("%w: `batchd %ss create` makes a new one", err, fault.Param)
+	case admin.PrivateAddress(err):
+		return misuse("%v To allow it, %s.", err, allowRemedy)
+	default:
+		return misuse("%v", err)
+	}
 }
 
 // printObject writes an object of our own as JSON, indented.
@@ -50,28 +77,15 @@ type listObject[T any] struct {
 	Data   []T    `json:"data"`
 }
 
-// listOf makes the list of what show makes of each item.
-func listOf[A, B any](items []A, show func(A) B) listObject[B] {
-	list := listObject[B]{Object: "list", Data: []B{}}
-	for _, item := range items {
-		list.Data = append(list.Data, show(item))
-	}
-	return list
+// listOf makes a list of items, which JSON shows as one also if there are none.
+func listOf[T any](items []T) listObject[T] {
+	return listObject[T]{Object: "list", Data: append([]T{}, items...)}
 }
 
-// unixOf is a time as unix seconds, which JSON has; nil for none.
-func unixOf(t time.Time) *int64 {
-	if t.IsZero() {
-		return nil
-	}
-	seconds := t.Unix()
-	return &seconds
-}
-
-// momentOf writes a time for people, "-" for none.
-func momentOf(t time.Time) string {
+// formatTime writes a time for people, "-" for none.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return moment(t.Unix())
+	return formatUnix(t.Unix())
 }

@@ -79,7 +79,7 @@ func (c *listFiles) Run(s *invocation, g *grammar) error {
 	rows := []string{"ID\tPURPOSE\tSIZE\tCREATED\tEXPIRES\tNAME"}
 	for _, f := range p.Data {
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s",
-			f.ID, f.Purpose, bytesOf(f.Bytes), moment(f.CreatedAt), moment(f.ExpiresAt), f.Filename))
+			f.ID, f.Purpose, bytesOf(f.Bytes), formatUnix(f.CreatedAt), formatUnix(f.ExpiresAt), f.Filename))
 	}
 	if err := s.table(rows); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *invocation) showFile(f client.File, raw bool) error {
 	}
 	return s.table([]string{
 		"id:\t" + f.ID, "name:\t" + f.Filename, "purpose:\t" + f.Purpose, "size:\t" + bytesOf(f.Bytes),
-		"created:\t" + moment(f.CreatedAt), "expires:\t" + moment(f.ExpiresAt),
+		"created:\t" + formatUnix(f.CreatedAt), "expires:\t" + formatUnix(f.ExpiresAt),
 	})
 }
 

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"batchd/internal/admin"
 	"batchd/internal/app"
 	"batchd/internal/config"
 )
 
-// keysCommand is the commands on API keys. They open the data folder themselves, whether a server runs on it or not.
+// keysCommand is the commands on API keys. They open the data directory themselves, whether a server runs on it or not.
 type keysCommand struct {
 	dataFlags
 	Create createKey `cmd:"" help:"Create an API key, and its tenant if that is new."`
@@ -26,23 +27,31 @@ type createKey struct {
 
 // Run creates a key and shows it, this once.
 func (c *createKey) Run(s *invocation, g *grammar) error {
-	dir, err := g.Keys.folder(s)
+	cfg, err := g.Keys.settings(s)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	n := app.NewKey{Tenant: c.Tenant, Dialect: c.Dialect}
+	n := admin.NewKey{Tenant: c.Tenant, Dialect: c.Dialect}
 	if n.ExpiresAt, err = endOf(c.Expires, now); err != nil {
 		return err
 	}
-	k, err := app.CreateKey(s.ctx, dir, n, now)
-	if err != nil {
+	// Before a data directory is made for it.
+	if err := n.Check(config.Dialects(), now); err != nil {
+		return remedied(err)
+	}
+	var k admin.MintedKey
+	err = app.Administer(s.ctx, cfg, app.Administration{Create: true}, func(a *admin.Service) (err error) {
+		k, err = a.CreateKey(s.ctx, n)
 		return err
+	})
+	if err != nil {
+		return remedied(err)
 	}
 	if k.TenantIsNew {
-		fmt.Fprintf(s.Stderr, "created tenant %s\n", k.Tenant)
+		fmt.Fprintf(s.Stderr, "created tenant %s\n", k.TenantName)
 	}
-	fmt.Fprintf(s.Stderr, "created %s for tenant %s in %s\n", k.ID, k.Tenant, dir)
+	fmt.Fprintf(s.Stderr, "created %s for tenant %s in %s\n", k.ID, k.TenantName, cfg.DataDir)
 	return s.showMinted(k, g.Keys.JSON)
 }
 
@@ -65,14 +74,14 @@ func endOf(text string, now time.Time) (time.Time, error) {
 }
 
 // showMinted writes the text of a new key, alone on standard output so that a script can take it from there.
-func (s *invocation) showMinted(k app.MintedKey, asJSON bool) error {
+func (s *invocation) showMinted(k admin.MintedKey, asJSON bool) error {
 	const warning = "The key is shown this once and kept nowhere: store it now."
 	if !k.ExpiresAt.IsZero() {
-		fmt.Fprintf(s.Stderr, "it expires at %s\n", momentOf(k.ExpiresAt))
+		fmt.Fprintf(s.Stderr, "it expires at %s\n", formatTime(k.ExpiresAt))
 	}
 	fmt.Fprintln(s.Stderr, warning)
 	if asJSON {
-		return s.printObject(mintedObject{Key: k.Text, keyObject: keyJSON(k.Key)})
+		return s.printObject(k)
 	}
 	_, err := fmt.Fprintln(s.Stdout, k.Text)
 	return err
@@ -84,21 +93,21 @@ type listKeys struct {
 
 // Run lists keys.
 func (c *listKeys) Run(s *invocation, g *grammar) error {
-	dir, err := g.Keys.folder(s)
-	if err != nil {
+	var keys []admin.Key
+	err := g.Keys.administer(s, func(a *admin.Service) (err error) {
+		keys, err = a.Keys(s.ctx, c.Tenant)
 		return err
-	}
-	keys, err := app.ListKeys(s.ctx, dir, c.Tenant, time.Now())
+	})
 	if err != nil {
 		return err
 	}
 	if g.Keys.JSON {
-		return s.printObject(listOf(keys, keyJSON))
+		return s.printObject(listOf(keys))
 	}
 	rows := []string{"ID\tTENANT\tDIALECT\tSTATE\tCREATED\tENDS"}
 	for _, k := range keys {
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s",
-			k.ID, k.Tenant, cmp.Or(k.Dialect, "-"), k.State, momentOf(k.CreatedAt), momentOf(k.EndsAt())))
+			k.ID, k.TenantName, cmp.Or(k.Dialect, "-"), k.State, formatTime(k.CreatedAt), formatTime(k.EndsAt())))
 	}
 	return s.table(rows)
 }
@@ -109,11 +118,12 @@ type revokeKey struct {
 
 // Run ends a key.
 func (c *revokeKey) Run(s *invocation, g *grammar) error {
-	dir, err := g.Keys.folder(s)
-	if err != nil {
+	var k admin.Key
+	var left int
+	err := g.Keys.administer(s, func(a *admin.Service) (err error) {
+		k, left, err = a.RevokeKey(s.ctx, c.ID)
 		return err
-	}
-	k, left, err := app.RevokeKey(s.ctx, dir, c.ID, time.Now())
+	})
 	if err != nil {
 		return err
 	}
@@ -121,9 +131,9 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 		fmt.Fprintln(s.Stderr, "No key works any more: until `batchd keys create` makes one, the server lets nobody in.")
 	}
 	if g.Keys.JSON {
-		return s.printObject(keyJSON(k))
+		return s.printObject(k)
 	}
-	fmt.Fprintf(s.Stdout, "revoked %s of tenant %s; a running server refuses it within 5 s\n", k.ID, k.Tenant)
+	fmt.Fprintf(s.Stdout, "revoked %s of tenant %s; a running server refuses it within 5 s\n", k.ID, k.TenantName)
 	return nil
 }
 
@@ -134,47 +144,19 @@ type rotateKey struct {
 
 // Run replaces a key and shows the new one, this once.
 func (c *rotateKey) Run(s *invocation, g *grammar) error {
-	dir, err := g.Keys.folder(s)
-	if err != nil {
-		return err
-	}
 	overlap, err := config.ParseDuration(c.Overlap)
 	if err != nil {
 		return misuse("--overlap: %v", err)
 	}
-	k, old, err := app.RotateKey(s.ctx, dir, c.ID, overlap, time.Now())
+	var k admin.MintedKey
+	var old admin.Key
+	err = g.Keys.administer(s, func(a *admin.Service) (err error) {
+		k, old, err = a.RotateKey(s.ctx, c.ID, overlap)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stderr, "created %s for tenant %s; %s works until %s\n", k.ID, k.Tenant, old.ID, momentOf(old.EndsAt()))
+	fmt.Fprintf(s.Stderr, "created %s for tenant %s; %s works until %s\n", k.ID, k.TenantName, old.ID, formatTime(old.EndsAt()))
 	return s.showMinted(k, g.Keys.JSON)
-}
-
-// keyObject is a key in JSON. Times are unix seconds.
-type keyObject struct {
-	ID        string  `json:"id"`
-	Tenant    string  `json:"tenant"`
-	TenantID  string  `json:"tenant_id"`
-	Dialect   *string `json:"dialect"`
-	State     string  `json:"state"`
-	CreatedAt *int64  `json:"created_at"`
-	ExpiresAt *int64  `json:"expires_at"`
-	RevokedAt *int64  `json:"revoked_at"`
-}
-
-// mintedObject is a new key with its text.
-type mintedObject struct {
-	Key string `json:"key"`
-	keyObject
-}
-
-func keyJSON(k app.Key) keyObject {
-	o := keyObject{
-		ID: k.ID, Tenant: k.Tenant, TenantID: k.TenantID, State: string(k.State),
-		CreatedAt: unixOf(k.CreatedAt), ExpiresAt: unixOf(k.ExpiresAt), RevokedAt: unixOf(k.RevokedAt),
-	}
-	if k.Dialect != "" {
-		o.Dialect = &k.Dialect
-	}
-	return o
 }

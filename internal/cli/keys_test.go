@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"batchd/internal/app"
+	"batchd/internal/store"
 )
 
 func TestTheEndOfAKeyIsALengthADayOrATime(t *testing.T) {
@@ -57,19 +57,19 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 	weight := 2
 	for name, c := range map[string]struct {
 		command setTenant
-		want    func(*app.Tenant)
+		want    func(*store.Tenant)
 	}{
-		"weight":              {setTenant{Weight: &weight}, func(n *app.Tenant) { n.Weight = 2 }},
-		"stored bytes":        {setTenant{MaxStoredBytes: text("10GiB")}, func(n *app.Tenant) { n.Limits.StoredBytes = 10 << 30 }},
-		"files":               {setTenant{MaxFiles: text("3")}, func(n *app.Tenant) { n.Limits.Files = 3 }},
-		"open batches":        {setTenant{MaxOpenBatches: text("3")}, func(n *app.Tenant) { n.Limits.OpenBatches = 3 }},
-		"enqueued lines":      {setTenant{MaxEnqueuedLines: text("3")}, func(n *app.Tenant) { n.Limits.EnqueuedLines = 3 }},
-		"enqueued tokens":     {setTenant{MaxEnqueuedTokens: text("3")}, func(n *app.Tenant) { n.Limits.EnqueuedTokens = 3 }},
-		"batches per hour":    {setTenant{MaxBatchesPerHour: text("3")}, func(n *app.Tenant) { n.Limits.BatchesPerHour = 3 }},
-		"requests per minute": {setTenant{MaxRequestsPerMinute: text("3")}, func(n *app.Tenant) { n.Limits.RequestsPerMinute = 3 }},
-		"lifted":              {setTenant{MaxFiles: text("0")}, func(n *app.Tenant) { n.Limits.Files = 0 }},
+		"weight":              {setTenant{Weight: &weight}, func(n *store.Tenant) { n.Weight = 2 }},
+		"stored bytes":        {setTenant{MaxStoredBytes: text("10GiB")}, func(n *store.Tenant) { n.Limits.StoredBytes = 10 << 30 }},
+		"files":               {setTenant{MaxFiles: text("3")}, func(n *store.Tenant) { n.Limits.Files = 3 }},
+		"open batches":        {setTenant{MaxOpenBatches: text("3")}, func(n *store.Tenant) { n.Limits.OpenBatches = 3 }},
+		"enqueued lines":      {setTenant{MaxEnqueuedLines: text("3")}, func(n *store.Tenant) { n.Limits.EnqueuedLines = 3 }},
+		"enqueued tokens":     {setTenant{MaxEnqueuedTokens: text("3")}, func(n *store.Tenant) { n.Limits.EnqueuedTokens = 3 }},
+		"batches per hour":    {setTenant{MaxBatchesPerHour: text("3")}, func(n *store.Tenant) { n.Limits.BatchesPerHour = 3 }},
+		"requests per minute": {setTenant{MaxRequestsPerMinute: text("3")}, func(n *store.Tenant) { n.Limits.RequestsPerMinute = 3 }},
+		"lifted":              {setTenant{MaxFiles: text("0")}, func(n *store.Tenant) { n.Limits.Files = 0 }},
 	} {
-		before := app.Tenant{Name: "acme", Weight: 1}
+		before := store.Tenant{Name: "acme", Weight: 1}
 		before.Limits.Files, before.Limits.RequestsPerMinute = 77, 88
 		got, want := before, before
 		c.want(&want)
@@ -97,7 +97,7 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 	}
 }
 
-func TestTheDataFolderIsTheServers(t *testing.T) {
+func TestTheDataDirectoryIsTheServers(t *testing.T) {
 	t.Parallel()
 	given := "flag"
 	for name, c := range map[string]struct {
@@ -109,13 +109,13 @@ func TestTheDataFolderIsTheServers(t *testing.T) {
 		"environment": {dataFlags{}, []string{"BATCHD_DATA_DIR=env"}, "env"},
 		"flag":        {dataFlags{DataDir: &given}, []string{"BATCHD_DATA_DIR=env"}, "flag"},
 	} {
-		got, err := c.flags.folder(&invocation{Process: Process{Environ: c.env}})
-		if err != nil || got != c.want {
-			t.Errorf("%s: got %q, %v, want %q", name, got, err, c.want)
+		got, err := c.flags.settings(&invocation{Process: Process{Environ: c.env}})
+		if err != nil || got.DataDir != c.want {
+			t.Errorf("%s: got %q, %v, want %q", name, got.DataDir, err, c.want)
 		}
 	}
 	absent := "absent.yaml"
-	if _, err := (dataFlags{Config: &absent}).folder(&invocation{}); err == nil || !strings.Contains(err.Error(), "absent.yaml") {
+	if _, err := (dataFlags{Config: &absent}).settings(&invocation{}); err == nil || !strings.Contains(err.Error(), "absent.yaml") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -3,13 +3,13 @@ package cli
 import (
 	"fmt"
 	"strconv"
-	"time"
 
-	"batchd/internal/app"
+	"batchd/internal/admin"
 	"batchd/internal/config"
+	"batchd/internal/store"
 )
 
-// tenantsCommand is the commands on tenants. They open the data folder themselves, as those on keys do.
+// tenantsCommand is the commands on tenants. They open the data directory themselves, as those on keys do.
 type tenantsCommand struct {
 	dataFlags
 	List listTenants `cmd:"" help:"List tenants with what they use and may have."`
@@ -20,16 +20,16 @@ type listTenants struct{}
 
 // Run lists tenants.
 func (*listTenants) Run(s *invocation, g *grammar) error {
-	dir, err := g.Tenants.folder(s)
-	if err != nil {
+	var tenants []admin.Tenant
+	err := g.Tenants.administer(s, func(a *admin.Service) (err error) {
+		tenants, err = a.Tenants(s.ctx)
 		return err
-	}
-	tenants, err := app.ListTenants(s.ctx, dir, time.Now())
+	})
 	if err != nil {
 		return err
 	}
 	if g.Tenants.JSON {
-		return s.printObject(listOf(tenants, tenantJSON))
+		return s.printObject(listOf(tenants))
 	}
 	rows := []string{"NAME\tWEIGHT\tKEYS\tSTORED\tFILES\tOPEN BATCHES\tQUEUED LINES\tQUEUED TOKENS\tBATCHES/H\tREQUESTS/MIN"}
 	for _, t := range tenants {
@@ -57,24 +57,24 @@ type setTenant struct {
 
 // Run changes what was given and shows the tenant.
 func (c *setTenant) Run(s *invocation, g *grammar) error {
-	dir, err := g.Tenants.folder(s)
-	if err != nil {
-		return err
-	}
 	changes, err := c.changes()
 	if err != nil {
 		return err
 	}
-	t, err := app.SetTenant(s.ctx, dir, c.Name, func(t *app.Tenant) {
-		for _, change := range changes {
-			change(t)
-		}
-	}, time.Now())
+	var t admin.Tenant
+	err = g.Tenants.administer(s, func(a *admin.Service) (err error) {
+		t, err = a.SetTenant(s.ctx, c.Name, func(t *store.Tenant) {
+			for _, change := range changes {
+				change(t)
+			}
+		})
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if g.Tenants.JSON {
-		return s.printObject(tenantJSON(t))
+		return s.printObject(t)
 	}
 	rows := []string{"name:\t" + t.Name, "id:\t" + t.ID, fmt.Sprintf("weight:\t%d", t.Weight), fmt.Sprintf("keys:\t%d", t.Keys)}
 	for _, q := range quotas(t) {
@@ -84,24 +84,24 @@ func (c *setTenant) Run(s *invocation, g *grammar) error {
 }
 
 // changes reads the flags that were given.
-func (c *setTenant) changes() ([]func(*app.Tenant), error) {
-	var changes []func(*app.Tenant)
+func (c *setTenant) changes() ([]func(*store.Tenant), error) {
+	var changes []func(*store.Tenant)
 	if c.Weight != nil {
-		changes = append(changes, func(t *app.Tenant) { t.Weight = *c.Weight })
+		changes = append(changes, func(t *store.Tenant) { t.Weight = *c.Weight })
 	}
 	for _, f := range []struct {
 		flag  string
 		text  *string
 		parse func(string) (int64, error)
-		field func(*app.Tenant) *int64
+		field func(*store.Tenant) *int64
 	}{
-		{"--max-stored-bytes", c.MaxStoredBytes, config.ParseSize, func(t *app.Tenant) *int64 { return &t.Limits.StoredBytes }},
-		{"--max-files", c.MaxFiles, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.Files }},
-		{"--max-open-batches", c.MaxOpenBatches, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.OpenBatches }},
-		{"--max-enqueued-lines", c.MaxEnqueuedLines, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.EnqueuedLines }},
-		{"--max-enqueued-tokens", c.MaxEnqueuedTokens, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.EnqueuedTokens }},
-		{"--max-batches-per-hour", c.MaxBatchesPerHour, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.BatchesPerHour }},
-		{"--max-requests-per-minute", c.MaxRequestsPerMinute, parseLimit, func(t *app.Tenant) *int64 { return &t.Limits.RequestsPerMinute }},
+		{"--max-stored-bytes", c.MaxStoredBytes, config.ParseSize, func(t *store.Tenant) *int64 { return &t.Limits.StoredBytes }},
+		{"--max-files", c.MaxFiles, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.Files }},
+		{"--max-open-batches", c.MaxOpenBatches, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.OpenBatches }},
+		{"--max-enqueued-lines", c.MaxEnqueuedLines, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.EnqueuedLines }},
+		{"--max-enqueued-tokens", c.MaxEnqueuedTokens, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.EnqueuedTokens }},
+		{"--max-batches-per-hour", c.MaxBatchesPerHour, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.BatchesPerHour }},
+		{"--max-requests-per-minute", c.MaxRequestsPerMinute, parseLimit, func(t *store.Tenant) *int64 { return &t.Limits.RequestsPerMinute }},
 	} {
 		if f.text == nil {
 			continue
@@ -110,7 +110,7 @@ func (c *setTenant) changes() ([]func(*app.Tenant), error) {
 		if err != nil {
 			return nil, misuse("%s: %v", f.flag, err)
 		}
-		changes = append(changes, func(t *app.Tenant) { *f.field(t) = n })
+		changes = append(changes, func(t *store.Tenant) { *f.field(t) = n })
 	}
 	if len(changes) == 0 {
 		return nil, misuse("nothing to set: give --weight or a limit")
@@ -136,7 +136,7 @@ type quota struct {
 }
 
 // quotas are all limits of a tenant, in the order in which they are shown.
-func quotas(t app.Tenant) []quota {
+func quotas(t admin.Tenant) []quota {
 	u, l := t.Usage, t.Limits
 	return []quota{
 		{"stored", u.StoredBytes, l.StoredBytes, bytesOf},
@@ -173,41 +173,4 @@ func (q quota) long() string {
 		return limit
 	}
 	return q.write(q.used) + " (" + limit + ")"
-}
-
-// tenantObject is a tenant in JSON. A limit of 0 is none.
-type tenantObject struct {
-	ID        string       `json:"id"`
-	Name      string       `json:"name"`
-	CreatedAt *int64       `json:"created_at"`
-	Weight    int          `json:"weight"`
-	Keys      int          `json:"keys"`
-	Limits    limitsObject `json:"limits"`
-	Usage     usageObject  `json:"usage"`
-}
-
-type limitsObject struct {
-	StoredBytes       int64 `json:"stored_bytes"`
-	Files             int64 `json:"files"`
-	OpenBatches       int64 `json:"open_batches"`
-	EnqueuedLines     int64 `json:"enqueued_lines"`
-	EnqueuedTokens    int64 `json:"enqueued_tokens"`
-	BatchesPerHour    int64 `json:"batches_per_hour"`
-	RequestsPerMinute int64 `json:"requests_per_minute"`
-}
-
-type usageObject struct {
-	StoredBytes     int64 `json:"stored_bytes"`
-	Files           int64 `json:"files"`
-	OpenBatches     int64 `json:"open_batches"`
-	EnqueuedLines   int64 `json:"enqueued_lines"`
-	EnqueuedTokens  int64 `json:"enqueued_tokens"`
-	BatchesLastHour int64 `json:"batches_last_hour"`
-}
-
-func tenantJSON(t app.Tenant) tenantObject {
-	return tenantObject{
-		ID: t.ID, Name: t.Name, CreatedAt: unixOf(t.CreatedAt), Weight: t.Weight, Keys: t.Keys,
-		Limits: limitsObject(t.Limits), Usage: usageObject(t.Usage),
-	}
 }

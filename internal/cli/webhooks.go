@@ -6,11 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"batchd/internal/app"
+	"batchd/internal/admin"
 	"batchd/internal/config"
+	"batchd/internal/store"
 )
 
-// webhooksCommand is the commands on webhooks. They open the data folder themselves, as those on keys do.
+// webhooksCommand is the commands on webhooks. They open the data directory themselves, as those on keys do.
 type webhooksCommand struct {
 	dataFlags
 	Add        addWebhook     `cmd:"" help:"Tell an address of the ends of a tenant's batches, and show the secret that signs what it is told."`
@@ -30,34 +31,34 @@ type addWebhook struct {
 
 // Run adds a webhook and shows its secret, this once.
 func (c *addWebhook) Run(s *invocation, g *grammar) error {
-	cfg, err := g.Webhooks.settings(s)
+	var w admin.SecretWebhook
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		w, err = a.AddWebhook(s.ctx, admin.NewWebhook{Tenant: c.Tenant, URL: c.URL, Events: c.Event})
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	w, err := app.AddWebhook(s.ctx, cfg, app.NewWebhook{Tenant: c.Tenant, URL: c.URL, Events: c.Event}, time.Now())
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.Stderr, "created %s for tenant %s, which is told of %s\n", w.ID, w.Tenant, eventsOf(w.Webhook))
+	fmt.Fprintf(s.Stderr, "created %s for tenant %s, which is told of %s\n", w.ID, w.TenantName, eventsOf(w.Webhook))
 	return s.showSecret(w, g.Webhooks.JSON)
 }
 
 // showSecret writes a new secret, alone on standard output so that a script can take it from there.
-func (s *invocation) showSecret(w app.SecretWebhook, asJSON bool) error {
+func (s *invocation) showSecret(w admin.SecretWebhook, asJSON bool) error {
 	fmt.Fprintln(s.Stderr, "The secret is shown this once: give it to the receiver now.")
 	if asJSON {
-		return s.printObject(secretObject{Secret: w.Secret, webhookObject: webhookJSON(w.Webhook)})
+		return s.printObject(w)
 	}
 	_, err := fmt.Fprintln(s.Stdout, w.Secret)
 	return err
 }
 
 // eventsOf names what a webhook is told of, in words.
-func eventsOf(w app.Webhook) string {
+func eventsOf(w admin.Webhook) string {
 	if len(w.Events) == 0 {
 		return "every event"
 	}
-	return strings.Join(w.Events, ", ")
+	return strings.Join(admin.EventNames(w.Events), ", ")
 }
 
 type listWebhooks struct {
@@ -66,20 +67,20 @@ type listWebhooks struct {
 
 // Run lists webhooks.
 func (c *listWebhooks) Run(s *invocation, g *grammar) error {
-	dir, err := g.Webhooks.folder(s)
-	if err != nil {
+	var webhooks []admin.Webhook
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		webhooks, err = a.Webhooks(s.ctx, c.Tenant)
 		return err
-	}
-	webhooks, err := app.ListWebhooks(s.ctx, dir, c.Tenant, time.Now())
+	})
 	if err != nil {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(listOf(webhooks, webhookJSON))
+		return s.printObject(listOf(webhooks))
 	}
 	rows := []string{"ID\tTENANT\tEVENTS\tCREATED\tURL"}
 	for _, w := range webhooks {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.ID, w.Tenant, eventsOf(w), momentOf(w.CreatedAt), w.URL))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.ID, w.TenantName, eventsOf(w), formatTime(w.CreatedAt), w.URL))
 	}
 	return s.table(rows)
 }
@@ -90,11 +91,8 @@ type removeWebhook struct {
 
 // Run forgets a webhook.
 func (c *removeWebhook) Run(s *invocation, g *grammar) error {
-	dir, err := g.Webhooks.folder(s)
+	err := g.Webhooks.administer(s, func(a *admin.Service) error { return a.RemoveWebhook(s.ctx, c.ID) })
 	if err != nil {
-		return err
-	}
-	if err := app.RemoveWebhook(s.ctx, dir, c.ID); err != nil {
 		return err
 	}
 	if g.Webhooks.JSON {
@@ -110,16 +108,19 @@ type testWebhook struct {
 
 // Run sends one event, and fails if the receiver does not take it.
 func (c *testWebhook) Run(s *invocation, g *grammar) error {
-	cfg, err := g.Webhooks.settings(s)
+	var t admin.WebhookTest
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		t, err = a.TestWebhook(s.ctx, c.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	t, err := app.TestWebhook(s.ctx, cfg, c.ID, "batchd/"+s.Version)
-	if err != nil {
-		return err
+	if t.Private {
+		t.Problem += "; " + allowRemedy
 	}
 	if g.Webhooks.JSON {
-		err = s.printObject(testJSON(t))
+		err = s.printObject(t)
 	} else {
 		_, err = fmt.Fprintln(s.Stdout, outcome(t))
 	}
@@ -130,7 +131,7 @@ func (c *testWebhook) Run(s *invocation, g *grammar) error {
 }
 
 // outcome says in a line what came of a test.
-func outcome(t app.WebhookTest) string {
+func outcome(t admin.WebhookTest) string {
 	took := t.Took.Round(time.Millisecond)
 	switch {
 	case t.OK:
@@ -149,22 +150,22 @@ type rotateWebhook struct {
 
 // Run replaces a secret and shows the new one, this once.
 func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
-	dir, err := g.Webhooks.folder(s)
-	if err != nil {
-		return err
-	}
 	overlap, err := config.ParseDuration(c.Overlap)
 	if err != nil {
 		return misuse("--overlap: %v", err)
 	}
-	w, err := app.RotateWebhook(s.ctx, dir, c.ID, overlap, time.Now())
+	var w admin.SecretWebhook
+	err = g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		w, err = a.RotateWebhook(s.ctx, c.ID, overlap)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if w.PreviousUntil.IsZero() {
 		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs nothing any more\n", w.ID)
 	} else {
-		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs too until %s\n", w.ID, momentOf(w.PreviousUntil))
+		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs too until %s\n", w.ID, formatTime(w.PreviousUntil))
 	}
 	return s.showSecret(w, g.Webhooks.JSON)
 }
@@ -175,11 +176,11 @@ type callbackSecret struct {
 
 // Run shows the secret of a tenant's callbacks.
 func (c *callbackSecret) Run(s *invocation, g *grammar) error {
-	dir, err := g.Webhooks.folder(s)
-	if err != nil {
+	var secret string
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		secret, err = a.CallbackSecret(s.ctx, c.Tenant)
 		return err
-	}
-	secret, err := app.CallbackSecret(s.ctx, dir, c.Tenant)
+	})
 	if err != nil {
 		return err
 	}
@@ -202,31 +203,41 @@ func (c *listDeliveries) Run(s *invocation, g *grammar) error {
 	if c.Limit < 1 {
 		return misuse("--limit: want a number from 1, got %d", c.Limit)
 	}
-	dir, err := g.Webhooks.folder(s)
-	if err != nil {
+	var deliveries []admin.Delivery
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		deliveries, err = a.Deliveries(s.ctx, store.DeliveryQuery{Tenant: c.Tenant, Webhook: c.Webhook, Batch: c.Batch, Limit: c.Limit})
 		return err
-	}
-	deliveries, err := app.ListDeliveries(s.ctx, dir, app.DeliveryQuery{
-		Tenant: c.Tenant, Webhook: c.Webhook, Batch: c.Batch, Limit: c.Limit,
 	})
 	if err != nil {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(listOf(deliveries, deliveryJSON))
+		return s.printObject(listOf(deliveries))
 	}
 	rows := []string{"CREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
 	for _, d := range deliveries {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", momentOf(d.CreatedAt), d.Event, d.Batch,
-			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, momentOf(d.NextAt), lastAnswer(d)))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", formatTime(d.CreatedAt), d.Event, d.Batch,
+			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, formatTime(d.NextAt), lastAnswer(d)))
 	}
 	return s.table(rows)
 }
 
 // lastAnswer says what the last attempt came to: a status, or why there was none.
-func lastAnswer(d app.WebhookDelivery) string {
+func lastAnswer(d admin.Delivery) string {
 	if d.LastStatus != 0 {
 		return fmt.Sprintf("HTTP %d", d.LastStatus)
 	}
 	return cmp.Or(d.LastError, "-")
+}
+
+// removedObject says in JSON that a webhook is no more.
+type removedObject struct {
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
+}
+
+// callbackObject is the secret of a tenant's callbacks in JSON.
+type callbackObject struct {
+	Tenant string `json:"tenant"`
+	Secret string `json:"secret"`
 }

@@ -64,8 +64,8 @@ func bytesOf(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, units[0])
 }
 
-// moment writes a time of the API, "-" for none.
-func moment(unix int64) string {
+// formatUnix writes a time of the API, "-" for none.
+func formatUnix(unix int64) string {
 	if unix == 0 {
 		return "-"
 	}

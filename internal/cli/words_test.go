@@ -33,7 +33,7 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 		{bytesOf(5 << 40), "5 TiB"},
 		{plural(1, "line"), "1 line"},
 		{plural(1200, "line"), "1,200 lines"},
-		{moment(0), "-"},
+		{formatUnix(0), "-"},
 		{quote("in.jsonl"), "in.jsonl"},
 		{quote("http://a:1/v1"), "http://a:1/v1"},
 		{quote("my file"), "'my file'"},

@@ -1,0 +1,87 @@
+// Package admin is what operators do: keys, tenants and webhooks across tenants, over the metadata store alone, whether
+// a server runs on it or not. It describes nothing twice: what it returns are the store's own types, with the names and
+// states that operators see, and their JSON. What is wrong with an order is a *batch.Error, of class batch.Invalid,
+// batch.NotFound or batch.Conflict, whose Param names the thing; what to type about it is for the caller to say.
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/store"
+	"batchd/internal/webhook"
+)
+
+// Store is the part of the metadata store that administration needs.
+type Store interface {
+	store.Tenants
+	store.Webhooks
+}
+
+// Options configures a Service. All but UserAgent are required.
+type Options struct {
+	Store Store
+	// Dialects are the names that a key may be created for.
+	Dialects []string
+	// Guard says which receivers may be called.
+	Guard webhook.Guard
+	// UserAgent is what receivers of test events see.
+	UserAgent string
+	Now       func() time.Time
+}
+
+// Service administers one store. Its methods may be called concurrently, and beside those of other processes; a running
+// server goes by what they change within seconds.
+type Service struct{ o Options }
+
+// New returns a Service.
+func New(o Options) *Service { return &Service{o: o} }
+
+// What a fault is about, as its Param names it.
+const (
+	paramKey     = "key"
+	paramTenant  = "tenant"
+	paramWebhook = "webhook"
+)
+
+// invalid says what is wrong with an order.
+func invalid(param, format string, args ...any) error {
+	return batch.Invalidf(param, "invalid_value", format, args...)
+}
+
+// tenantNamed returns a tenant by its name.
+func (s *Service) tenantNamed(ctx context.Context, name string) (store.Tenant, error) {
+	t, err := s.o.Store.TenantNamed(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return t, notFound(paramTenant, "no tenant is named %q", name)
+	}
+	return t, err
+}
+
+// tenantID returns the id of the tenant with this name; "" stands for all and stays.
+func (s *Service) tenantID(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	t, err := s.tenantNamed(ctx, name)
+	return t.ID, err
+}
+
+// tenantNames returns the name of every tenant by its id.
+func (s *Service) tenantNames(ctx context.Context) (map[string]string, error) {
+	tenants, err := s.o.Store.ListTenants(ctx)
+	names := make(map[string]string, len(tenants))
+	for _, t := range tenants {
+		names[t.ID] = t.Name
+	}
+	return names, err
+}
+
+// notFound says what is not there.
+func notFound(param, format string, args ...any) error {
+	fault := batch.Invalidf(param, "not_found", format, args...)
+	fault.Class = batch.NotFound
+	return fault
+}

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"batchd/internal/admin"
+	"batchd/internal/config"
+	"batchd/internal/datadir"
+	"batchd/internal/store"
+	"batchd/internal/store/sqlite"
+)
+
+// Administration says how a command works on a data directory.
+type Administration struct {
+	// Create makes the directory and its store where there are none.
+	Create bool
+	// UserAgent is what receivers of test events see.
+	UserAgent string
+}
+
+// Administer lets a command use the metadata store of the settings' data directory, beside a running server as well as
+// without one. Where there is none and none is to be made, the error is a *UsageError: a command that changes what is
+// there makes no new directory where the name of one is wrong.
+func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) (err error) {
+	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !a.Create {
+		return misuse("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	st, err := openBeside(ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return use(admin.New(admin.Options{
+		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), UserAgent: a.UserAgent, Now: time.Now,
+	}))
+}
+
+// openBeside opens the store of a data directory without its lock, which is the executor's, or makes one while it holds
+// it.
+func openBeside(ctx context.Context, dir string) (_ store.Store, err error) {
+	lock, err := datadir.LockNew(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if lock != nil {
+		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
+	return openStore(ctx, dir, sqlite.Options{})
+}

@@ -23,11 +23,11 @@ type Administration struct {
 }
 
 // Administer lets a command use the metadata store of the settings' data directory, beside a running server as well as
-// without one. Where there is none and none is to be made, the error is a *UsageError: a command that changes what is
+// without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command that changes what is
 // there makes no new directory where the name of one is wrong.
 func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) (err error) {
 	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !a.Create {
-		return misuse("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
+		return invalid("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
 	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"batchd/internal/admin"
 	"batchd/internal/app"
+	"batchd/internal/batch"
 	"batchd/internal/config"
 )
 
@@ -71,8 +72,8 @@ func TestADataDirectoryIsMadeOnlyWhereThatIsAskedFor(t *testing.T) {
 		t.Error("it was used")
 		return nil
 	})
-	var wrong *app.UsageError
-	if !errors.As(err, &wrong) || !strings.Contains(wrong.Problem, "--data-dir") {
+	var wrong *batch.Error
+	if !errors.As(err, &wrong) || !strings.Contains(wrong.Message, "--data-dir") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(absent); err == nil {

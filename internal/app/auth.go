@@ -20,12 +20,12 @@ const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
 
 // authenticator returns who decides on whose behalf a call is made. Without auth, everybody is let in. With keys, a
 // server that only this machine can reach is open until there is one; any other is not served without one, which is a
-// *UsageError.
+// *batch.Error of class batch.Invalid.
 func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error) {
-	open := e.open()
+	anyone := e.anyone()
 	if e.cfg.Auth.Mode == "none" {
 		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
-		return open, nil
+		return anyone, nil
 	}
 	if err := e.bootstrap(ctx, time.Now()); err != nil {
 		return nil, err
@@ -40,15 +40,15 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 		return keys, nil
 	case Loopback(e.cfg.Listen):
 		e.log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
-		return tenant.NewOpenUntilKeys(open, keys, e.log), nil
+		return tenant.NewOpenUntilKeys(anyone, keys, e.log), nil
 	default:
 		return nil, errUnguarded(e.cfg)
 	}
 }
 
-// open lets everybody in who calls the server by one of its names, and no web page of another site. Hosts that have a
+// anyone lets everybody in who calls the server by one of its names, and no web page of another site. Hosts that have a
 // dialect are names that the operator has given, too.
-func (e *Engine) open() tenant.Open {
+func (e *Engine) anyone() tenant.Open {
 	names := slices.Collect(maps.Keys(e.cfg.Dialect.Hosts))
 	for i, name := range names {
 		if host, _, err := net.SplitHostPort(name); err == nil {
@@ -77,14 +77,14 @@ func checkGuarded(cfg config.Config) error {
 
 // errUnguarded refuses to open the API to a network by accident.
 func errUnguarded(cfg config.Config) error {
-	return misuse("%s can be reached from other machines, and there are no API keys: make one with "+
+	return invalid("%s can be reached from other machines, and there are no API keys: make one with "+
 		"`batchd keys create --tenant NAME --data-dir %s`, listen on 127.0.0.1, or add --no-auth to let everybody in",
 		cfg.Listen, cfg.DataDir)
 }
 
 func checkBootstrap(text string) error {
 	if err := tenant.CheckChosen(text); err != nil {
-		return misuse("%s %v", bootstrapVariable, err)
+		return invalid("%s %v", bootstrapVariable, err)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (e *Engine) bootstrap(ctx context.Context, now time.Time) error {
 	case err != nil:
 		return fmt.Errorf("look for the key of %s: %w", bootstrapVariable, err)
 	case found.Hash != wanted.Hash:
-		return misuse("%s has the id of another key, %s; choose another text", bootstrapVariable, wanted.ID)
+		return invalid("%s has the id of another key, %s; choose another text", bootstrapVariable, wanted.ID)
 	case !found.Usable(now):
 		e.log.Warn("the API key in the environment has ended and opens nothing", "variable", bootstrapVariable, "key", wanted.ID)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"batchd/internal/admin"
 	"batchd/internal/app"
+	"batchd/internal/batch"
 	"batchd/internal/config"
 )
 
@@ -148,8 +149,8 @@ func TestWithoutKeysNoNetworkIsServed(t *testing.T) {
 	refuse := func() {
 		t.Helper()
 		err := refusal(t, cfg)
-		var wrong *app.UsageError
-		if !errors.As(err, &wrong) || !strings.Contains(wrong.Problem, "batchd keys create") || !strings.Contains(wrong.Problem, "--no-auth") {
+		var wrong *batch.Error
+		if !errors.As(err, &wrong) || !strings.Contains(wrong.Message, "batchd keys create") || !strings.Contains(wrong.Message, "--no-auth") {
 			t.Errorf("got %v, want both ways out", err)
 		}
 	}
@@ -213,8 +214,8 @@ func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {
 	cfg := guarded(t, "127.0.0.1")
 	cfg.Auth.BootstrapKey = "pass word"
 	err := refusal(t, cfg)
-	var wrong *app.UsageError
-	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Problem, "BATCHD_BOOTSTRAP_KEY has a space") || strings.Contains(err.Error(), "pass word") {
+	var wrong *batch.Error
+	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Message, "BATCHD_BOOTSTRAP_KEY has a space") || strings.Contains(err.Error(), "pass word") {
 		t.Errorf("got %v", err)
 	}
 }

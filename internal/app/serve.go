@@ -74,6 +74,11 @@ func (e *Engine) serve(ctx context.Context, servers []*server) error {
 	return errors.Join(errs...)
 }
 
+// invalid says why something cannot be done as it was asked for.
+func invalid(format string, args ...any) error {
+	return batch.Invalidf("", "invalid_value", format, args...)
+}
+
 // handler returns the HTTP API over the engine, for those that auth lets in.
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(httpapi.Options{
@@ -92,7 +97,7 @@ func (e *Engine) local() tenant.Authenticator {
 	if !Loopback(e.cfg.Listen) {
 		return nil
 	}
-	return e.open()
+	return e.anyone()
 }
 
 // rate counts a request against its tenant's limit.
@@ -116,7 +121,7 @@ func (e *Engine) metricsOnAPI(auth tenant.Authenticator) http.Handler {
 	case e.cfg.Metrics.Listen != "":
 		return nil
 	case Loopback(e.cfg.Listen):
-		return withKey(e.open(), e.metricsHandler())
+		return withKey(e.anyone(), e.metricsHandler())
 	default:
 		return withKey(auth, e.metricsHandler())
 	}

@@ -38,7 +38,7 @@ func serveInMemory(t *testing.T, delay time.Duration) *stopping {
 	}
 	s := &stopping{t: t, network: sim.NewNetwork(), end: end, ended: make(chan error, 1)}
 	go func() {
-		api := &server{http: &http.Server{Handler: e.handler(e.open())}, listener: s.network}
+		api := &server{http: &http.Server{Handler: e.handler(e.anyone())}, listener: s.network}
 		s.ended <- errors.Join(e.serve(ctx, []*server{api}), e.Close())
 	}()
 	return s

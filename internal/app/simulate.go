@@ -23,7 +23,7 @@ type Simulation struct {
 }
 
 // Simulate serves a simulated engine until ctx ends; then it cuts off what is left, as an engine that is stopped does.
-// listening is called with the address once calls are taken. What is wrong with the options is a *UsageError.
+// listening is called with the address once calls are taken. What is wrong with the options is a *batch.Error of class batch.Invalid.
 func Simulate(ctx context.Context, s Simulation, listening func(net.Addr)) error {
 	engine, err := s.engine()
 	if err != nil {
@@ -58,20 +58,20 @@ func (s Simulation) engine() (*sim.Engine, error) {
 	if s.Script != "" {
 		text, err := os.ReadFile(s.Script)
 		if err != nil {
-			return nil, misuse("read fault script: %v", err)
+			return nil, invalid("read fault script: %v", err)
 		}
 		if s.Engine.Faults, err = sim.ParseScript(text); err != nil {
-			return nil, misuse("%s: %v", s.Script, err)
+			return nil, invalid("%s: %v", s.Script, err)
 		}
 	}
 	timetable, err := sim.ParseTimetable(s.Timetable)
 	if err != nil {
-		return nil, misuse("%v", err)
+		return nil, invalid("%v", err)
 	}
 	s.Engine.Timetable = timetable
 	engine, err := sim.New(s.Engine)
 	if err != nil {
-		return nil, misuse("%v", err)
+		return nil, invalid("%v", err)
 	}
 	return engine, nil
 }

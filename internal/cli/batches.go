@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"batchd/internal/app"
 	"batchd/internal/client"
+	"batchd/internal/oneshot"
 )
 
 // batchesCommand is the commands on a server's batches.
@@ -103,7 +103,7 @@ func (c *createBatch) localEndpoint(n *client.NewBatch) error {
 		return misuse("%v", err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
-	n.Endpoint = app.FirstURL(f)
+	n.Endpoint = oneshot.FirstURL(f)
 	return nil
 }
 
@@ -117,7 +117,7 @@ func (c *createBatch) remoteEndpoint(s *invocation, api *client.Client, n *clien
 		return err
 	}
 	defer content.Close()
-	n.Endpoint = app.FirstURL(content)
+	n.Endpoint = oneshot.FirstURL(content)
 	return nil
 }
 

@@ -14,8 +14,9 @@ import (
 	"strings"
 	"sync"
 
-	"batchd/internal/app"
+	"batchd/internal/batch"
 	"batchd/internal/client"
+	"batchd/internal/oneshot"
 
 	"github.com/alecthomas/kong"
 )
@@ -116,9 +117,13 @@ func execute(s *invocation) error {
 		return &usageError{command: commandOf(parsed), problem: err.Error()}
 	}
 	err = parsed.Run(s, &g)
-	var misused *app.UsageError
-	if errors.As(err, &misused) {
-		return &usageError{command: commandOf(parsed), problem: misused.Problem}
+	var wrong *usageError
+	var fault *batch.Error
+	switch {
+	case errors.As(err, &wrong):
+		wrong.command = commandOf(parsed)
+	case errors.As(err, &fault) && fault.Class == batch.Invalid:
+		return &usageError{command: commandOf(parsed), problem: fault.Message}
 	}
 	return err
 }
@@ -219,7 +224,7 @@ func exitCode(err error) int {
 		return 2
 	case errors.Is(err, errSomeFailed):
 		return 3
-	case errors.Is(err, errInterrupted), errors.Is(err, app.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, errInterrupted), errors.Is(err, oneshot.ErrInterrupted), errors.Is(err, context.Canceled):
 		return 130
 	default:
 		return 1

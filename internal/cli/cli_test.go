@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"batchd/internal/app"
 	"batchd/internal/client"
+	"batchd/internal/oneshot"
 )
 
 func TestExitCodesAreAsPromised(t *testing.T) {
@@ -26,7 +26,7 @@ func TestExitCodesAreAsPromised(t *testing.T) {
 		{&usageError{problem: "no"}, 2},
 		{errSomeFailed, 3},
 		{errInterrupted, 130},
-		{fmt.Errorf("run: %w", app.ErrInterrupted), 130},
+		{fmt.Errorf("run: %w", oneshot.ErrInterrupted), 130},
 		{context.Canceled, 130},
 	} {
 		if got := exitCode(c.err); got != c.want {
@@ -94,7 +94,7 @@ func TestResumingNamesTheSameCommandWithoutRestart(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &invocation{Process: Process{Stderr: &out, Args: []string{"run", "my file.jsonl", "--restart", "--upstream", "sim"}}}
-	s.sayResume(app.Summary{Progress: app.Progress{Total: 2000, Completed: 1199, Failed: 1}})
+	s.sayResume(oneshot.Summary{Progress: oneshot.Progress{Total: 2000, Completed: 1199, Failed: 1}})
 	const want = "interrupted; 1,200 of 2,000 lines are done and kept. Resume with:\n  batchd run 'my file.jsonl' --upstream sim\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"batchd/internal/app"
+	"batchd/internal/oneshot"
 )
 
 // runCommand runs one input file.
@@ -34,27 +35,27 @@ func (c *runCommand) Run(s *invocation) error {
 	d := newDisplay(s.Stderr, time.Now)
 	// The display says what a server's log would say; only what goes wrong is worth more.
 	log := logger(d.logs(s.Stderr), cfg.Log, slog.LevelWarn)
-	job := app.Job{
+	job := oneshot.Job{
 		Input: c.Input, Output: c.Output, Errors: c.Errors, Endpoint: c.Endpoint, State: c.State, Restart: c.Restart,
 		Wait: c.Wait,
 	}
-	summary, err := app.RunOnce(s.ctx, cfg, job, log, func(p app.Progress) {
+	summary, err := oneshot.Run(s.ctx, app.OneShot(cfg, log, func(p oneshot.Progress) {
 		v := viewOf(p)
 		if s.ctx.Err() != nil {
 			v.notes = []note{{text: "stopping: calls in flight may finish, a second Ctrl-C ends them"}}
 		}
 		d.show(v)
-	})
+	}), job)
 	d.close()
-	var refused *app.RefusedError
+	var refused *oneshot.RefusedError
 	switch {
-	case errors.Is(err, app.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, oneshot.ErrInterrupted), errors.Is(err, context.Canceled):
 		s.sayResume(summary)
 		return errInterrupted
 	case errors.As(err, &refused):
 		s.sayRefused(refused, summary)
 		return errFailed
-	case errors.Is(err, app.ErrInvalidInput):
+	case errors.Is(err, oneshot.ErrInvalidInput):
 		s.sayFaults(summary)
 		return errFailed
 	case err != nil:
@@ -68,7 +69,7 @@ func (c *runCommand) Run(s *invocation) error {
 }
 
 // sayResume says what is kept and how to go on.
-func (s *invocation) sayResume(summary app.Summary) {
+func (s *invocation) sayResume(summary oneshot.Summary) {
 	kept := "nothing was sent yet"
 	if summary.Total > 0 {
 		kept = fmt.Sprintf("%s of %s are done and kept", count(summary.Completed+summary.Failed), plural(summary.Total, "line"))
@@ -77,7 +78,7 @@ func (s *invocation) sayResume(summary app.Summary) {
 }
 
 // sayRefused says why a run was given up, what to do about it, and how to go on.
-func (s *invocation) sayRefused(refused *app.RefusedError, summary app.Summary) {
+func (s *invocation) sayRefused(refused *oneshot.RefusedError, summary oneshot.Summary) {
 	fmt.Fprintln(s.Stderr, "batchd: given up: no call was served")
 	for _, u := range refused.Upstreams {
 		w := wait{reason: u.Kind, detail: u.Detail, status: u.Status, code: u.Code, upstream: u.Host}
@@ -133,7 +134,7 @@ func again(args []string) string {
 }
 
 // sayFaults lists what is wrong with the input.
-func (s *invocation) sayFaults(summary app.Summary) {
+func (s *invocation) sayFaults(summary oneshot.Summary) {
 	fmt.Fprintf(s.Stderr, "the input is not valid, so nothing was sent (%s):\n", plural(summary.FaultCount, "error"))
 	for _, f := range summary.Faults {
 		s.sayFault(f.Line, f.Code, f.Message, f.Param)
@@ -153,7 +154,7 @@ func (s *invocation) sayFault(line int64, code, message, param string) {
 }
 
 // saySummary says how it went and where the results are.
-func (s *invocation) saySummary(summary app.Summary) {
+func (s *invocation) saySummary(summary oneshot.Summary) {
 	if summary.Repeated {
 		fmt.Fprintln(s.Stdout, "Already done; no request was sent. Give --restart to run it again.")
 	}
@@ -184,9 +185,9 @@ func near(path string) string {
 }
 
 // viewOf is a run's progress as it is shown.
-func viewOf(p app.Progress) view {
+func viewOf(p oneshot.Progress) view {
 	return view{
-		status: p.Status, total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
+		status: string(p.Status), total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
 		tokens: p.OutputTokens, notes: notesOf(waitsIn(p), time.Now()),
 	}
 }

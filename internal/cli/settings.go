@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"batchd/internal/app"
 	"batchd/internal/config"
 )
 
@@ -62,7 +61,7 @@ func (f engineFlags) settings(s *invocation, flags []config.Flag) (config.Config
 
 // misuse is an error that ends in exit code 2; execute adds the command's right form to it.
 func misuse(format string, args ...any) error {
-	return &app.UsageError{Problem: fmt.Sprintf(format, args...)}
+	return &usageError{problem: fmt.Sprintf(format, args...)}
 }
 
 // faultList shows one fault on a line, several as a list.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"batchd/internal/app"
 	"batchd/internal/client"
+	"batchd/internal/oneshot"
 )
 
 // wait is one reason why lines of a batch are not in flight, wherever it was learned.
@@ -32,7 +32,7 @@ func waitsOf(b client.Batch) []wait {
 }
 
 // waitsIn returns what a run waits for.
-func waitsIn(p app.Progress) []wait {
+func waitsIn(p oneshot.Progress) []wait {
 	var all []wait
 	for _, w := range p.Waiting {
 		all = append(all, wait{

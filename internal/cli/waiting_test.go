@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"batchd/internal/app"
 	"batchd/internal/batch"
 	"batchd/internal/client"
+	"batchd/internal/oneshot"
 )
 
 // noon is a time of day in the zone of whoever runs the tests.
@@ -115,7 +115,7 @@ func moving() *meter {
 func TestWaitsOfARunAndOfAServerReadTheSame(t *testing.T) {
 	t.Parallel()
 	w := spent()
-	here := waitsIn(app.Progress{Waiting: []batch.Waiting{{Lines: w.lines, Model: w.model, Reason: batch.Reason{
+	here := waitsIn(oneshot.Progress{Waiting: []batch.Waiting{{Lines: w.lines, Model: w.model, Reason: batch.Reason{
 		Kind: w.reason, Since: w.since, Status: w.status, Code: w.code, Message: w.message, NextTry: w.next,
 	}}}})
 	there := waitsOf(client.Batch{WaitingFor: []client.Waiting{{
@@ -148,11 +148,11 @@ func TestARunThatWasRefusedSaysWhyAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &invocation{Process: Process{Stderr: &out, Args: []string{"run", "in.jsonl", "--upstream", "http://a:1"}}}
-	refused := &app.RefusedError{Upstreams: []app.Refusal{
+	refused := &oneshot.RefusedError{Upstreams: []oneshot.Refusal{
 		{Host: "a:1", Reason: batch.Reason{Kind: "misconfigured", Status: 404, Message: "Not Found"}},
 		{Host: "b:1/v1", Reason: batch.Reason{Kind: "unreachable", Detail: "refused"}},
 	}}
-	s.sayRefused(refused, app.Summary{})
+	s.sayRefused(refused, oneshot.Summary{})
 	want := `batchd: given up: no call was served
   a:1 answers 404 (misconfigured)
   "Not Found"
@@ -166,7 +166,7 @@ Nothing was recorded. Go on with the same command (--wait keeps trying):
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
 	out.Reset()
-	s.sayRefused(refused, app.Summary{Progress: app.Progress{Total: 10, Completed: 3, Failed: 1}})
+	s.sayRefused(refused, oneshot.Summary{Progress: oneshot.Progress{Total: 10, Completed: 3, Failed: 1}})
 	if !strings.Contains(out.String(), "\n4 of 10 lines are done and kept. Go on") {
 		t.Errorf("said\n%s", out.String())
 	}

@@ -1,4 +1,4 @@
-package app
+package oneshot
 
 import (
 	"fmt"
@@ -36,34 +36,24 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("upstream %s refused every call: %s", e.Upstreams[0].Host, e.Upstreams[0].Kind)
 }
 
-// refusal returns why a run that began to send at some time makes no sense; nil while it may.
-func (e *Engine) refusal(sending, now time.Time) *RefusedError {
-	var refused RefusedError
-	patience := refusalPatience
-	for _, u := range e.dispatcher.Upstreams() {
-		if len(u.Gates) == 0 {
-			continue // nothing of the run is for it
-		}
-		if !hopeless(u.Refused) {
-			return nil
-		}
-		if u.Refused.Reason == limit.ReasonUnreachable {
-			patience = unreachablePatience
-		}
-		refused.Upstreams = append(refused.Upstreams, Refusal{u.Name, reasonOf(u.Refused)})
-	}
-	if len(refused.Upstreams) == 0 || now.Sub(sending) < patience {
+// refusal returns why a run that has been sending for a time makes no sense; nil while it may.
+func refusal(p Progress, sending time.Duration) *RefusedError {
+	// Few lines that are left of a file whose others were served may be at fault themselves.
+	if p.Completed > 0 && p.Total-p.Completed-p.Failed < fewLeft || len(p.Refusals) == 0 {
 		return nil
 	}
-	return &refused
-}
-
-// hopeless reports whether a condition is one that only a person ends.
-func hopeless(c limit.Condition) bool {
-	switch c.Reason {
-	case limit.ReasonDenied, limit.ReasonAccount, limit.ReasonMisconfigured, limit.ReasonUnreachable:
-		return true
-	default:
-		return false
+	patience := refusalPatience
+	for _, u := range p.Refusals {
+		switch limit.Reason(u.Kind) {
+		case limit.ReasonDenied, limit.ReasonAccount, limit.ReasonMisconfigured: // which only a person ends
+		case limit.ReasonUnreachable:
+			patience = unreachablePatience
+		default:
+			return nil
+		}
 	}
+	if sending < patience {
+		return nil
+	}
+	return &RefusedError{Upstreams: p.Refusals}
 }

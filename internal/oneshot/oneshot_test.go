@@ -1,4 +1,4 @@
-package app_test
+package oneshot_test
 
 import (
 	"bytes"
@@ -16,7 +16,9 @@ import (
 	"testing"
 
 	"batchd/internal/app"
+	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/oneshot"
 	"batchd/internal/sim"
 )
 
@@ -24,7 +26,7 @@ import (
 type bench struct {
 	t     *testing.T
 	dir   string
-	job   app.Job
+	job   oneshot.Job
 	cfg   config.Config
 	calls atomic.Int64
 	// onCall, if set, is told of every call while it runs.
@@ -63,12 +65,17 @@ func (b *bench) write(lines int, text string) {
 	}
 }
 
-func (b *bench) run(ctx context.Context) (app.Summary, error) {
-	return app.RunOnce(ctx, b.cfg, b.job, slog.New(slog.DiscardHandler), func(app.Progress) {})
+func (b *bench) run(ctx context.Context) (oneshot.Summary, error) {
+	return b.observed(ctx, func(oneshot.Progress) {})
+}
+
+// observed runs the job with the engine that the product has.
+func (b *bench) observed(ctx context.Context, observe func(oneshot.Progress)) (oneshot.Summary, error) {
+	return oneshot.Run(ctx, app.OneShot(b.cfg, slog.New(slog.DiscardHandler), observe), b.job)
 }
 
 // done runs the job to its end.
-func (b *bench) done() app.Summary {
+func (b *bench) done() oneshot.Summary {
 	b.t.Helper()
 	s, err := b.run(b.t.Context())
 	if err != nil {
@@ -77,14 +84,14 @@ func (b *bench) done() app.Summary {
 	return s
 }
 
-// refused runs the job and checks that it is called misuse, for a reason with the given words.
+// refused runs the job and checks that it is refused, for a reason with the given words.
 func (b *bench) refused(words string) {
 	b.t.Helper()
 	before := b.calls.Load()
 	_, err := b.run(b.t.Context())
-	var misuse *app.UsageError
-	if !errors.As(err, &misuse) || !strings.Contains(misuse.Problem, words) {
-		b.t.Errorf("got %v, want misuse with %q", err, words)
+	var fault *batch.Error
+	if !errors.As(err, &fault) || fault.Class != batch.Invalid || !strings.Contains(fault.Message, words) {
+		b.t.Errorf("got %v, want a refusal with %q", err, words)
 	}
 	if b.calls.Load() != before {
 		b.t.Error("a refused job called the engine")
@@ -140,7 +147,7 @@ func TestAnInterruptedRunGoesOnWithoutRepeats(t *testing.T) {
 		}
 	}
 	summary, err := b.run(ctx)
-	if !errors.Is(err, app.ErrInterrupted) {
+	if !errors.Is(err, oneshot.ErrInterrupted) {
 		t.Fatalf("got %+v, %v, want an interrupt", summary, err)
 	}
 	if done := summary.Completed + summary.Failed; summary.Total != 60 || done < 16 || done >= 60 {
@@ -161,7 +168,7 @@ func TestAnInterruptBeforeTheStartIsNoFault(t *testing.T) {
 	b := newBench(t, 3)
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	if _, err := b.run(ctx); !errors.Is(err, app.ErrInterrupted) && !errors.Is(err, context.Canceled) {
+	if _, err := b.run(ctx); !errors.Is(err, oneshot.ErrInterrupted) && !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	b.done()
@@ -229,7 +236,7 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 	b.job.Output = filepath.Join(b.dir, "elsewhere.jsonl")
 	b.refused("is not the state of a run")
 	if _, err := os.Stat(filepath.Join(b.dir, "in.batchd")); err == nil {
-		t.Error("a refused run left a folder")
+		t.Error("a refused run left a directory")
 	}
 }
 
@@ -243,8 +250,8 @@ func TestAFileThatAppearsMeanwhileIsLeftAlone(t *testing.T) {
 		}
 	}
 	_, err := b.run(t.Context())
-	var misuse *app.UsageError
-	if !errors.As(err, &misuse) {
+	var fault *batch.Error
+	if !errors.As(err, &fault) {
 		t.Fatalf("got %v, want a refusal", err)
 	}
 	if text, err := os.ReadFile(output); err != nil || string(text) != "mine" {
@@ -295,7 +302,7 @@ func TestAnInvalidInputIsSentNowhereAndMayBeTriedAgain(t *testing.T) {
 	}
 	for range 2 {
 		summary, err := b.run(t.Context())
-		if !errors.Is(err, app.ErrInvalidInput) || len(summary.Faults) == 0 || summary.FaultCount != 1 {
+		if !errors.Is(err, oneshot.ErrInvalidInput) || len(summary.Faults) == 0 || summary.FaultCount != 1 {
 			t.Fatalf("got %+v, %v", summary, err)
 		}
 	}
@@ -310,8 +317,8 @@ func TestAnInvalidInputIsSentNowhereAndMayBeTriedAgain(t *testing.T) {
 func TestProgressNeverGoesBackAndEndsWithEverything(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 200)
-	var last app.Progress
-	_, err := app.RunOnce(t.Context(), b.cfg, b.job, slog.New(slog.DiscardHandler), func(p app.Progress) {
+	var last oneshot.Progress
+	_, err := b.observed(t.Context(), func(p oneshot.Progress) {
 		if p.Completed < last.Completed || p.Failed < last.Failed || p.OutputTokens < last.OutputTokens {
 			t.Errorf("went from %+v to %+v", last, p)
 		}
@@ -333,7 +340,7 @@ func TestTheEndpointIsTheFirstURL(t *testing.T) {
 		`{"url": 5}` + "\n" + `{"url": ""}`:                     "/v1/chat/completions",
 		"":                                                      "/v1/chat/completions",
 	} {
-		if got := app.FirstURL(strings.NewReader(text)); got != want {
+		if got := oneshot.FirstURL(strings.NewReader(text)); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}

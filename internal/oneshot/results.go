@@ -1,4 +1,4 @@
-package app
+package oneshot
 
 import (
 	"context"
@@ -6,16 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/blob"
 	"batchd/internal/vfs"
 )
 
 // hashOf returns the SHA-256 of what is left to read.
 func hashOf(r io.Reader) (string, error) {
-	sum := newSummer(context.Background(), r)
+	sum := newDigest(context.Background(), r)
 	_, err := io.Copy(io.Discard, sum)
 	return sum.sum(), err
 }
@@ -23,12 +21,12 @@ func hashOf(r io.Reader) (string, error) {
 // publish copies the results of a batch to where the job wants them, and returns the path of the error file, "" if no
 // line went there. The output file is there in any case; an error file of an earlier run that this one has no use for
 // goes.
-func (e *Engine) publish(ctx context.Context, r *run, b batch.Batch) (string, error) {
-	if err := e.publishFile(ctx, r, b.OutputFileID, r.job.Output); err != nil {
+func (r *run) publish(ctx context.Context, e Engine, b batch.Batch) (string, error) {
+	if err := r.publishFile(ctx, e, b.OutputFileID, r.job.Output); err != nil {
 		return "", err
 	}
 	if b.ErrorFileID != "" {
-		return r.job.Errors, e.publishFile(ctx, r, b.ErrorFileID, r.job.Errors)
+		return r.job.Errors, r.publishFile(ctx, e, b.ErrorFileID, r.job.Errors)
 	}
 	stale, err := r.owned(r.job.Errors)
 	if err == nil && stale {
@@ -39,14 +37,14 @@ func (e *Engine) publish(ctx context.Context, r *run, b batch.Batch) (string, er
 
 // publishFile copies a result file to path, whole or not at all. The record knows the content first: a crash in
 // between leaves a file that the next run takes for its own.
-func (e *Engine) publishFile(ctx context.Context, r *run, fileID, path string) error {
+func (r *run) publishFile(ctx context.Context, e Engine, fileID, path string) error {
 	dir, err := vfs.NewOS(filepath.Dir(path), vfs.OSOptions{FileMode: 0o666})
 	if err != nil {
 		return err
 	}
 	name := filepath.Base(path)
 	f, err := vfs.Replace(dir, "."+name+"."+r.record.Batch+temporarySuffix, name, func(f vfs.File) error {
-		sum, err := e.copyOut(ctx, fileID, f)
+		sum, err := copyOut(ctx, e, fileID, f)
 		if err != nil {
 			return err
 		}
@@ -64,10 +62,10 @@ func (e *Engine) publishFile(ctx context.Context, r *run, fileID, path string) e
 }
 
 // copyOut writes a file's content to a new one, and returns its SHA-256. No id stands for no content.
-func (e *Engine) copyOut(ctx context.Context, fileID string, to io.Writer) (string, error) {
-	content := newSummer(ctx, eof{})
+func copyOut(ctx context.Context, e Engine, fileID string, to io.Writer) (string, error) {
+	content := newDigest(ctx, eof{})
 	if fileID != "" {
-		reader, err := e.openFile(ctx, fileID)
+		reader, err := e.Open(ctx, fileID)
 		if err != nil {
 			return "", err
 		}
@@ -76,19 +74,6 @@ func (e *Engine) copyOut(ctx context.Context, fileID string, to io.Writer) (stri
 	}
 	_, err := io.Copy(to, content)
 	return content.sum(), err
-}
-
-// openFile opens a file of the store for reading from its beginning.
-func (e *Engine) openFile(ctx context.Context, id string) (io.ReadCloser, error) {
-	f, err := e.storage.store.File(ctx, e.tenant, id, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("find result file: %w", err)
-	}
-	content, err := blob.Content(ctx, e.storage.blobs, f)
-	if err != nil {
-		return nil, err
-	}
-	return blob.NewReader(ctx, e.storage.blobs, content, 0, f.Bytes), nil
 }
 
 // eof is a reader of nothing.

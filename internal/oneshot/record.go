@@ -1,4 +1,4 @@
-package app
+package oneshot
 
 import (
 	"encoding/json"
@@ -9,13 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 
+	"batchd/internal/batch"
 	"batchd/internal/datadir"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/vfs"
 )
 
 const (
-	// recordName is the file in a run's folder that says which run it is.
+	// recordName is the file in a run's directory that says which run it is.
 	recordName = "run.json"
 	// temporarySuffix ends the name of that file while it is being written.
 	temporarySuffix = ".tmp"
@@ -30,7 +31,7 @@ type record struct {
 	// File and Batch are the ids of the run's objects, decided before these are made.
 	File  string `json:"file"`
 	Batch string `json:"batch"`
-	// Results lists, for each path as seen from the folder, the SHA-256 of every content that the folder's runs gave
+	// Results lists, for each path as seen from the directory, the SHA-256 of every content that its runs gave
 	// it: only such a file may be replaced.
 	Results map[string][]string `json:"results"`
 	// Clearing is set while what an earlier run left is removed.
@@ -54,7 +55,7 @@ type run struct {
 	record record
 }
 
-// openRun finds the record of the job's folder, or makes a new one, and refuses what must not be gone on with.
+// openRun finds the record of the job's directory, or makes a new one, and refuses what must not be gone on with.
 // It changes nothing.
 func openRun(job Job, id identity) (*run, error) {
 	r := &run{job: job}
@@ -72,7 +73,7 @@ func openRun(job Job, id identity) (*run, error) {
 	}
 	for _, path := range []string{job.Output, job.Errors} {
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-			return nil, misuse("%s cannot be written: there is no such folder", path)
+			return nil, invalid("%s cannot be written: there is no such directory", path)
 		}
 		if _, err := r.owned(path); err != nil {
 			return nil, err
@@ -92,14 +93,14 @@ func newRecord(id identity, results map[string][]string) record {
 // changed words the refusal to go on with another job than the one that began.
 func (r *run) changed(id identity) error {
 	if r.record.SHA256 == id.SHA256 {
-		return misuse("%s holds a run of this input for %s, not %s; give --restart to begin anew, or another --state",
+		return invalid("%s holds a run of this input for %s, not %s; give --restart to begin anew, or another --state",
 			r.job.State, r.record.Endpoint, id.Endpoint)
 	}
-	return misuse("%s has changed since the run in %s began; give --restart to begin anew, or another --state",
+	return invalid("%s has changed since the run in %s began; give --restart to begin anew, or another --state",
 		r.job.Input, r.job.State)
 }
 
-// load reads the record and reports whether there is one. A folder with anything else in it is not ours to use.
+// load reads the record and reports whether there is one. A directory with anything else in it is not ours to use.
 func (r *run) load() (bool, error) {
 	raw, err := os.ReadFile(filepath.Join(r.job.State, recordName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +110,7 @@ func (r *run) load() (bool, error) {
 		return false, fmt.Errorf("read state of run: %w", err)
 	}
 	if err := json.Unmarshal(raw, &r.record); err != nil {
-		return false, fmt.Errorf("read state of run: %s is damaged: %w; move the folder away to begin anew", recordName, err)
+		return false, fmt.Errorf("read state of run: %s is damaged: %w; move the directory away to begin anew", recordName, err)
 	}
 	if r.record.Version != recordVersion {
 		return false, fmt.Errorf("state of run in %s has version %d: another version of batchd made it", r.job.State, r.record.Version)
@@ -120,15 +121,15 @@ func (r *run) load() (bool, error) {
 	return true, nil
 }
 
-// checkEmpty refuses a folder that holds anything but the beginnings of a run that was killed at once.
+// checkEmpty refuses a directory that holds anything but the beginnings of a run that was killed at once.
 func (r *run) checkEmpty() error {
 	entries, err := os.ReadDir(r.job.State)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return misuse("%s cannot be the state of a run: %v", r.job.State, err)
+		return invalid("%s cannot be the state of a run: %v", r.job.State, err)
 	}
 	for _, e := range entries {
 		if e.Name() != datadir.LockFile && e.Name() != recordName+temporarySuffix {
-			return misuse("%s is not the state of a run, but holds %s; name another folder with --state", r.job.State, e.Name())
+			return invalid("%s is not the state of a run, but holds %s; name another directory with --state", r.job.State, e.Name())
 		}
 	}
 	return nil
@@ -204,7 +205,7 @@ func (r *run) save(disk vfs.FS) (err error) {
 	return f.Close()
 }
 
-// nameOf is a result file's name in the record. It stays right when the folder and the files move together.
+// nameOf is a result file's name in the record. It stays right when the directory and the files move together.
 func (r *run) nameOf(path string) string {
 	if relative, err := filepath.Rel(r.job.State, path); err == nil {
 		return filepath.ToSlash(relative)
@@ -221,7 +222,7 @@ func (r *run) done() (Summary, bool, error) {
 	}
 	s := Summary{
 		Progress: Progress{
-			Status: d.Status, Total: d.Total, Completed: d.Completed, Failed: d.Failed, OutputTokens: d.OutputTokens,
+			Status: batch.Status(d.Status), Total: d.Total, Completed: d.Completed, Failed: d.Failed, OutputTokens: d.OutputTokens,
 		},
 		Unrun: d.Total - d.Completed - d.Failed, Output: r.job.Output, State: r.job.State, Repeated: true,
 	}
@@ -236,7 +237,7 @@ func (r *run) done() (Summary, bool, error) {
 // finish notes that the result files are in place.
 func (r *run) finish(s Summary) error {
 	r.record.Done = &doneRecord{
-		Status: s.Status, Total: s.Total, Completed: s.Completed, Failed: s.Failed, OutputTokens: s.OutputTokens,
+		Status: string(s.Status), Total: s.Total, Completed: s.Completed, Failed: s.Failed, OutputTokens: s.OutputTokens,
 	}
 	return r.store()
 }
@@ -251,22 +252,22 @@ func (r *run) claim(path, sum string) error {
 	return r.store()
 }
 
-// owned reports whether the file at path is there. One that no run of this folder made is refused.
+// owned reports whether the file at path is there. One that no run of this directory made is refused.
 func (r *run) owned(path string) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, misuse("%s cannot be a result file: %v", path, err)
+		return false, invalid("%s cannot be a result file: %v", path, err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	sum, err := hashOf(f)
 	if err != nil {
-		return false, misuse("%s cannot be a result file: %v", path, err)
+		return false, invalid("%s cannot be a result file: %v", path, err)
 	}
 	if !slices.Contains(r.record.Results[r.nameOf(path)], sum) {
-		return false, misuse("%s was not made by this run and is left as it is; move it away, or name other files with --output and --errors", path)
+		return false, invalid("%s was not made by this run and is left as it is; move it away, or name other files with --output and --errors", path)
 	}
 	return true, nil
 }

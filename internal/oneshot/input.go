@@ -1,0 +1,164 @@
+package oneshot
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"batchd/internal/batch"
+)
+
+const (
+	// fallbackEndpoint is assumed when no line says where it goes, so that validation can list what is wrong.
+	fallbackEndpoint = "/v1/chat/completions"
+	// firstLines is how many lines are looked at for a url.
+	firstLines = 100
+)
+
+// complete fills in the paths that were not given, and makes all of them absolute.
+func (j Job) complete() (Job, error) {
+	if j.Input == "-" {
+		return j, invalid("a run reads a file, not standard input: it must be able to read it again to resume")
+	}
+	base := strings.TrimSuffix(j.Input, ".jsonl")
+	for _, p := range []struct {
+		path *string
+		name string
+	}{{&j.Input, j.Input}, {&j.Output, base + ".output.jsonl"}, {&j.Errors, base + ".errors.jsonl"}, {&j.State, base + ".batchd"}} {
+		if *p.path == "" {
+			*p.path = p.name
+		}
+		abs, err := filepath.Abs(*p.path)
+		if err != nil {
+			return j, fmt.Errorf("resolve path %s: %w", *p.path, err)
+		}
+		*p.path = abs
+	}
+	if j.Output == j.Errors || j.Output == j.Input || j.Errors == j.Input || j.State == j.Input {
+		return j, invalid("input, output, errors and state must be four different paths")
+	}
+	return j, nil
+}
+
+// identity is what makes two runs the same: their lines, and where these go.
+type identity struct {
+	SHA256   string `json:"input_sha256"`
+	Bytes    int64  `json:"input_bytes"`
+	Endpoint string `json:"endpoint"`
+}
+
+// identify reads the whole input once.
+func identify(ctx context.Context, job Job) (identity, error) {
+	f, err := os.Open(job.Input)
+	if errors.Is(err, fs.ErrNotExist) {
+		return identity{}, invalid("%s: no such file", job.Input)
+	}
+	if err != nil {
+		return identity{}, fmt.Errorf("open input: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it is only read
+	info, err := f.Stat()
+	if err != nil {
+		return identity{}, fmt.Errorf("open input: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return identity{}, invalid("%s is not a regular file", job.Input)
+	}
+	id := identity{Endpoint: job.Endpoint}
+	if id.Endpoint == "" {
+		id.Endpoint = FirstURL(f)
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return id, fmt.Errorf("read input: %w", err)
+		}
+	}
+	sum := newDigest(ctx, f)
+	if _, err := io.Copy(io.Discard, sum); err != nil {
+		return id, fmt.Errorf("read input: %w", err)
+	}
+	id.SHA256, id.Bytes = sum.sum(), sum.bytes
+	return id, nil
+}
+
+// FirstURL returns the url of the first line of a batch file that names one. If none of the first lines does, it
+// returns the endpoint of chat completions, against which validation can say what is wrong with each.
+func FirstURL(file io.Reader) string {
+	r := bufio.NewReaderSize(io.LimitReader(file, 16*batch.MiB), 64<<10)
+	for range firstLines {
+		raw, err := r.ReadBytes('\n')
+		var line struct {
+			URL string `json:"url"`
+		}
+		if json.Unmarshal(raw, &line) == nil && line.URL != "" {
+			return line.URL
+		}
+		if err != nil {
+			break // the end; a fault of the disk shows when the rest is read
+		}
+	}
+	return fallbackEndpoint
+}
+
+// digest hashes and counts what is read through it, and stops when its context ends.
+type digest struct {
+	ctx   context.Context
+	r     io.Reader
+	hash  hash.Hash
+	bytes int64
+}
+
+func newDigest(ctx context.Context, r io.Reader) *digest {
+	return &digest{ctx: ctx, r: r, hash: sha256.New()}
+}
+
+// Read implements io.Reader.
+func (d *digest) Read(p []byte) (int, error) {
+	if d.ctx.Err() != nil {
+		return 0, ErrInterrupted
+	}
+	n, err := d.r.Read(p)
+	d.hash.Write(p[:n])
+	d.bytes += int64(n)
+	return n, err
+}
+
+func (d *digest) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
+
+// submission is what the run asks of the engine. From when the input is copied on, the original may change.
+func (r *run) submission(ctx context.Context) Submission {
+	return Submission{
+		File: r.record.File, Batch: r.record.Batch, Name: filepath.Base(r.job.Input), Endpoint: r.record.Endpoint,
+		Input: func() (io.ReadCloser, error) {
+			f, err := os.Open(r.job.Input)
+			if err != nil {
+				return nil, fmt.Errorf("open input: %w", err)
+			}
+			return &unchanged{digest: newDigest(ctx, f), Closer: f, want: r.record.SHA256, path: r.job.Input}, nil
+		},
+	}
+}
+
+// unchanged is a reader of what must still have the SHA-256 that it had; it fails in place of ending if it has not.
+type unchanged struct {
+	*digest
+	io.Closer
+	want, path string
+}
+
+// Read implements io.Reader.
+func (u *unchanged) Read(p []byte) (int, error) {
+	n, err := u.digest.Read(p)
+	if errors.Is(err, io.EOF) && u.sum() != u.want {
+		err = fmt.Errorf("%s changed while it was read", u.path)
+	}
+	return n, err
+}

@@ -1,0 +1,256 @@
+// Package oneshot takes one input file to its result files without a server, and goes on where an earlier process was
+// interrupted. It owns the record of a run, which says what belongs to it, and the files that users see; batches and
+// calls are an engine's, over which it is handed an interface. It never overwrites a file that no run of its own made,
+// and sends no line again whose result is there.
+package oneshot
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// observeEvery is how often the progress of a run is looked at.
+const observeEvery = 150 * time.Millisecond
+
+// Job is what a run is asked to do. Empty paths stand for names beside the input: for IN.jsonl these are IN.output.jsonl,
+// IN.errors.jsonl and the directory IN.batchd.
+type Job struct {
+	Input  string
+	Output string
+	Errors string
+	// Endpoint is where the lines go; "" is the url that the first line names.
+	Endpoint string
+	// State is the directory that the run works in and resumes from.
+	State string
+	// Restart forgets what an earlier run in the same directory did.
+	Restart bool
+	// Wait goes on trying upstreams that refuse every call from the first one on.
+	Wait bool
+}
+
+// Engine takes batches from their input to their results, in a directory that is its own. Its methods but Close may be
+// called concurrently.
+type Engine interface {
+	// Submit stores an input and its batch under the ids that s names, unless that was done, and returns the batch as it
+	// is.
+	Submit(ctx context.Context, s Submission) (batch.Batch, error)
+	// Wait works until the batch has ended or ctx ends; then it stops in order and returns the batch as it is. That ctx
+	// has ended is no error. It is called once.
+	Wait(ctx context.Context, batchID string) (batch.Batch, error)
+	// Progress returns how far a batch is.
+	Progress(ctx context.Context, batchID string) (Progress, error)
+	// Open opens a result file for reading from its beginning.
+	Open(ctx context.Context, fileID string) (io.ReadCloser, error)
+	// Close gives the directory back. Wait must have returned.
+	Close() error
+}
+
+// Submission is an input and what is to become of it.
+type Submission struct {
+	// File and Batch are the ids of the objects.
+	File  string
+	Batch string
+	// Name is what the input is called.
+	Name     string
+	Endpoint string
+	// Input opens the input, to be read to its end once. Where reading it fails, nothing of it is kept.
+	Input func() (io.ReadCloser, error)
+}
+
+// Progress says how far a batch is.
+type Progress struct {
+	Status batch.Status
+	Total  int64
+	// Completed and Failed never go back.
+	Completed int64
+	Failed    int64
+	// InFlight is how many calls are running.
+	InFlight int
+	// OutputTokens is the sum so far; it advances in steps, as units of the batch are sealed.
+	OutputTokens int64
+	// Waiting is why lines are not in flight. An upstream is called by its host, or nothing if it is the only one.
+	Waiting []batch.Waiting
+	// Refusals is what each upstream that lines go to has said to every call; the Kind is "" for one that has not refused
+	// every one.
+	Refusals []Refusal
+}
+
+// Summary is how a run ended.
+type Summary struct {
+	Progress
+	// Unrun counts the lines of the error file that were never really tried.
+	Unrun int64
+	// Output and Errors are the result files; Errors is "" if there are no such lines.
+	Output string
+	Errors string
+	State  string
+	// Faults are the first of what is wrong with the input; then nothing was sent. FaultCount counts all.
+	Faults     []batch.LineError
+	FaultCount int64
+	// Repeated is set when an earlier run had done everything already.
+	Repeated bool
+}
+
+// Errors of a run that callers branch on.
+var (
+	// ErrInterrupted means that ctx ended first. What was finished is kept: the same job goes on from there.
+	ErrInterrupted = errors.New("interrupted")
+	// ErrInvalidInput means that validation refused the input; the summary says why.
+	ErrInvalidInput = errors.New("input is not valid")
+)
+
+// invalid says why a job cannot be done as it was asked for. Nothing was sent, and no file was changed.
+func invalid(format string, args ...any) error {
+	return batch.Invalidf("", "invalid_job", format, args...)
+}
+
+// Options is what a run is made of. All are required.
+type Options struct {
+	// Endpoints are those that lines may go to.
+	Endpoints []string
+	// Open opens the engine that works in the directory dir.
+	Open func(ctx context.Context, dir string) (Engine, error)
+	// Observe is told of the progress several times a second, from the goroutine that calls Run.
+	Observe func(Progress)
+}
+
+// Run takes one input file to its result files. A job that was interrupted, however that was, goes on where it was: a line
+// that has its result is never sent again. A job that is done calls nobody and returns the same summary. One that cannot be
+// done as it was asked for is a *batch.Error of class batch.Invalid; nothing was sent then, and no file was changed.
+func Run(ctx context.Context, o Options, job Job) (Summary, error) {
+	job, err := job.complete()
+	if err != nil {
+		return Summary{}, err
+	}
+	id, err := identify(ctx, job)
+	if err != nil {
+		return Summary{}, err
+	}
+	if !slices.Contains(o.Endpoints, id.Endpoint) {
+		return Summary{}, invalid("%s is not an endpoint; use one of %s", id.Endpoint, strings.Join(o.Endpoints, ", "))
+	}
+	r, err := openRun(job, id)
+	if err != nil {
+		return Summary{}, err
+	}
+	if done, ok, err := r.done(); ok || err != nil {
+		return done, err
+	}
+	if err := r.begin(); err != nil {
+		return Summary{}, err
+	}
+	e, err := o.Open(ctx, job.State)
+	if err != nil {
+		return Summary{}, err
+	}
+	summary, err := r.take(ctx, e, o.Observe)
+	return summary, errors.Join(err, e.Close())
+}
+
+// take takes the run's batch to its end and copies its results out.
+func (r *run) take(ctx context.Context, e Engine, observe func(Progress)) (Summary, error) {
+	b, err := r.submit(ctx, e)
+	if err != nil {
+		return Summary{}, err
+	}
+	last := context.WithoutCancel(ctx)
+	if !b.Status.Terminal() {
+		p, err := e.Progress(last, b.ID)
+		if err != nil {
+			return Summary{}, err
+		}
+		observe(p) // what is there already is not this process's speed
+		if b, err = r.await(ctx, e, b.ID, observe); err != nil {
+			p, progressErr := e.Progress(last, b.ID)
+			return Summary{State: r.job.State, Progress: p}, errors.Join(err, progressErr)
+		}
+	}
+	summary := Summary{
+		State: r.job.State, Output: r.job.Output, Unrun: b.Counts.Total - b.Counts.Completed - b.Counts.Failed,
+		Faults: b.Errors, FaultCount: b.ErrorsTotal,
+	}
+	if summary.Progress, err = e.Progress(last, b.ID); err != nil {
+		return summary, err
+	}
+	observe(summary.Progress)
+	if b.Status == batch.Failed {
+		return summary, ErrInvalidInput
+	}
+	// The results are all there: an interrupt that comes now would only put off copying them.
+	if summary.Errors, err = r.publish(last, e, b); err != nil {
+		return summary, err
+	}
+	return summary, r.finish(summary)
+}
+
+// submit returns the run's batch, making it if an earlier process did not get so far. One that validation refused is
+// followed by another: what is known of models may have changed since.
+func (r *run) submit(ctx context.Context, e Engine) (batch.Batch, error) {
+	b, err := e.Submit(ctx, r.submission(ctx))
+	if err != nil || b.Status != batch.Failed {
+		return b, err
+	}
+	if err := r.renewBatch(); err != nil {
+		return b, err
+	}
+	return e.Submit(ctx, r.submission(ctx))
+}
+
+// await lets the engine work until the batch has ended, and returns it as it then is. Unless the job is to wait, it also
+// ends once every call has been refused for long enough, with a *RefusedError.
+func (r *run) await(ctx context.Context, e Engine, batchID string, observe func(Progress)) (b batch.Batch, err error) {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var worker sync.WaitGroup
+	ended := make(chan struct{})
+	worker.Go(func() {
+		b, err = e.Wait(working, batchID)
+		close(ended)
+	})
+	refused := r.watch(ctx, e, batchID, observe, ended, stop)
+	worker.Wait()
+	switch {
+	case err != nil || b.Status.Terminal():
+		return b, err
+	case refused != nil:
+		return b, refused
+	default:
+		return b, ErrInterrupted
+	}
+}
+
+// watch tells of the progress until the engine has ended. Where going on makes no sense it stops it and returns why.
+func (r *run) watch(ctx context.Context, e Engine, batchID string, observe func(Progress), ended <-chan struct{}, stop func()) *RefusedError {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	var sending time.Time
+	var refused *RefusedError
+	for {
+		select {
+		case <-tick.C:
+		case <-ended:
+			return refused
+		}
+		p, err := e.Progress(context.WithoutCancel(ctx), batchID)
+		if err != nil || refused != nil {
+			continue // what is wrong with the store, the engine finds, too
+		}
+		observe(p)
+		if sending.IsZero() && p.Status == batch.InProgress {
+			sending = time.Now()
+		}
+		if r.job.Wait || sending.IsZero() || ctx.Err() != nil {
+			continue
+		}
+		if refused = refusal(p, time.Since(sending)); refused != nil {
+			stop()
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,14 +82,13 @@ func (e *Engine) importInput(ctx context.Context, s oneshot.Submission) error {
 		return err
 	}
 	defer input.Close()
-	lines := &lineCounter{r: input}
-	stored, err := e.storage.blobs.Put(ctx, "files/"+s.File, lines)
+	stored, err := e.storage.blobs.Put(ctx, "files/"+s.File, input)
 	if err != nil {
 		return fmt.Errorf("copy input: %w", err)
 	}
 	file := batch.File{
 		ID: s.File, Tenant: e.tenant, Dialect: e.cfg.Dialect.Default, Name: s.Name, Purpose: batch.PurposeBatch,
-		Bytes: stored.Size, Lines: lines.n, CreatedAt: time.Now(),
+		Bytes: stored.Size, Lines: s.Lines, CreatedAt: time.Now(),
 	}
 	if stored.Size > 0 {
 		file.Content = batch.Manifest{}.Append(stored, 0, stored.Size)
@@ -99,19 +97,6 @@ func (e *Engine) importInput(ctx context.Context, s oneshot.Submission) error {
 		return fmt.Errorf("create file: %w", err)
 	}
 	return nil
-}
-
-// lineCounter counts the lines that are read through it.
-type lineCounter struct {
-	r io.Reader
-	n int64
-}
-
-// Read implements io.Reader.
-func (l *lineCounter) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	l.n += int64(bytes.Count(p[:n], []byte{'\n'}))
-	return n, err
 }
 
 // Wait implements oneshot.Engine.

@@ -2,6 +2,7 @@ package oneshot
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -57,36 +58,36 @@ type identity struct {
 	Endpoint string `json:"endpoint"`
 }
 
-// identify reads the whole input once.
-func identify(ctx context.Context, job Job) (identity, error) {
+// identify reads the whole input once, and counts its lines.
+func identify(ctx context.Context, job Job) (_ identity, lines int64, _ error) {
 	f, err := os.Open(job.Input)
 	if errors.Is(err, fs.ErrNotExist) {
-		return identity{}, invalid("%s: no such file", job.Input)
+		return identity{}, 0, invalid("%s: no such file", job.Input)
 	}
 	if err != nil {
-		return identity{}, fmt.Errorf("open input: %w", err)
+		return identity{}, 0, fmt.Errorf("open input: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	info, err := f.Stat()
 	if err != nil {
-		return identity{}, fmt.Errorf("open input: %w", err)
+		return identity{}, 0, fmt.Errorf("open input: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return identity{}, invalid("%s is not a regular file", job.Input)
+		return identity{}, 0, invalid("%s is not a regular file", job.Input)
 	}
 	id := identity{Endpoint: job.Endpoint}
 	if id.Endpoint == "" {
 		id.Endpoint = FirstURL(f)
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return id, fmt.Errorf("read input: %w", err)
+			return id, 0, fmt.Errorf("read input: %w", err)
 		}
 	}
 	sum := newDigest(ctx, f)
 	if _, err := io.Copy(io.Discard, sum); err != nil {
-		return id, fmt.Errorf("read input: %w", err)
+		return id, 0, fmt.Errorf("read input: %w", err)
 	}
 	id.SHA256, id.Bytes = sum.sum(), sum.bytes
-	return id, nil
+	return id, sum.lines, nil
 }
 
 // FirstURL returns the url of the first line of a batch file that names one. If none of the first lines does, it
@@ -108,12 +109,13 @@ func FirstURL(file io.Reader) string {
 	return fallbackEndpoint
 }
 
-// digest hashes and counts what is read through it, and stops when its context ends.
+// digest hashes what is read through it, counts its bytes and lines, and stops when its context ends.
 type digest struct {
 	ctx   context.Context
 	r     io.Reader
 	hash  hash.Hash
 	bytes int64
+	lines int64
 }
 
 func newDigest(ctx context.Context, r io.Reader) *digest {
@@ -128,6 +130,7 @@ func (d *digest) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
 	d.hash.Write(p[:n])
 	d.bytes += int64(n)
+	d.lines += int64(bytes.Count(p[:n], []byte{'\n'}))
 	return n, err
 }
 
@@ -137,6 +140,7 @@ func (d *digest) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 func (r *run) submission(ctx context.Context) Submission {
 	return Submission{
 		File: r.record.File, Batch: r.record.Batch, Name: filepath.Base(r.job.Input), Endpoint: r.record.Endpoint,
+		Lines: r.lines,
 		Input: func() (io.ReadCloser, error) {
 			f, err := os.Open(r.job.Input)
 			if err != nil {

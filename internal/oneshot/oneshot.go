@@ -60,6 +60,8 @@ type Submission struct {
 	// Name is what the input is called.
 	Name     string
 	Endpoint string
+	// Lines is how many lines the input has.
+	Lines int64
 	// Input opens the input, to be read to its end once. Where reading it fails, nothing of it is kept.
 	Input func() (io.ReadCloser, error)
 }
@@ -129,7 +131,7 @@ func Run(ctx context.Context, o Options, job Job) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	id, err := identify(ctx, job)
+	id, lines, err := identify(ctx, job)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -140,35 +142,36 @@ func Run(ctx context.Context, o Options, job Job) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	r.lines = lines
 	if done, ok, err := r.done(); ok || err != nil {
 		return done, err
 	}
 	if err := r.begin(); err != nil {
 		return Summary{}, err
 	}
-	e, err := o.Open(ctx, job.State)
-	if err != nil {
+	r.observe = o.Observe
+	if r.engine, err = o.Open(ctx, job.State); err != nil {
 		return Summary{}, err
 	}
-	summary, err := r.take(ctx, e, o.Observe)
-	return summary, errors.Join(err, e.Close())
+	summary, err := r.take(ctx)
+	return summary, errors.Join(err, r.engine.Close())
 }
 
 // take takes the run's batch to its end and copies its results out.
-func (r *run) take(ctx context.Context, e Engine, observe func(Progress)) (Summary, error) {
-	b, err := r.submit(ctx, e)
+func (r *run) take(ctx context.Context) (Summary, error) {
+	b, err := r.submit(ctx)
 	if err != nil {
 		return Summary{}, err
 	}
 	last := context.WithoutCancel(ctx)
 	if !b.Status.Terminal() {
-		p, err := e.Progress(last, b.ID)
+		p, err := r.engine.Progress(last, b.ID)
 		if err != nil {
 			return Summary{}, err
 		}
-		observe(p) // what is there already is not this process's speed
-		if b, err = r.await(ctx, e, b.ID, observe); err != nil {
-			p, progressErr := e.Progress(last, b.ID)
+		r.observe(p) // what is there already is not this process's speed
+		if b, err = r.await(ctx, b.ID); err != nil {
+			p, progressErr := r.engine.Progress(last, b.ID)
 			return Summary{State: r.job.State, Progress: p}, errors.Join(err, progressErr)
 		}
 	}
@@ -176,15 +179,15 @@ func (r *run) take(ctx context.Context, e Engine, observe func(Progress)) (Summa
 		State: r.job.State, Output: r.job.Output, Unrun: b.Counts.Total - b.Counts.Completed - b.Counts.Failed,
 		Faults: b.Errors, FaultCount: b.ErrorsTotal,
 	}
-	if summary.Progress, err = e.Progress(last, b.ID); err != nil {
+	if summary.Progress, err = r.engine.Progress(last, b.ID); err != nil {
 		return summary, err
 	}
-	observe(summary.Progress)
+	r.observe(summary.Progress)
 	if b.Status == batch.Failed {
 		return summary, ErrInvalidInput
 	}
 	// The results are all there: an interrupt that comes now would only put off copying them.
-	if summary.Errors, err = r.publish(last, e, b); err != nil {
+	if summary.Errors, err = r.publish(last, b); err != nil {
 		return summary, err
 	}
 	return summary, r.finish(summary)
@@ -192,29 +195,29 @@ func (r *run) take(ctx context.Context, e Engine, observe func(Progress)) (Summa
 
 // submit returns the run's batch, making it if an earlier process did not get so far. One that validation refused is
 // followed by another: what is known of models may have changed since.
-func (r *run) submit(ctx context.Context, e Engine) (batch.Batch, error) {
-	b, err := e.Submit(ctx, r.submission(ctx))
+func (r *run) submit(ctx context.Context) (batch.Batch, error) {
+	b, err := r.engine.Submit(ctx, r.submission(ctx))
 	if err != nil || b.Status != batch.Failed {
 		return b, err
 	}
 	if err := r.renewBatch(); err != nil {
 		return b, err
 	}
-	return e.Submit(ctx, r.submission(ctx))
+	return r.engine.Submit(ctx, r.submission(ctx))
 }
 
 // await lets the engine work until the batch has ended, and returns it as it then is. Unless the job is to wait, it also
 // ends once every call has been refused for long enough, with a *RefusedError.
-func (r *run) await(ctx context.Context, e Engine, batchID string, observe func(Progress)) (b batch.Batch, err error) {
+func (r *run) await(ctx context.Context, batchID string) (b batch.Batch, err error) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var worker sync.WaitGroup
 	ended := make(chan struct{})
 	worker.Go(func() {
-		b, err = e.Wait(working, batchID)
+		b, err = r.engine.Wait(working, batchID)
 		close(ended)
 	})
-	refused := r.watch(ctx, e, batchID, observe, ended, stop)
+	refused := r.watch(ctx, batchID, ended, stop)
 	worker.Wait()
 	switch {
 	case err != nil || b.Status.Terminal():
@@ -227,7 +230,7 @@ func (r *run) await(ctx context.Context, e Engine, batchID string, observe func(
 }
 
 // watch tells of the progress until the engine has ended. Where going on makes no sense it stops it and returns why.
-func (r *run) watch(ctx context.Context, e Engine, batchID string, observe func(Progress), ended <-chan struct{}, stop func()) *RefusedError {
+func (r *run) watch(ctx context.Context, batchID string, ended <-chan struct{}, stop func()) *RefusedError {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()
 	var sending time.Time
@@ -238,11 +241,11 @@ func (r *run) watch(ctx context.Context, e Engine, batchID string, observe func(
 		case <-ended:
 			return refused
 		}
-		p, err := e.Progress(context.WithoutCancel(ctx), batchID)
+		p, err := r.engine.Progress(context.WithoutCancel(ctx), batchID)
 		if err != nil || refused != nil {
 			continue // what is wrong with the store, the engine finds, too
 		}
-		observe(p)
+		r.observe(p)
 		if sending.IsZero() && p.Status == batch.InProgress {
 			sending = time.Now()
 		}

@@ -53,6 +53,11 @@ type doneRecord struct {
 type run struct {
 	job    Job
 	record record
+	// lines is how many lines the input has.
+	lines int64
+	// engine and observe are set once there is something to do.
+	engine  Engine
+	observe func(Progress)
 }
 
 // openRun finds the record of the job's directory, or makes a new one, and refuses what must not be gone on with.

@@ -21,12 +21,12 @@ func hashOf(r io.Reader) (string, error) {
 // publish copies the results of a batch to where the job wants them, and returns the path of the error file, "" if no
 // line went there. The output file is there in any case; an error file of an earlier run that this one has no use for
 // goes.
-func (r *run) publish(ctx context.Context, e Engine, b batch.Batch) (string, error) {
-	if err := r.publishFile(ctx, e, b.OutputFileID, r.job.Output); err != nil {
+func (r *run) publish(ctx context.Context, b batch.Batch) (string, error) {
+	if err := r.publishFile(ctx, b.OutputFileID, r.job.Output); err != nil {
 		return "", err
 	}
 	if b.ErrorFileID != "" {
-		return r.job.Errors, r.publishFile(ctx, e, b.ErrorFileID, r.job.Errors)
+		return r.job.Errors, r.publishFile(ctx, b.ErrorFileID, r.job.Errors)
 	}
 	stale, err := r.owned(r.job.Errors)
 	if err == nil && stale {
@@ -37,14 +37,14 @@ func (r *run) publish(ctx context.Context, e Engine, b batch.Batch) (string, err
 
 // publishFile copies a result file to path, whole or not at all. The record knows the content first: a crash in
 // between leaves a file that the next run takes for its own.
-func (r *run) publishFile(ctx context.Context, e Engine, fileID, path string) error {
+func (r *run) publishFile(ctx context.Context, fileID, path string) error {
 	dir, err := vfs.NewOS(filepath.Dir(path), vfs.OSOptions{FileMode: 0o666})
 	if err != nil {
 		return err
 	}
 	name := filepath.Base(path)
 	f, err := vfs.Replace(dir, "."+name+"."+r.record.Batch+temporarySuffix, name, func(f vfs.File) error {
-		sum, err := copyOut(ctx, e, fileID, f)
+		sum, err := r.copyOut(ctx, fileID, f)
 		if err != nil {
 			return err
 		}
@@ -62,10 +62,10 @@ func (r *run) publishFile(ctx context.Context, e Engine, fileID, path string) er
 }
 
 // copyOut writes a file's content to a new one, and returns its SHA-256. No id stands for no content.
-func copyOut(ctx context.Context, e Engine, fileID string, to io.Writer) (string, error) {
+func (r *run) copyOut(ctx context.Context, fileID string, to io.Writer) (string, error) {
 	content := newDigest(ctx, eof{})
 	if fileID != "" {
-		reader, err := e.Open(ctx, fileID)
+		reader, err := r.engine.Open(ctx, fileID)
 		if err != nil {
 			return "", err
 		}

@@ -67,12 +67,13 @@ var mayImport = map[string]struct {
 	"httpapi":   {"batch dialect store blob tenant retry", "the API reads and writes state; work is done by others on what they find there"},
 	"client":    {"dialect", "talks to our API from outside, so it knows only the wire"},
 
-	"oneshot": {"batch datadir dialect dialect/openai limit vfs", "one file to its results over an engine that is handed in; how that works is none of its business"},
-	"admin":   {"batch store tenant webhook", "what operators do, over the contract of the store; where that comes from is the caller's"},
+	"httpserver": {"", "handlers on listeners, whatever they answer"},
+	"oneshot":    {"batch datadir dialect dialect/openai limit vfs", "one file to its results over an engine that is handed in; how that works is none of its business"},
+	"admin":      {"batch store tenant webhook", "what operators do, over the contract of the store; where that comes from is the caller's"},
 
 	"app":     {anything, "the one place that names implementations and wires them"},
 	"promise": {anything, "tests the whole by its promises"},
-	"cli":     {"admin app batch client config oneshot store", "commands over the services that app wires, and over the API; batch and store are for their types"},
+	"cli":     {"admin app batch client config oneshot sim store", "commands over the services that app wires, and over the API; batch and store are for their types"},
 }
 
 // onlyImporter names, for packages that only one other may import, that one. The promise tests may import any.

@@ -3,9 +3,10 @@ package cli
 import (
 	"fmt"
 	"net"
+	"os"
 	"time"
 
-	"batchd/internal/app"
+	"batchd/internal/sim"
 )
 
 // simCommand runs the simulated engine. Its flags are the engine's options.
@@ -35,14 +36,35 @@ type simCommand struct {
 
 // Run serves until a signal comes.
 func (c *simCommand) Run(s *invocation) error {
-	simulation := app.Simulation{Listen: c.Listen, Timetable: c.Timetable, Script: c.Faults}
-	o := &simulation.Engine
-	o.Seed, o.Models, o.Seats, o.Queue = c.Seed, c.Model, c.Seats, c.Queue
-	o.ByPriority, o.ContentModes = c.ByPriority, c.ContentModes
-	o.RefuseStatus, o.RetryAfter, o.RPM, o.TPM = c.RefuseStatus, c.RetryAfter, c.RPM, c.TPM
-	o.Base, o.PerPromptToken, o.PerOutputToken, o.Jitter = c.Latency, c.PerPromptToken, c.PerOutputToken, c.Jitter
-	o.OutputTokens, o.OutputSpread, o.KVTokens, o.PrefixCache = c.OutputTokens, c.OutputSpread, c.KVTokens, c.PrefixCache
-	return app.Simulate(s.ctx, simulation, func(a net.Addr) {
+	engine, err := c.engine()
+	if err != nil {
+		return misuse("%v", err)
+	}
+	return sim.Serve(s.ctx, c.Listen, engine, func(a net.Addr) {
 		fmt.Fprintf(s.Stderr, "batchd sim listening on http://%s/v1\n", a)
 	})
+}
+
+// engine makes the engine that the flags describe.
+func (c *simCommand) engine() (*sim.Engine, error) {
+	o := sim.Options{
+		Seed: c.Seed, Models: c.Model, Seats: c.Seats, Queue: c.Queue, ByPriority: c.ByPriority, ContentModes: c.ContentModes,
+		RefuseStatus: c.RefuseStatus, RetryAfter: c.RetryAfter, RPM: c.RPM, TPM: c.TPM,
+		Base: c.Latency, PerPromptToken: c.PerPromptToken, PerOutputToken: c.PerOutputToken, Jitter: c.Jitter,
+		OutputTokens: c.OutputTokens, OutputSpread: c.OutputSpread, KVTokens: c.KVTokens, PrefixCache: c.PrefixCache,
+	}
+	if c.Faults != "" {
+		text, err := os.ReadFile(c.Faults)
+		if err != nil {
+			return nil, fmt.Errorf("read fault script: %w", err)
+		}
+		if o.Faults, err = sim.ParseScript(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Faults, err)
+		}
+	}
+	var err error
+	if o.Timetable, err = sim.ParseTimetable(c.Timetable); err != nil {
+		return nil, err
+	}
+	return sim.New(o)
 }

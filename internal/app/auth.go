@@ -11,6 +11,7 @@ import (
 
 	"batchd/internal/config"
 	"batchd/internal/datadir"
+	"batchd/internal/httpserver"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
@@ -38,7 +39,7 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 	switch {
 	case exist:
 		return keys, nil
-	case Loopback(e.cfg.Listen):
+	case httpserver.Loopback(e.cfg.Listen):
 		e.log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
 		return tenant.NewOpenUntilKeys(anyone, keys, e.log), nil
 	default:
@@ -66,7 +67,7 @@ func checkGuarded(cfg config.Config) error {
 	if text := string(cfg.Auth.BootstrapKey); text != "" {
 		return checkBootstrap(text)
 	}
-	if Loopback(cfg.Listen) {
+	if httpserver.Loopback(cfg.Listen) {
 		return nil
 	}
 	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil {

@@ -39,11 +39,11 @@ type Engine struct {
 	cfg      config.Config
 	log      *slog.Logger
 	reasons  *slog.Logger
-	meters   *meters
+	metrics  *metrics
 	storage  *storage
 	ups      *upstreams
 	space    *datadir.Space
-	storing  *storing
+	writable *datadir.Writable
 	dialects map[string]dialect.Dialect
 	// node is this process's random name; tenant owns everything while there are no keys.
 	node   string
@@ -86,13 +86,13 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine,
 // open is Open with a logger of its own for the lines about reasons to wait.
 func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
-		cfg: cfg, log: logger, reasons: reasons, meters: newMeters(), node: uuid.NewString(), progress: unit.NewProgress(),
+		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		adopted: make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
 	}
 	if e.dialects, err = newDialects(cfg); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
 	}
-	if e.storage, err = openStorage(ctx, cfg.DataDir, e.meters, logger); err != nil {
+	if e.storage, err = openStorage(ctx, cfg.DataDir, e.metrics, logger); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -101,11 +101,11 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		}
 	}()
 	e.space = datadir.NewSpace(e.storage.dir.Path(""), time.Now)
-	e.storing = e.newStoring()
+	e.writable = datadir.NewWritable(e.storage.dir.Probe, e.probeStore, time.Now)
 	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
-	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), e.meters, logger); err != nil {
+	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), e.metrics, logger); err != nil {
 		return nil, err
 	}
 	e.build()
@@ -127,12 +127,12 @@ func (e *Engine) build() {
 		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) }, Final: diskFailed,
 		MaxBytes: e.cfg.InFlightMemory,
 		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
-		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.meters.registry,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.metrics.registry,
 		Reasons: e.reasons,
 	})
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
-		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.known,
+		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.monitor.Known,
 		Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp}, Started: e.started, Closed: e.closed,
 		Now: time.Now, Logger: e.log,
 	})

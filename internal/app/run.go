@@ -38,7 +38,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
 	loops.Go(func() { e.sender.Run(ctx) })
-	loops.Go(func() { e.ups.keepModels(ctx, e.dispatcher.ModelsChanged) })
+	loops.Go(func() { e.ups.monitor.KeepModels(ctx, e.dispatcher.ModelsChanged) })
 	loops.Go(func() { e.dispatcher.Run(ctx, e.drained(ctx)) })
 	loops.Wait()
 	e.starting.Wait()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"batchd/internal/config"
+	"batchd/internal/httpserver"
 	"batchd/internal/sim"
 )
 
@@ -38,8 +39,8 @@ func serveInMemory(t *testing.T, delay time.Duration) *stopping {
 	}
 	s := &stopping{t: t, network: sim.NewNetwork(), end: end, ended: make(chan error, 1)}
 	go func() {
-		api := &server{http: &http.Server{Handler: e.handler(e.anyone())}, listener: s.network}
-		s.ended <- errors.Join(e.serve(ctx, []*server{api}), e.Close())
+		api := httpserver.New(s.network, e.handler(e.anyone()), nil)
+		s.ended <- errors.Join(e.serve(ctx, []*httpserver.Server{api}), e.Close())
 	}()
 	return s
 }

@@ -26,7 +26,7 @@ type storage struct {
 
 // openStorage locks a data directory, making it if it is absent, and opens what is in it. One process at a time may hold
 // it.
-func openStorage(ctx context.Context, path string, m *meters, logger *slog.Logger) (_ *storage, err error) {
+func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logger) (_ *storage, err error) {
 	s := &storage{}
 	defer func() {
 		if err != nil {

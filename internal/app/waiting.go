@@ -34,7 +34,7 @@ func (e *Engine) upstreams() []batch.Upstream {
 			Name: upstreamName(i + 1), Host: s.Name, InFlight: s.InFlight, Limit: s.Cap, Reason: reasonOf(s.Condition),
 		}
 		if !s.Called {
-			u.Reason = reasonOf(e.ups.checks.of(i))
+			u.Reason = reasonOf(e.ups.monitor.Condition(i))
 		}
 		u.Models, _ = known[i].Models()
 		for _, g := range s.Gates {

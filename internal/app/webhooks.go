@@ -12,7 +12,7 @@ func (e *Engine) newSender() *webhook.Sender {
 	caller := webhook.NewCaller(webhook.CallerOptions{Guard: guardOf(e.cfg)})
 	return webhook.New(webhook.Options{
 		Store: e.storage.store, Call: caller.Call, Announces: e.announces, Now: time.Now, Logger: e.log,
-		Registerer: e.meters.registry,
+		Registerer: e.metrics.registry,
 	})
 }
 

@@ -1,4 +1,4 @@
-package app
+package datadir_test
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"batchd/internal/datadir"
 )
 
 func TestOnlyWhatCanStoreNothingIsAProblem(t *testing.T) {
@@ -14,13 +16,10 @@ func TestOnlyWhatCanStoreNothingIsAProblem(t *testing.T) {
 	var disk, store error
 	asked := 0
 	now := time.Unix(1790000000, 0)
-	s := &storing{
-		disk: func() error { asked++; return disk }, store: func() error { asked++; return store },
-		now: func() time.Time { return now },
-	}
+	w := datadir.NewWritable(func() error { asked++; return disk }, func() error { asked++; return store }, func() time.Time { return now })
 	check := func(what string, low, faulty bool, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, s.problems(low, faulty)); diff != "" {
+		if diff := cmp.Diff(want, w.Problems(low, faulty)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}

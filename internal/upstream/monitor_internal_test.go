@@ -1,4 +1,4 @@
-package app
+package upstream
 
 import (
 	"io"
@@ -11,7 +11,6 @@ import (
 
 	"batchd/internal/dispatch"
 	"batchd/internal/limit"
-	"batchd/internal/upstream"
 )
 
 func TestWhatSpeaksAgainstAnUpstreamStandsUntilItAnswersOrIsCalled(t *testing.T) {
@@ -26,24 +25,24 @@ func TestWhatSpeaksAgainstAnUpstreamStandsUntilItAnswersOrIsCalled(t *testing.T)
 		_, _ = io.WriteString(w, `{"data":[{"id":"m"}]}`)
 	}))
 	t.Cleanup(server.Close)
-	one, err := upstream.New(upstream.Config{URL: server.URL + "/v1"}, upstream.Options{})
+	one, err := New(Config{URL: server.URL + "/v1"}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(one.Close)
 	var log strings.Builder
-	u := &upstreams{log: slog.New(slog.NewTextHandler(&log, nil)), set: upstream.NewSet(one)}
+	m := NewMonitor(NewSet(one), slog.New(slog.NewTextHandler(&log, nil)))
 	look := func(called bool, want limit.Reason) {
 		t.Helper()
-		wrong := u.inspectOnce(t.Context(), []dispatch.UpstreamState{{Called: called}})
-		if got := u.checks.of(0); got.Reason != want || wrong != (want != "") {
+		wrong := m.inspectOnce(t.Context(), []dispatch.UpstreamState{{Called: called}})
+		if got := m.Condition(0); got.Reason != want || wrong != (want != "") {
 			t.Errorf("found %+v, want %q; looks again: %t", got, want, wrong)
 		}
 	}
 	look(false, limit.ReasonDenied)
-	first := u.checks.of(0)
+	first := m.Condition(0)
 	look(false, limit.ReasonDenied)
-	if again := u.checks.of(0); again.Since != first.Since || !again.Next.After(first.Next) {
+	if again := m.Condition(0); again.Since != first.Since || !again.Next.After(first.Next) {
 		t.Errorf("the same once more: %+v after %+v", again, first)
 	}
 	look(true, "") // what a call is told is worth more

@@ -1,0 +1,100 @@
+// Package httpserver runs HTTP handlers on listeners and stops them in order: so that load balancers see it coming, and
+// calls under way get their time. It knows no route.
+package httpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// headerTimeout is how long a client may take to send its request's headers, and idleTimeout how long a connection stays
+// open between two requests.
+const (
+	headerTimeout = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// Server is a handler on a listener.
+type Server struct {
+	http     *http.Server
+	listener net.Listener
+}
+
+// Listen takes a TCP address for a handler, so that a fault in it shows before anything is started. secure is nil for
+// plain HTTP.
+func Listen(ctx context.Context, address string, handler http.Handler, secure *tls.Config) (*Server, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return New(l, handler, secure), nil
+}
+
+// New returns the server of a handler on a listener.
+func New(l net.Listener, handler http.Handler, secure *tls.Config) *Server {
+	return &Server{
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, TLSConfig: secure,
+		},
+		listener: l,
+	}
+}
+
+// Addr is the address that is listened on.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Close gives the address back. It is for a server that does not Run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run serves until ctx ends, and on for the delay, so that load balancers can see that the server is not ready before
+// they find it gone. Then it lets calls under way finish within what is left of the grace and cuts off the rest. After a
+// failure, which is the cause of ctx's end then, nothing is waited for.
+func (s *Server) Run(ctx context.Context, delay, grace time.Duration) error {
+	var stopping sync.WaitGroup
+	stopping.Add(1)
+	halt := context.AfterFunc(ctx, func() {
+		defer stopping.Done()
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			<-time.After(delay)
+		}
+		if s.http.Shutdown(limited) != nil {
+			_ = s.http.Close() // what is still open has had its time
+		}
+	})
+	var err error
+	if s.http.TLSConfig != nil {
+		err = s.http.ServeTLS(s.listener, "", "")
+	} else {
+		err = s.http.Serve(s.listener)
+	}
+	if halt() {
+		stopping.Done() // ctx is still running: serving failed by itself
+	}
+	stopping.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", s.listener.Addr(), err)
+}
+
+// Loopback reports whether an address to listen on can be reached from this machine only.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

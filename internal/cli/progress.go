@@ -27,7 +27,9 @@ type view struct {
 	// inFlight is below 0 where nobody knows.
 	inFlight int
 	tokens   int64
-	notes    []note
+	// retryIn is how long it takes until every line that is put off has been due: the batch cannot end before.
+	retryIn time.Duration
+	notes   []note
 }
 
 func (v view) done() int64 { return v.completed + v.failed }
@@ -57,7 +59,7 @@ func figures(v view, rates *meter) []string {
 		parts = append(parts, short(rate)+" output tok/s")
 	}
 	if left, ok := rates.left(v.total); ok && v.done() < v.total {
-		parts = append(parts, rest(left)+" left")
+		parts = append(parts, formatLeft(max(left, v.retryIn))+" left")
 	}
 	if v.status != "in_progress" {
 		parts = append(parts, phase(v.status))

@@ -26,6 +26,11 @@ func TestProgressIsOneLineThatSaysEverything(t *testing.T) {
 			moving,
 			"12,000/50,000 done, 3 failed, 64 in flight, 812 req/s, 25k output tok/s, 47 s left",
 		},
+		"lines that are put off for longer than the others take": {
+			view{status: "in_progress", total: 50_000, completed: 12_000, inFlight: 64, retryIn: time.Hour},
+			moving,
+			"12,000/50,000 done, 0 failed, 64 in flight, 812 req/s, 25k output tok/s, 60 min left",
+		},
 		"where nobody knows what is in flight": {
 			view{status: "in_progress", total: 10, inFlight: -1}, &meter{}, "0/10 done, 0 failed",
 		},

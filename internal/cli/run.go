@@ -40,7 +40,7 @@ func (c *runCommand) Run(s *invocation) error {
 		Wait: c.Wait,
 	}
 	summary, err := oneshot.Run(s.ctx, app.OneShot(cfg, log, func(p oneshot.Progress) {
-		v := viewOf(p)
+		v := viewOf(p, time.Now())
 		if s.ctx.Err() != nil {
 			v.notes = []note{{text: "stopping: calls in flight may finish, a second Ctrl-C ends them"}}
 		}
@@ -185,9 +185,10 @@ func near(path string) string {
 }
 
 // viewOf is a run's progress as it is shown.
-func viewOf(p oneshot.Progress) view {
+func viewOf(p oneshot.Progress, now time.Time) view {
+	waits := waitsIn(p)
 	return view{
 		status: string(p.Status), total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
-		tokens: p.OutputTokens, notes: notesOf(waitsIn(p), time.Now()),
+		tokens: p.OutputTokens, retryIn: retryIn(waits, now), notes: notesOf(waits, now),
 	}
 }

@@ -84,6 +84,17 @@ func (n note) rows(width int) []string {
 	return rows
 }
 
+// retryIn is how long it takes until the last of what waits is due for its next try.
+func retryIn(waits []wait, now time.Time) time.Duration {
+	var longest time.Duration
+	for _, w := range waits {
+		if !w.next.IsZero() {
+			longest = max(longest, w.next.Sub(now))
+		}
+	}
+	return longest
+}
+
 // mostNotes is how many reasons are shown at a time: those that concern most lines.
 const mostNotes = 3
 
@@ -120,7 +131,7 @@ func (w wait) note(now time.Time, naming bool) note {
 	n.more = plural(w.lines, "line")
 	switch {
 	case !w.next.IsZero():
-		n.more += ", next try in " + rest(w.next.Sub(now))
+		n.more += ", next try in " + formatLeft(w.next.Sub(now))
 	case w.upstream != "" || w.status != 0 || w.reason == "unreachable":
 		if !w.since.IsZero() {
 			n.more += ", trying now"

@@ -181,3 +181,14 @@ Nothing was recorded. Go on with the same command (--wait keeps trying):
 		}
 	}
 }
+
+func TestABatchEndsNoSoonerThanItsLinesAreRetried(t *testing.T) {
+	t.Parallel()
+	waits := []wait{{reason: "concurrency"}, {reason: "denied", next: at(15)}, {reason: "broken", next: at(60)}, {reason: "no_room", next: at(1)}}
+	if got := retryIn(waits, start); got != time.Minute {
+		t.Errorf("got %s, want 1m", got)
+	}
+	if got := retryIn(waits[:1], start); got != 0 {
+		t.Errorf("nothing is put off: got %s", got)
+	}
+}

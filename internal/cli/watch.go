@@ -50,9 +50,10 @@ func (s *invocation) follow(api *client.Client, id string, d *display) (client.B
 		if err != nil {
 			return b, err
 		}
+		now, waits := time.Now(), waitsOf(b)
 		d.show(view{
 			status: b.Status, total: b.Counts.Total, completed: b.Counts.Completed, failed: b.Counts.Failed,
-			inFlight: -1, tokens: b.Usage.OutputTokens, notes: notesOf(waitsOf(b), time.Now()),
+			inFlight: -1, tokens: b.Usage.OutputTokens, retryIn: retryIn(waits, now), notes: notesOf(waits, now),
 		})
 		if b.Ended() {
 			return b, nil

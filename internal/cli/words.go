@@ -37,8 +37,8 @@ func short(f float64) string {
 	}
 }
 
-// rest writes how long something will still take, as exactly as anybody cares.
-func rest(d time.Duration) string {
+// formatLeft writes how long something will still take, as exactly as anybody cares.
+func formatLeft(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return "1 s"

@@ -14,7 +14,7 @@ import (
 	"batchd/internal/unit"
 )
 
-// startRetry is the pause before a batch is brought to the dispatcher again after an error.
+// startRetry is the pause before a batch is handed to the dispatcher again after an error.
 const startRetry = 2 * time.Second
 
 // Run works until ctx ends, then stops in order: nothing new is leased or sent; calls in flight have the shutdown
@@ -65,20 +65,20 @@ func (e *Engine) drained(ctx context.Context) <-chan struct{} {
 // diskFailed reports whether nothing can be made durable any more.
 func diskFailed(err error) bool { return errors.Is(err, journal.ErrDiskFailed) }
 
-// resume brings the batches that were running to the dispatcher.
+// resume hands the batches that were running to the dispatcher.
 func (e *Engine) resume() {
 	for _, id := range e.resuming {
-		e.bring(id, e.adopted[id])
+		e.startBatch(id, e.adopted[id])
 	}
 	e.resuming, e.adopted = nil, nil
 }
 
 // started is told of each batch that validation has just started.
-func (e *Engine) started(batchID string) { e.bring(batchID, nil) }
+func (e *Engine) started(batchID string) { e.startBatch(batchID, nil) }
 
-// bring hands a running batch to the dispatcher, trying again until it works or the process stops: a batch must not
+// startBatch hands a running batch to the dispatcher, trying again until it works or the process stops: a batch must not
 // be stuck because its input could not be read for a moment.
-func (e *Engine) bring(batchID string, adopted []*unit.Adopted) {
+func (e *Engine) startBatch(batchID string, adopted []*unit.Adopted) {
 	e.mu.Lock()
 	ctx := e.run
 	e.mu.Unlock()

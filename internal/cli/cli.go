@@ -41,9 +41,9 @@ type grammar struct {
 	Sim      simCommand      `cmd:"" help:"Run the simulated inference engine."`
 	Batches  batchesCommand  `cmd:"" help:"Create, show, watch, cancel and retry batches of a server."`
 	Files    filesCommand    `cmd:"" help:"Upload, show, download and delete files of a server."`
-	Keys     keysCommand     `cmd:"" help:"Create, list, revoke and rotate API keys in a server's data folder."`
-	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data folder."`
-	Webhooks webhooksCommand `cmd:"" help:"Say who is told when batches end, in a server's data folder."`
+	Keys     keysCommand     `cmd:"" help:"Create, list, revoke and rotate API keys, in a server's data directory."`
+	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data directory."`
+	Webhooks webhooksCommand `cmd:"" help:"Manage webhooks, in a server's data directory."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 }
 
@@ -199,19 +199,19 @@ func form(command string) string {
 	return "serve|run|sim|batches|files|keys|tenants|webhooks|version"
 }
 
-// quiet is an end short of success about which all that there is to say was said.
-type quiet string
+// silentError carries an exit code only: what there is to say was said.
+type silentError string
 
-// Error returns nothing: there is nothing to add.
-func (quiet) Error() string { return "" }
+// Error returns nothing.
+func (silentError) Error() string { return "" }
 
 const (
-	// errSomeFailed means that all is done, but some lines have no answer that counts.
-	errSomeFailed quiet = "some lines failed"
-	// errFailed means that a batch did not get to its end.
-	errFailed quiet = "failed"
-	// errInterrupted means that the user had enough.
-	errInterrupted quiet = "interrupted"
+	// errSomeFailed means that all is done, but some lines have no good answer.
+	errSomeFailed silentError = "some lines failed"
+	// errFailed means that a batch did not complete.
+	errFailed silentError = "failed"
+	// errInterrupted means that the user stopped the command.
+	errInterrupted silentError = "interrupted"
 )
 
 // exitCode is the only place where an error becomes an exit code.

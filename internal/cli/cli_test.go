@@ -103,7 +103,7 @@ func TestResumingNamesTheSameCommandWithoutRestart(t *testing.T) {
 
 func TestResumingRepeatsNoPassword(t *testing.T) {
 	t.Parallel()
-	if got := again([]string{"run", "in.jsonl", "--upstream=http://me:s3cret@host/v1"}); got != "the same command" {
+	if got := resumeCommand([]string{"run", "in.jsonl", "--upstream=http://me:s3cret@host/v1"}); got != "the same command" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -15,14 +15,14 @@ type keysCommand struct {
 	dataFlags
 	Create createKey `cmd:"" help:"Create an API key, and its tenant if that is new."`
 	List   listKeys  `cmd:"" help:"List API keys, oldest first."`
-	Revoke revokeKey `cmd:"" help:"End an API key at once."`
-	Rotate rotateKey `cmd:"" help:"Replace an API key by a new one; the old one works on for a while."`
+	Revoke revokeKey `cmd:"" help:"Revoke an API key at once."`
+	Rotate rotateKey `cmd:"" help:"Replace an API key by a new one; the old one keeps working for a while."`
 }
 
 type createKey struct {
-	Tenant  string `required:"" placeholder:"NAME" help:"Who the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores."`
+	Tenant  string `required:"" placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores."`
 	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: openai, novita or neosantara (default: the server's)."`
-	Expires string `placeholder:"WHEN" help:"End of the key: a length of time like 90d, the last day like 2027-01-31 (UTC), or a time of RFC 3339. Default: none."`
+	Expires string `placeholder:"WHEN" help:"When the key expires: a duration like 90d, its last day like 2027-01-31 (UTC), or an RFC 3339 time. Default: never."`
 }
 
 // Run creates a key and shows it, this once.
@@ -33,7 +33,7 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 	}
 	now := time.Now()
 	n := admin.NewKey{Tenant: c.Tenant, Dialect: c.Dialect}
-	if n.ExpiresAt, err = endOf(c.Expires, now); err != nil {
+	if n.ExpiresAt, err = expiryOf(c.Expires, now); err != nil {
 		return err
 	}
 	// Before a data directory is made for it.
@@ -55,8 +55,8 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 	return s.showMinted(k, g.Keys.JSON)
 }
 
-// endOf reads when a key ends; "" is never.
-func endOf(text string, now time.Time) (time.Time, error) {
+// expiryOf reads when a key expires; "" is never.
+func expiryOf(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -68,14 +68,14 @@ func endOf(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := config.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, misuse("--expires: want a length of time like 90d, a day like 2027-01-31 or a time like 2027-01-31T18:00:00Z, got %q", text)
+		return time.Time{}, misuse("--expires: want a duration like 90d, a date like 2027-01-31 or a time like 2027-01-31T18:00:00Z, got %q", text)
 	}
 	return now.Add(d), nil
 }
 
 // showMinted writes the text of a new key, alone on standard output so that a script can take it from there.
 func (s *invocation) showMinted(k admin.MintedKey, asJSON bool) error {
-	const warning = "The key is shown this once and kept nowhere: store it now."
+	const warning = "The key is shown only once and stored nowhere: save it now."
 	if !k.ExpiresAt.IsZero() {
 		fmt.Fprintf(s.Stderr, "it expires at %s\n", formatTime(k.ExpiresAt))
 	}
@@ -116,7 +116,7 @@ type revokeKey struct {
 	ID string `arg:"" name:"key-id" help:"Id of the key, as keys list shows it."`
 }
 
-// Run ends a key.
+// Run revokes a key.
 func (c *revokeKey) Run(s *invocation, g *grammar) error {
 	var k admin.Key
 	var left int
@@ -128,7 +128,7 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if left == 0 {
-		fmt.Fprintln(s.Stderr, "No key works any more: until `batchd keys create` makes one, the server lets nobody in.")
+		fmt.Fprintln(s.Stderr, "No active keys are left: the server refuses every request until `batchd keys create` makes one.")
 	}
 	if g.Keys.JSON {
 		return s.printObject(k)
@@ -139,7 +139,7 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 
 type rotateKey struct {
 	ID      string `arg:"" name:"key-id" help:"Id of the key to replace, as keys list shows it."`
-	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old key works on (default 24h); 0 ends it at once."`
+	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old key keeps working (default 24h); 0 revokes it at once."`
 }
 
 // Run replaces a key and shows the new one, this once.

@@ -20,12 +20,12 @@ func TestTheEndOfAKeyIsALengthADayOrATime(t *testing.T) {
 		"2027-01-31T18:00:00Z":      time.Date(2027, 1, 31, 18, 0, 0, 0, time.UTC),
 		"2027-01-31T18:00:00+07:00": time.Date(2027, 1, 31, 11, 0, 0, 0, time.UTC),
 	} {
-		if got, err := endOf(text, now); err != nil || !got.Equal(want) {
+		if got, err := expiryOf(text, now); err != nil || !got.Equal(want) {
 			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"soon", "-1d", "90", "2027-02-30", "31.01.2027", "2027-01-31T18:00", "tomorrow"} {
-		if got, err := endOf(text, now); err == nil {
+		if got, err := expiryOf(text, now); err == nil {
 			t.Errorf("%q was read as %s", text, got)
 		}
 	}

@@ -21,9 +21,9 @@ type runCommand struct {
 	Output   string `placeholder:"FILE" help:"Where answers go (default IN.output.jsonl)."`
 	Errors   string `placeholder:"FILE" help:"Where lines without a good answer go (default IN.errors.jsonl)."`
 	Endpoint string `placeholder:"PATH" help:"Endpoint of all lines, like /v1/chat/completions (default: the url of the first line)."`
-	State    string `placeholder:"DIR" help:"Folder that the run works in and resumes from (default IN.batchd)."`
-	Restart  bool   `help:"Begin anew, forgetting what an earlier run of this file did."`
-	Wait     bool   `help:"Go on trying when every call is refused or no upstream can be reached, instead of giving up."`
+	State    string `placeholder:"DIR" help:"Directory that the run works in and resumes from (default IN.batchd)."`
+	Restart  bool   `help:"Start over, discarding what an earlier run of this file did."`
+	Wait     bool   `help:"Keep trying when every call is refused or no upstream can be reached, instead of giving up."`
 }
 
 // Run takes the file to its results, or as far as it gets.
@@ -74,7 +74,7 @@ func (s *invocation) sayResume(summary oneshot.Summary) {
 	if summary.Total > 0 {
 		kept = fmt.Sprintf("%s of %s are done and kept", count(summary.Completed+summary.Failed), plural(summary.Total, "line"))
 	}
-	fmt.Fprintf(s.Stderr, "interrupted; %s. Resume with:\n  %s\n", kept, again(s.Args))
+	fmt.Fprintf(s.Stderr, "interrupted; %s. Resume with:\n  %s\n", kept, resumeCommand(s.Args))
 }
 
 // sayRefused says why a run was given up, what to do about it, and how to go on.
@@ -92,7 +92,7 @@ func (s *invocation) sayRefused(refused *oneshot.RefusedError, summary oneshot.S
 	if done := summary.Completed + summary.Failed; done > 0 {
 		kept = fmt.Sprintf("%s of %s are done and kept.", count(done), plural(summary.Total, "line"))
 	}
-	fmt.Fprintf(s.Stderr, "%s Go on with the same command (--wait keeps trying):\n  %s\n", kept, again(s.Args))
+	fmt.Fprintf(s.Stderr, "%s Go on with the same command (--wait keeps trying):\n  %s\n", kept, resumeCommand(s.Args))
 }
 
 // remedy is what to do about an upstream that refuses every call.
@@ -118,9 +118,9 @@ func remedy(w wait, host string) string {
 	}
 }
 
-// again is the command line that goes on with what one was interrupted in, ready to be pasted, unless a URL in it may
+// resumeCommand is the command line that goes on with what one was interrupted in, ready to be pasted, unless a URL in it may
 // hold a password.
-func again(args []string) string {
+func resumeCommand(args []string) string {
 	words := []string{"batchd"}
 	for _, a := range args {
 		if strings.Contains(a, "://") && strings.Contains(a, "@") {
@@ -165,14 +165,14 @@ func (s *invocation) saySummary(summary oneshot.Summary) {
 	if summary.OutputTokens > 0 {
 		fmt.Fprintf(s.Stdout, ", %s output tokens", count(summary.OutputTokens))
 	}
-	fmt.Fprintf(s.Stdout, "\noutput: %s\n", near(summary.Output))
+	fmt.Fprintf(s.Stdout, "\noutput: %s\n", relPath(summary.Output))
 	if summary.Errors != "" {
-		fmt.Fprintf(s.Stdout, "errors: %s\n", near(summary.Errors))
+		fmt.Fprintf(s.Stdout, "errors: %s\n", relPath(summary.Errors))
 	}
 }
 
-// near writes a path as seen from the working folder if it lies below.
-func near(path string) string {
+// relPath writes a path as seen from the working directory if it lies below.
+func relPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return path

@@ -16,8 +16,8 @@ type serveCommand struct {
 	engineFlags
 	Listen       *string  `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
 	AllowedHosts []string `placeholder:"HOST" help:"Further names that clients call the server by, as long as it asks for no keys."`
-	DataDir      *string  `placeholder:"DIR" help:"Folder for the database, files and journals (default ./batchd-data)."`
-	NoAuth       bool     `help:"Let everybody in who can reach the address, without a key."`
+	DataDir      *string  `placeholder:"DIR" help:"Directory for the database, files and journals (default ./batchd-data)."`
+	NoAuth       bool     `help:"Ask for no API key: anyone who can reach the address may use the server."`
 	TLSCert      *string  `name:"tls-cert" placeholder:"FILE" help:"Certificate chain to serve HTTPS with."`
 	TLSKey       *string  `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate."`
 	Role         *string  `placeholder:"all" help:"What this process does; all is the only role of this version."`

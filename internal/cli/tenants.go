@@ -12,7 +12,7 @@ import (
 // tenantsCommand is the commands on tenants. They open the data directory themselves, as those on keys do.
 type tenantsCommand struct {
 	dataFlags
-	List listTenants `cmd:"" help:"List tenants with what they use and may have."`
+	List listTenants `cmd:"" help:"List tenants with their usage and limits."`
 	Set  setTenant   `cmd:"" help:"Change a tenant's weight and limits."`
 }
 
@@ -45,8 +45,8 @@ func (*listTenants) Run(s *invocation, g *grammar) error {
 // setTenant takes every limit as a text, since 0 lifts one and none leaves it as it is.
 type setTenant struct {
 	Name                 string  `arg:"" name:"name" help:"Name of the tenant."`
-	Weight               *int    `placeholder:"N" help:"Share of upstream capacity beside other tenants', from 1 to 1000."`
-	MaxStoredBytes       *string `placeholder:"SIZE" help:"Bytes of all files, like 10GiB; 0 lifts this limit, as it does the others."`
+	Weight               *int    `placeholder:"N" help:"Share of upstream capacity relative to other tenants, from 1 to 1000."`
+	MaxStoredBytes       *string `placeholder:"SIZE" help:"Bytes of all files, like 10GiB; 0 removes this limit, as it does the others."`
 	MaxFiles             *string `placeholder:"N" help:"Number of files."`
 	MaxOpenBatches       *string `placeholder:"N" help:"Batches that have not ended."`
 	MaxEnqueuedLines     *string `placeholder:"N" help:"Lines of batches that have not ended."`

@@ -14,19 +14,19 @@ import (
 // webhooksCommand is the commands on webhooks. They open the data directory themselves, as those on keys do.
 type webhooksCommand struct {
 	dataFlags
-	Add        addWebhook     `cmd:"" help:"Tell an address of the ends of a tenant's batches, and show the secret that signs what it is told."`
+	Add        addWebhook     `cmd:"" help:"Register a webhook endpoint for a tenant's batches, and print its signing secret."`
 	List       listWebhooks   `cmd:"" help:"List webhooks, oldest first."`
-	Remove     removeWebhook  `cmd:"" help:"Forget a webhook and its deliveries."`
-	Test       testWebhook    `cmd:"" help:"Send a webhook.test event from here and show what the receiver answers."`
-	Deliveries listDeliveries `cmd:"" help:"List what was sent or is to be, newest first."`
-	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's secret; the old one signs beside it for a while."`
-	Secret     callbackSecret `cmd:"" help:"Show the secret that signs what a tenant's callback URLs are told."`
+	Remove     removeWebhook  `cmd:"" help:"Remove a webhook and its deliveries."`
+	Test       testWebhook    `cmd:"" help:"Send a webhook.test event from this machine and show the endpoint's answer."`
+	Deliveries listDeliveries `cmd:"" help:"List deliveries, sent and pending, newest first."`
+	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's signing secret; the old one also signs for a while."`
+	Secret     callbackSecret `cmd:"" help:"Print the secret that signs a tenant's callbacks."`
 }
 
 type addWebhook struct {
-	URL    string   `arg:"" name:"url" help:"Address of the receiver, http or https. A private one must be in the settings' webhooks.allow."`
-	Tenant string   `default:"default" placeholder:"NAME" help:"Whose batches it is told of (default: default)."`
-	Event  []string `placeholder:"EVENT" help:"Only this event: batch.completed, batch.failed, batch.expired or batch.cancelled; may be given several times. Default: all that the batch's dialect announces."`
+	URL    string   `arg:"" name:"url" help:"URL of the endpoint, http or https. A private address must be listed in the settings' webhooks.allow."`
+	Tenant string   `default:"default" placeholder:"NAME" help:"Tenant whose batches it gets events of (default: default)."`
+	Event  []string `placeholder:"EVENT" help:"Only this event: batch.completed, batch.failed, batch.expired or batch.cancelled; may be given several times. Default: every event that the batch's dialect announces."`
 }
 
 // Run adds a webhook and shows its secret, this once.
@@ -39,13 +39,13 @@ func (c *addWebhook) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.Stderr, "created %s for tenant %s, which is told of %s\n", w.ID, w.TenantName, eventsOf(w.Webhook))
+	fmt.Fprintf(s.Stderr, "created %s for tenant %s, for %s\n", w.ID, w.TenantName, eventsOf(w.Webhook))
 	return s.showSecret(w, g.Webhooks.JSON)
 }
 
 // showSecret writes a new secret, alone on standard output so that a script can take it from there.
 func (s *invocation) showSecret(w admin.SecretWebhook, asJSON bool) error {
-	fmt.Fprintln(s.Stderr, "The secret is shown this once: give it to the receiver now.")
+	fmt.Fprintln(s.Stderr, "The secret is shown only once: give it to the receiver now.")
 	if asJSON {
 		return s.printObject(w)
 	}
@@ -53,7 +53,7 @@ func (s *invocation) showSecret(w admin.SecretWebhook, asJSON bool) error {
 	return err
 }
 
-// eventsOf names what a webhook is told of, in words.
+// eventsOf names the events that a webhook gets.
 func eventsOf(w admin.Webhook) string {
 	if len(w.Events) == 0 {
 		return "every event"
@@ -89,7 +89,7 @@ type removeWebhook struct {
 	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
 }
 
-// Run forgets a webhook.
+// Run removes a webhook.
 func (c *removeWebhook) Run(s *invocation, g *grammar) error {
 	err := g.Webhooks.administer(s, func(a *admin.Service) error { return a.RemoveWebhook(s.ctx, c.ID) })
 	if err != nil {
@@ -106,7 +106,7 @@ type testWebhook struct {
 	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
 }
 
-// Run sends one event, and fails if the receiver does not take it.
+// Run sends one event, and fails if the endpoint does not accept it.
 func (c *testWebhook) Run(s *invocation, g *grammar) error {
 	var t admin.WebhookTest
 	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
@@ -122,7 +122,7 @@ func (c *testWebhook) Run(s *invocation, g *grammar) error {
 	if g.Webhooks.JSON {
 		err = s.printObject(t)
 	} else {
-		_, err = fmt.Fprintln(s.Stdout, outcome(t))
+		_, err = fmt.Fprintln(s.Stdout, describeTest(t))
 	}
 	if err == nil && !t.OK {
 		return errFailed
@@ -130,22 +130,22 @@ func (c *testWebhook) Run(s *invocation, g *grammar) error {
 	return err
 }
 
-// outcome says in a line what came of a test.
-func outcome(t admin.WebhookTest) string {
+// describeTest says in a line what came of a test.
+func describeTest(t admin.WebhookTest) string {
 	took := t.Took.Round(time.Millisecond)
 	switch {
 	case t.OK:
-		return fmt.Sprintf("%s took the event: HTTP %d after %s", t.URL, t.Status, took)
+		return fmt.Sprintf("%s accepted the event: HTTP %d after %s", t.URL, t.Status, took)
 	case t.Status != 0:
-		return fmt.Sprintf("%s refused the event: HTTP %d after %s; only 2xx counts as taken", t.URL, t.Status, took)
+		return fmt.Sprintf("%s rejected the event: HTTP %d after %s; only 2xx counts as accepted", t.URL, t.Status, took)
 	default:
-		return fmt.Sprintf("%s was not reached after %s: %s", t.URL, took, t.Problem)
+		return fmt.Sprintf("%s could not be reached after %s: %s", t.URL, took, t.Problem)
 	}
 }
 
 type rotateWebhook struct {
 	ID      string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
-	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old secret signs too (default 24h); 0 ends it at once."`
+	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old secret also signs (default 24h); 0 retires it at once."`
 }
 
 // Run replaces a secret and shows the new one, this once.
@@ -163,15 +163,15 @@ func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if w.PreviousUntil.IsZero() {
-		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs nothing any more\n", w.ID)
+		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one no longer signs\n", w.ID)
 	} else {
-		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one signs too until %s\n", w.ID, formatTime(w.PreviousUntil))
+		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one also signs until %s\n", w.ID, formatTime(w.PreviousUntil))
 	}
 	return s.showSecret(w, g.Webhooks.JSON)
 }
 
 type callbackSecret struct {
-	Tenant string `default:"default" placeholder:"NAME" help:"Whose callbacks it signs (default: default)."`
+	Tenant string `default:"default" placeholder:"NAME" help:"Tenant whose callbacks it signs (default: default)."`
 }
 
 // Run shows the secret of a tenant's callbacks.
@@ -193,7 +193,7 @@ func (c *callbackSecret) Run(s *invocation, g *grammar) error {
 
 type listDeliveries struct {
 	Webhook string `placeholder:"WEBHOOK-ID" help:"Only deliveries to this webhook."`
-	Batch   string `placeholder:"BATCH-ID" help:"Only deliveries that tell of this batch."`
+	Batch   string `placeholder:"BATCH-ID" help:"Only deliveries about this batch."`
 	Tenant  string `placeholder:"NAME" help:"Only deliveries of this tenant."`
 	Limit   int    `default:"20" help:"How many to list (default 20)."`
 }

@@ -15,8 +15,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// folder makes a data folder with the tenants default and acme, and settings that allow receivers on this machine.
-func folder(t *testing.T) (flags []string) {
+// dataDir makes a data directory with the tenants default and acme, and settings that allow receivers on this machine.
+func dataDir(t *testing.T) (flags []string) {
 	t.Helper()
 	dir, settings := t.TempDir(), filepath.Join(t.TempDir(), "batchd.yaml")
 	if err := os.WriteFile(settings, []byte("webhooks: {allow: [127.0.0.0/8]}\n"), 0o600); err != nil {
@@ -57,7 +57,7 @@ func text(t *testing.T, o map[string]any, name string) string {
 	return s
 }
 
-// fixture is a data folder with a webhook of the tenant acme, whose receiver checks what it is told.
+// fixture is a data directory with a webhook of the tenant acme, whose receiver checks what it is told.
 type fixture struct {
 	t        *testing.T
 	flags    []string
@@ -70,7 +70,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, flags: folder(t), status: http.StatusOK}
+	f := &fixture{t: t, flags: dataDir(t), status: http.StatusOK}
 	f.receiver = httptest.NewServer(f)
 	t.Cleanup(f.receiver.Close)
 	added := f.object(0, "webhooks", "add", f.receiver.URL, "--tenant", "acme", "--event", "batch.failed", "--event", "batch.expired")
@@ -78,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// call and object run a command line on the fixture's folder.
+// call and object run a command line on the fixture's directory.
 func (f *fixture) call(code int, args ...string) (stdout, stderr string) {
 	f.t.Helper()
 	return call(f.t, code, append(args, f.flags...)...)
@@ -110,11 +110,11 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestATestShowsWhatTheReceiverAnswers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	if out, _ := f.call(0, "webhooks", "test", f.id); !strings.Contains(out, "took the event: HTTP 200 after ") {
+	if out, _ := f.call(0, "webhooks", "test", f.id); !strings.Contains(out, "accepted the event: HTTP 200 after ") {
 		t.Errorf("taken: %s", out)
 	}
 	f.status = http.StatusTeapot
-	if out, _ := f.call(1, "webhooks", "test", f.id); !strings.Contains(out, "refused the event: HTTP 418 after ") {
+	if out, _ := f.call(1, "webhooks", "test", f.id); !strings.Contains(out, "rejected the event: HTTP 418 after ") {
 		t.Errorf("refused: %s", out)
 	}
 	if o := f.object(1, "webhooks", "test", f.id); o["ok"] != false || o["status"] != 418.0 || o["error"] != nil || o["webhook"] != f.id {
@@ -131,7 +131,7 @@ func TestARotatedSecretSignsBesideTheOldOneForAWhile(t *testing.T) {
 	f := newFixture(t)
 	out, note := f.call(0, "webhooks", "rotate", f.id)
 	second := strings.TrimSpace(out)
-	if second == f.secrets[0] || !strings.HasPrefix(second, "whsec_") || !strings.Contains(note, "the old one signs too until 2") {
+	if second == f.secrets[0] || !strings.HasPrefix(second, "whsec_") || !strings.Contains(note, "the old one also signs until 2") {
 		t.Errorf("got %q, %q", out, note)
 	}
 	f.secrets = append(f.secrets, second)
@@ -140,7 +140,7 @@ func TestARotatedSecretSignsBesideTheOldOneForAWhile(t *testing.T) {
 		t.Errorf("got %v", list)
 	}
 	out, note = f.call(0, "webhooks", "rotate", f.id, "--overlap", "0")
-	if !strings.Contains(note, "the old one signs nothing any more") {
+	if !strings.Contains(note, "the old one no longer signs") {
 		t.Errorf("got %q", note)
 	}
 	f.secrets = []string{strings.TrimSpace(out)}
@@ -168,7 +168,7 @@ func TestAWebhookIsListedUntilItIsRemoved(t *testing.T) {
 
 func TestWebhookCommandsNameTheRemedy(t *testing.T) {
 	t.Parallel()
-	flags := folder(t)
+	flags := dataDir(t)
 	dir := flags[:2]
 	for name, c := range map[string]struct {
 		code int
@@ -186,7 +186,7 @@ func TestWebhookCommandsNameTheRemedy(t *testing.T) {
 		"of unknown":      {1, append([]string{"webhooks", "deliveries", "--webhook", "we_1"}, flags...), "batchd webhooks list"},
 		"overlap":         {2, append([]string{"webhooks", "rotate", "we_1", "--overlap", "soon"}, flags...), "--overlap: want a length of time"},
 		"limit":           {2, append([]string{"webhooks", "deliveries", "--limit", "0"}, flags...), "--limit: want a number from 1"},
-		"wrong folder":    {2, []string{"webhooks", "list", "--data-dir", filepath.Join(t.TempDir(), "none")}, "--data-dir"},
+		"wrong directory": {2, []string{"webhooks", "list", "--data-dir", filepath.Join(t.TempDir(), "none")}, "--data-dir"},
 		"list of unknown": {1, append([]string{"webhooks", "list", "--tenant", "x"}, flags...), "batchd tenants list"},
 	} {
 		if _, fault := call(t, c.code, c.args...); !strings.Contains(fault, c.want) {
@@ -197,7 +197,7 @@ func TestWebhookCommandsNameTheRemedy(t *testing.T) {
 
 func TestTheSecretOfCallbacksIsShown(t *testing.T) {
 	t.Parallel()
-	flags := folder(t)
+	flags := dataDir(t)
 	ours, _ := call(t, 0, append([]string{"webhooks", "secret"}, flags...)...)
 	theirs := object(t, 0, append([]string{"webhooks", "secret", "--tenant", "acme"}, flags...)...)
 	if !strings.HasPrefix(ours, "whsec_") || text(t, theirs, "tenant") != "acme" || text(t, theirs, "secret")+"\n" == ours {
@@ -210,7 +210,7 @@ func TestTheSecretOfCallbacksIsShown(t *testing.T) {
 
 func TestDeliveriesOfANewFolderAreNone(t *testing.T) {
 	t.Parallel()
-	flags := folder(t)
+	flags := dataDir(t)
 	if out, _ := call(t, 0, append([]string{"webhooks", "deliveries"}, flags...)...); !strings.HasPrefix(out, "CREATED") || strings.Count(out, "\n") != 1 {
 		t.Errorf("got %q", out)
 	}

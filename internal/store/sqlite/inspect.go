@@ -137,7 +137,21 @@ func checkVersion(ctx context.Context, conn *sql.Conn, path string) (int64, erro
 			Remedy:  "run that version, or a later one; it was left as it is",
 		}
 	}
-	return version, nil
+	return version, checkReleased(ctx, conn, path)
+}
+
+// checkReleased refuses the form that the schema had before the first release, which has its number but no tenants.
+func checkReleased(ctx context.Context, conn *sql.Conn, path string) error {
+	var tables int
+	err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'tenants'`).Scan(&tables)
+	if err == nil && tables == 0 {
+		err = &UnusableError{
+			Path:    path,
+			Problem: "was written before batchd 0.1.0, in a form that no released version reads",
+			Remedy:  "start with another data folder; it was left as it is",
+		}
+	}
+	return damaged(path, err)
 }
 
 // checkPages looks for damage: always that no page is missing at the end, and in a small file inside every page too.

@@ -57,14 +57,14 @@ type gauges struct {
 
 func newGauges(states func() []UpstreamState) *gauges {
 	desc := func(name, help string, more ...string) *prometheus.Desc {
-		return prometheus.NewDesc("batchd_upstream_"+name, help, append([]string{"upstream", "model"}, more...), nil)
+		return prometheus.NewDesc(name, help, append([]string{"upstream", "model"}, more...), nil)
 	}
 	return &gauges{
 		states:   states,
-		inFlight: desc("in_flight", "Calls to an upstream that are under way."),
-		limit:    desc("limit", "How many calls to an upstream may be under way now."),
-		waiting:  desc("waiting_lines", "Lines that are not in flight, at each upstream that may take them."),
-		reason:   desc("reason", "1 for the reason that keeps lines waiting at an upstream.", "reason"),
+		inFlight: desc("batchd_upstream_in_flight", "Calls to an upstream that are under way."),
+		limit:    desc("batchd_upstream_limit", "How many calls to an upstream may be under way now."),
+		waiting:  desc("batchd_upstream_waiting_lines", "Lines that are not in flight, at each upstream that may take them."),
+		reason:   desc("batchd_upstream_reason", "1 for the reason that keeps lines waiting at an upstream.", "reason"),
 	}
 }
 

@@ -31,7 +31,9 @@ type Process struct {
 	// Signals delivers the requests to stop: the first one stops in order, the second at once, through Exit.
 	Signals <-chan os.Signal
 	Exit    func(code int)
+	// Version is the program's version; Build says in words what it was built from, "" if nobody knows.
 	Version string
+	Build   string
 }
 
 // grammar is every command with its flags.
@@ -45,6 +47,8 @@ type grammar struct {
 	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data directory."`
 	Webhooks webhooksCommand `cmd:"" help:"Manage webhooks, in a server's data directory."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
 // invocation is a running command's surroundings. Its context ends with the first signal.
@@ -100,7 +104,7 @@ func execute(s *invocation) error {
 	var g grammar
 	parser, err := kong.New(&g, kong.Name("batchd"),
 		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
-		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }),
+		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }), kong.Vars{"version": s.versionText()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 	if err != nil {
 		return fmt.Errorf("build command line: %w", err)
@@ -245,6 +249,15 @@ type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(s *invocation) error {
-	_, err := fmt.Fprintf(s.Stdout, "batchd %s\n", s.Version)
+	_, err := fmt.Fprintln(s.Stdout, s.versionText())
 	return err
+}
+
+// versionText is what is shown of the version: its line, and one of what was built if that is known.
+func (s *invocation) versionText() string {
+	text := "batchd " + s.Version
+	if s.Build != "" {
+		text += "\n" + s.Build
+	}
+	return text
 }

@@ -59,9 +59,15 @@ fuzz: ## Fuzz every target for FUZZTIME (40,000 inputs, or a time such as 10m) e
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 .PHONY: lint
-lint: ## Check style and the usual mistakes
-	@scripts/setup lint
+lint: ## Check style and the usual mistakes, in Go and in the forge's workflows
+	@scripts/setup lint workflow
 	.cache/bin/golangci-lint run ./...
+	.cache/bin/actionlint .github/workflows/*.yml
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is used (asks the database at vuln.go.dev)
+	@scripts/setup vuln
+	.cache/bin/govulncheck $(VULNFLAGS) ./...
 
 .PHONY: fmt
 fmt: ## Format all Go files
@@ -100,4 +106,5 @@ worlds: ## Run all simulated worlds, about two minutes; the table goes to docs/a
 
 .PHONY: check
 check: ## Run all that CI runs
+	@scripts/setup python node curl model race
 	.ci/run

@@ -50,7 +50,8 @@ func (e *Engine) Submit(now time.Duration, r Request) (ID, error) {
 		return 0, ErrQueueFull
 	}
 	e.last++
-	e.waiting.push(sequence{Call: Call{ID: e.last, Request: r, Arrived: now}, unread: r.PromptTokens})
+	unread := max(1, r.PromptTokens-max(0, r.CachedTokens))
+	e.waiting.push(sequence{Call: Call{ID: e.last, Request: r, Arrived: now}, unread: unread})
 	return e.last, nil
 }
 

@@ -257,3 +257,19 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestCachedTokensAreReadAgainOnlyAfterAPreemption(t *testing.T) {
+	t.Parallel()
+	opts := small()
+	opts.KVTokens = 60
+	e := newEngine(t, opts)
+	for range 2 {
+		submit(t, e, batching.Request{PromptTokens: 20, CachedTokens: 15, OutputTokens: 30})
+	}
+	submit(t, e, batching.Request{PromptTokens: 5, CachedTokens: 9, OutputTokens: 1})
+	finish(t, e, 0)
+	// 5 and 5 at first, one of the third, and 20+10 by the one that was put back when memory was full.
+	if g := e.Gauges(0); g.PrefillTokens != 41 || g.Preemptions != 1 {
+		t.Errorf("gauges = %+v, want 41 tokens read and one preemption", g)
+	}
+}

@@ -26,6 +26,9 @@ type ID int64
 type Request struct {
 	// PromptTokens are read before the first token comes; at least 1. Seats ignores it.
 	PromptTokens int
+	// CachedTokens of them are in the prefix cache: they take memory like the others, but the first time they are not
+	// read. The last token of a prompt always is. Seats ignores it.
+	CachedTokens int
 	// OutputTokens are generated, one a step; at least 1 (Seats: at least 0, counted when the call finishes).
 	OutputTokens int
 	// Service is how long the request holds a seat, above 0. Engine ignores it: there, time follows from the tokens.

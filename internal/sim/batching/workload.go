@@ -90,6 +90,9 @@ func (t Traffic) Arrivals(r *rand.Rand) *Arrivals {
 	return a
 }
 
+// Next is when the next request arrives.
+func (a *Arrivals) Next() time.Duration { return a.at }
+
 // Due takes the next request if it arrives by a time, and tells when it did.
 func (a *Arrivals) Due(now time.Duration) (at time.Duration, r Request, ok bool) {
 	if a.at > now {

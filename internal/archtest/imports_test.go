@@ -23,7 +23,7 @@ var mayImport = map[string]struct {
 	"failpoint": {"", "anyone may name a place where tests stop the process, so it depends on nobody"},
 	"vfs":       {"", "the seam to the disk knows bytes and names, not what they mean"},
 	"limit":     {"", "a pure decision from signals and a given time"},
-	"sim":       {"", "an engine that knows batchd would agree with its mistakes"},
+	"sim":       {"sim/batching", "an engine that knows batchd would agree with its mistakes"},
 	"config":    {"batch", "settings are read before anything is built from them; limits are words of the vocabulary"},
 	"datadir":   {"vfs", "a directory as files, names and a lock; what the files hold is read by others"},
 	"web":       {"", "the dashboard uses the public API and nothing behind it"},

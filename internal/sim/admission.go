@@ -3,12 +3,10 @@ package sim
 import (
 	"container/list"
 	"context"
-	"errors"
 	"sync"
-)
 
-// errQueueFull is the refusal of a request that found neither a seat nor room to wait.
-var errQueueFull = errors.New("queue full")
+	"batchd/internal/sim/batching"
+)
 
 // seats admits requests: so many at a time, then a queue in order of priority and arrival, then
 // refusal.
@@ -38,7 +36,7 @@ func newSeats(n, queueCap, kvCap int) *seats {
 
 // enter takes a seat for a request of so many tokens, waiting its turn: lower priorities first, then in order of
 // arrival. On success leave must be called with the same number of tokens; preempted tells that the KV cache was full.
-// The error is errQueueFull or the context's.
+// The error is batching.ErrQueueFull or the context's.
 func (s *seats) enter(ctx context.Context, tokens, priority int) (preempted bool, err error) {
 	s.mu.Lock()
 	if s.freeLocked() && s.queue.Len() == 0 {
@@ -47,7 +45,7 @@ func (s *seats) enter(ctx context.Context, tokens, priority int) (preempted bool
 	}
 	if s.queueCap >= 0 && s.queue.Len() >= s.queueCap {
 		s.mu.Unlock()
-		return false, errQueueFull
+		return false, batching.ErrQueueFull
 	}
 	w := &waiter{seated: make(chan struct{}), tokens: tokens, priority: priority}
 	place := s.queueLocked(w)
@@ -85,16 +83,15 @@ func (s *seats) resize(n int) {
 	s.admitLocked()
 }
 
-func (s *seats) count() (running, waiting int, preempted int64) {
+// view is what the seats show.
+func (s *seats) view() view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running, s.queue.Len(), s.preempted
+	return view{running: s.running, waiting: s.queue.Len(), preempted: s.preempted, kvUsage: s.kvUsageLocked()}
 }
 
-// kvUsage is the share of the KV cache in use, 0 to 1. Where the cache is not modelled it is the share of seats.
-func (s *seats) kvUsage() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// kvUsageLocked is the share of the KV cache in use, 0 to 1. Where the cache is not modelled it is the share of seats.
+func (s *seats) kvUsageLocked() float64 {
 	used, size := s.kvUsed, s.kvCap
 	if size == 0 {
 		used, size = s.running, s.cap

@@ -22,7 +22,9 @@ func inBubble(t *testing.T, opts sim.Options, test func(t *testing.T, e *sim.Eng
 		network := sim.NewNetwork()
 		srv := &http.Server{Handler: e}
 		transport := &http.Transport{DialContext: network.DialContext, MaxIdleConnsPerHost: 1000}
+		running, stop := context.WithCancel(t.Context())
 		var serving sync.WaitGroup
+		serving.Go(func() { e.Run(running) })
 		serving.Go(func() {
 			if err := srv.Serve(network); err != http.ErrServerClosed {
 				t.Errorf("Serve = %v", err)
@@ -33,6 +35,7 @@ func inBubble(t *testing.T, opts sim.Options, test func(t *testing.T, e *sim.Eng
 		if err := srv.Close(); err != nil {
 			t.Errorf("Close = %v", err)
 		}
+		stop()
 		serving.Wait()
 	})
 }

@@ -79,7 +79,7 @@ func (e *Engine) chat(body []byte, id identity) (job, *apiError) {
 	}
 	for i := range answer.Choices {
 		p := e.write(question, id, i, w)
-		j.add(p)
+		j.add(p, j.promptTokens)
 		answer.Choices[i] = chatChoice{Index: i, Message: chatReply{Role: "assistant", Content: p.text}, FinishReason: p.finish()}
 	}
 	answer.Usage = j.usage()
@@ -108,13 +108,6 @@ func (j *job) readMessages(messages []chatMessage, param string) (question strin
 		}
 	}
 	return question, nil
-}
-
-// add accounts for a generated passage.
-func (j *job) add(p passage) {
-	j.outputTokens += p.tokens
-	j.longest = max(j.longest, p.tokens)
-	j.cut = j.cut || p.cut
 }
 
 func countChoices(n *int) (int, *apiError) {

@@ -59,7 +59,7 @@ func (e *Engine) completion(body []byte, id identity) (job, *apiError) {
 		for range n {
 			i := len(answer.Choices)
 			p := e.write(prompt.text, id, i, w)
-			j.add(p)
+			j.add(p, prompt.tokens)
 			text := p.text
 			if req.Echo {
 				text = prompt.text + text

@@ -88,7 +88,7 @@ func (e *Engine) response(body []byte, id identity) (job, *apiError) {
 		return job{}, err
 	}
 	p := e.write(question, id, 0, w)
-	j.add(p)
+	j.add(p, j.promptTokens)
 	j.answer = newResponseAnswer(req, id, p, j)
 	return j, nil
 }

@@ -11,10 +11,13 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"batchd/internal/sim/batching"
 )
 
 // A Call is one inference request as the engine saw it.
@@ -35,7 +38,8 @@ type Call struct {
 
 // Stats are an engine's counters at one moment.
 type Stats struct {
-	// Running and Waiting are the requests that hold a seat, and those in the queue.
+	// Running and Waiting are the requests that hold a seat, and those in the queue. With Options.Batching they are
+	// sequences, those of Options.Online among them.
 	Running, Waiting int
 	// Served counts the successful answers of the engine itself, deformed by a fault or not.
 	Served int64
@@ -43,16 +47,17 @@ type Stats struct {
 	Refused int64
 	// Faulted counts requests that a rule of the fault script, or a mode of their content, was applied to.
 	Faulted int64
-	// Preempted counts requests started in a full KV cache.
+	// Preempted counts requests started in a full KV cache, or with Options.Batching how often one lost its place in it.
 	Preempted int64
 }
 
 // An Engine is a simulated inference engine. It is safe for concurrent use and needs no closing: what it does, it
-// does inside the requests it serves.
+// does inside the requests it serves and, with Options.Batching, in Run.
 type Engine struct {
 	opts      Options
 	endpoints map[string]endpoint
 	seats     *seats
+	replica   *replica // in place of seats; nil without Options.Batching
 	rates     *rateLimits
 	prefixes  *prefixCache
 	faults    *faultPlan
@@ -71,6 +76,7 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	faults.crashing = faults.crashing || opts.ContentModes
 	e := &Engine{
 		opts:     opts,
 		seats:    newSeats(opts.Seats, opts.Queue, opts.KVTokens),
@@ -79,7 +85,6 @@ func New(opts Options) (*Engine, error) {
 		faults:   faults,
 		modes:    contentModes{failed: make(map[sent]bool)},
 	}
-	faults.crashing = faults.crashing || opts.ContentModes
 	e.endpoints = map[string]endpoint{
 		"/v1/chat/completions": e.chat,
 		"/v1/completions":      e.completion,
@@ -89,24 +94,37 @@ func New(opts Options) (*Engine, error) {
 		"/v1/rerank":           e.rerank,
 		"/v1/score":            e.score,
 	}
+	if opts.Batching != nil {
+		if e.replica, err = newReplica(&opts, faults.down); err != nil {
+			return nil, fmt.Errorf("sim option Batching: %w", err)
+		}
+	}
 	e.followTimetable()
 	return e, nil
 }
 
+// Run steps the engine of Options.Batching until ctx ends, and then gives up the requests in it. Without that option
+// there is nothing to do, and it returns at once. It may be called once.
+func (e *Engine) Run(ctx context.Context) {
+	if e.replica != nil {
+		e.replica.run(ctx)
+	}
+}
+
 // Stats returns the counters.
 func (e *Engine) Stats() Stats {
-	running, waiting, preempted := e.seats.count()
+	v := e.view()
 	return Stats{
-		Running:   running,
-		Waiting:   waiting,
-		Preempted: preempted,
+		Running:   v.running,
+		Waiting:   v.waiting,
+		Preempted: v.preempted,
 		Served:    e.meters.stopped.Load() + e.meters.cut.Load(),
 		Refused:   e.meters.refused.Load(),
 		Faulted:   e.meters.faulted.Load(),
 	}
 }
 
-// SetSeats changes the number of seats, 0 meaning no limit. Requests that hold a seat keep it; those in the queue
+// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat keep it; those in the queue
 // take seats that become free by it at once.
 func (e *Engine) SetSeats(n int) { e.seats.resize(max(n, 0)) }
 
@@ -130,7 +148,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case path == "/health":
 		get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
-	case path == "/metrics":
+	case path == "/metrics" && !e.opts.HideMetrics:
 		get = e.serveMetrics
 	case path == "/v1/models":
 		get = e.serveModels
@@ -214,21 +232,42 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 		e.meters.refused.Add(1)
 		return errorReply(err), nil
 	}
-	preempted, waitErr := e.seats.enter(ctx, j.totalTokens(), e.priority(j))
-	if errors.Is(waitErr, errQueueFull) {
+	hits, workErr := e.work(ctx, j, c.id)
+	switch {
+	case errors.Is(workErr, batching.ErrQueueFull):
 		e.meters.refused.Add(1)
 		return errorReply(e.queueFull()), nil
-	}
-	if waitErr != nil {
-		return reply{}, waitErr
-	}
-	defer e.seats.leave(j.totalTokens())
-	hits := e.prefixes.lookup(j.prefix, j.prefixTokens)
-	if err := sleep(ctx, e.duration(j, c.id, hits, preempted)); err != nil {
-		return reply{}, err
+	case errors.Is(workErr, batching.ErrNeverFits):
+		return errorReply(contextTooLong(j, e.opts.Batching.KVTokens)), nil
+	case workErr != nil:
+		return reply{}, workErr
 	}
 	e.meters.served(j, hits)
 	return reply{status: http.StatusOK, header: limits, body: j.encode()}, nil
+}
+
+// work takes a job through the model of the engine, and returns how many tokens of its prefix were remembered. The
+// error is batching.ErrQueueFull, batching.ErrNeverFits, or why nobody is to be answered.
+func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err error) {
+	if e.replica != nil {
+		hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+		return hits, e.replica.serve(ctx, j.sequences(hits))
+	}
+	preempted, err := e.seats.enter(ctx, j.totalTokens(), e.priority(j))
+	if err != nil {
+		return 0, err
+	}
+	defer e.seats.leave(j.totalTokens())
+	hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+	return hits, sleep(ctx, e.duration(j, id, hits, preempted))
+}
+
+// crash takes the engine down for a time, with all that is in it.
+func (e *Engine) crash(d time.Duration) {
+	e.faults.crash(e.opts.Now().Add(d))
+	if e.replica != nil {
+		e.replica.crash()
+	}
 }
 
 // priority is a job's place among those that wait.

@@ -38,7 +38,7 @@ func (e *Engine) strike(ctx context.Context, c *call, a *Action) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	case a.Crash > 0:
-		e.faults.crash(e.opts.Now().Add(a.Crash))
+		e.crash(a.Crash)
 		c.reset()
 		return nil
 	case a.Reset == ResetBeforeHeaders:

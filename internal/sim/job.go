@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/sim/batching"
 )
 
 // An endpoint checks a body and works out its answer and its cost. It does not wait.
@@ -17,10 +19,38 @@ type job struct {
 	promptTokens int
 	outputTokens int // of all choices
 	longest      int // of the longest choice: choices are generated side by side
+	choices      []choice
 	prefix       uint64
 	prefixTokens int
 	cut          bool // some choice ended at its token limit
 	answer       any
+}
+
+// A choice is one text that is generated: its tokens, and those of the prompt that it goes on from.
+type choice struct{ prompt, output int }
+
+// add accounts for a generated passage, the answer to a prompt of so many tokens.
+func (j *job) add(p passage, prompt int) {
+	j.outputTokens += p.tokens
+	j.longest = max(j.longest, p.tokens)
+	j.cut = j.cut || p.cut
+	j.choices = append(j.choices, choice{prompt, p.tokens})
+}
+
+// sequences are what the job is to an engine that batches: each choice is one of its own with its whole prompt, of which
+// so many tokens are cached. What generates nothing is over when its text is read.
+func (j job) sequences(cached int) []batching.Request {
+	choices := j.choices
+	if len(choices) == 0 {
+		choices = []choice{{j.promptTokens, 1}}
+	}
+	all := make([]batching.Request, len(choices))
+	for i, c := range choices {
+		all[i] = batching.Request{
+			PromptTokens: max(1, c.prompt), CachedTokens: cached, OutputTokens: max(1, c.output), Priority: j.priority,
+		}
+	}
+	return all
 }
 
 func (j job) totalTokens() int { return j.promptTokens + j.outputTokens }

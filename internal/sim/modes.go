@@ -53,7 +53,7 @@ func (e *Engine) byContent(ctx context.Context, c *call) bool {
 		c.send(e.modes.answer(name, c))
 		return true
 	}
-	e.faults.crash(e.opts.Now().Add(marked(downMark, c.Body, modeDown)))
+	e.crash(marked(downMark, c.Body, modeDown))
 	c.reset()
 	return true
 }

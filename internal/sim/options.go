@@ -1,9 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
+
+	"batchd/internal/sim/batching"
 )
 
 // DefaultModel is the model that is listed, and named in metrics, when Options.Models is empty.
@@ -53,6 +57,16 @@ type Options struct {
 	// used first out. Tokens of a remembered prefix take no time. 0: none. It makes time, not answers, depend on order.
 	PrefixCache int
 
+	// Batching, if set, has requests go through a model of continuous batching instead of seats: how long one takes
+	// follows from its tokens and from what else is in the engine. Queue and ByPriority are taken from here; Seats,
+	// Timetable, Base, PerPromptToken, PerOutputToken, Jitter and KVTokens belong to the other model and must be zero.
+	// Requests wait until Run is called.
+	Batching *batching.Options
+	// Online is what others send to the same engine, drawn from the seed; only with Batching. A Rate of 0: nothing.
+	Online batching.Traffic
+	// HideMetrics answers 404 at /metrics, as a hosted endpoint does.
+	HideMetrics bool
+
 	// MaxBodyBytes caps a request's body; a longer one is answered 413. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// Faults is what goes wrong, and for which requests. The zero value is an engine that works.
@@ -98,12 +112,59 @@ func (o *Options) check() error {
 	if s := o.RefuseStatus; s != 0 && (s < 400 || s > 599) {
 		return fmt.Errorf("sim option RefuseStatus is %d, not 400 to 599", s)
 	}
+	if err := o.checkModel(); err != nil {
+		return err
+	}
 	for i, m := range o.Models {
 		if m == "" {
 			return fmt.Errorf("sim option Models[%d] is empty", i)
 		}
 	}
 	return checkTimetable(o.Timetable)
+}
+
+// checkModel reports options that belong to the model of an engine that was not chosen.
+func (o *Options) checkModel() error {
+	if o.Batching == nil {
+		if o.Online.Rate != 0 {
+			return errors.New("sim option Online needs Batching")
+		}
+		return nil
+	}
+	if err := checkTraffic(&o.Online); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"Seats", o.Seats != 0},
+		{"Timetable", len(o.Timetable) > 0},
+		{"Base", o.Base != 0},
+		{"PerPromptToken", o.PerPromptToken != 0},
+		{"PerOutputToken", o.PerOutputToken != 0},
+		{"Jitter", o.Jitter != 0},
+		{"KVTokens", o.KVTokens != 0},
+	} {
+		if f.set {
+			return fmt.Errorf("sim option %s cannot be combined with Batching", f.name)
+		}
+	}
+	return nil
+}
+
+// checkTraffic keeps out what would never arrive, and what would arrive without end.
+func checkTraffic(t *batching.Traffic) error {
+	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
+	switch {
+	case !finite(t.Rate):
+		return fmt.Errorf("sim option Online has a rate of %v", t.Rate)
+	case !finite(t.BurstFactor):
+		return fmt.Errorf("sim option Online has a burst factor of %v", t.BurstFactor)
+	case t.BurstEvery < 0, t.BurstFor < 0, t.BurstEvery > 0 && t.BurstFor >= t.BurstEvery:
+		return fmt.Errorf("sim option Online has bursts of %v every %v", t.BurstFor, t.BurstEvery)
+	}
+	return nil
 }
 
 func (o *Options) fill() {

@@ -73,7 +73,7 @@ var mayImport = map[string]struct {
 
 	"app":     {anything, "the one place that names implementations and wires them"},
 	"promise": {anything, "tests the whole by its promises"},
-	"cli":     {"admin app batch client config oneshot sim store", "commands over the services that app wires, and over the API; batch and store are for their types"},
+	"cli":     {"admin app batch client config oneshot sim sim/batching store", "commands over the services that app wires, and over the API; batch and store are for their types"},
 }
 
 // onlyImporter names, for packages that only one other may import, that one. The promise tests may import any.

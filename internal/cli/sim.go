@@ -1,12 +1,19 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
 
 	"batchd/internal/sim"
+)
+
+// Names of the engines that can be simulated.
+const (
+	engineSeats    = "seats"
+	engineBatching = "batching"
 )
 
 // simCommand runs the simulated engine. Its flags are the engine's options.
@@ -23,15 +30,19 @@ type simCommand struct {
 	RPM            int           `name:"rpm" help:"Limit of requests per minute; 0 for none."`
 	TPM            int           `name:"tpm" help:"Limit of tokens per minute; 0 for none."`
 	Latency        time.Duration `placeholder:"0s" help:"Time that every request takes."`
-	PerPromptToken time.Duration `placeholder:"0s" help:"Time for each token of the prompt."`
+	PerPromptToken time.Duration `placeholder:"0s" help:"Time for each token of the prompt (with --engine batching 20us)."`
 	PerOutputToken time.Duration `placeholder:"0s" help:"Time for each token of the answer."`
 	Jitter         float64       `help:"Spread of the time: the sigma of a log-normal factor."`
 	OutputTokens   int           `help:"Median length of answers in tokens; 0 for their natural length."`
 	OutputSpread   float64       `help:"Spread of the length: the sigma of a log-normal distribution."`
-	KVTokens       int           `name:"kv-tokens" help:"Size of the KV cache in tokens; 0 for no preemptions."`
+	KVTokens       int           `name:"kv-tokens" help:"Size of the KV cache in tokens; 0 for no preemptions (with --engine batching 200000)."`
 	PrefixCache    int           `help:"How many prompt prefixes are remembered and cost no time."`
 	ContentModes   bool          `help:"Let a text MODE:name in a request choose its answer, and DELAY:ms wait first."`
 	Faults         string        `placeholder:"FILE" help:"Fault script in JSON: what goes wrong, and for which requests."`
+	HideMetrics    bool          `help:"Answer 404 at /metrics, as hosted endpoints do."`
+
+	Engine   string           `default:"seats" enum:"seats,batching" placeholder:"seats|batching" help:"What decides how long a request takes: so many seats (default), or continuous batching step by step, as vLLM does it."`
+	Batching simBatchingFlags `embed:""`
 }
 
 // Run serves until a signal comes.
@@ -47,11 +58,14 @@ func (c *simCommand) Run(s *invocation) error {
 
 // engine makes the engine that the flags describe.
 func (c *simCommand) engine() (*sim.Engine, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	o := sim.Options{
 		Seed: c.Seed, Models: c.Model, Seats: c.Seats, Queue: c.Queue, ByPriority: c.ByPriority, ContentModes: c.ContentModes,
 		RefuseStatus: c.RefuseStatus, RetryAfter: c.RetryAfter, RPM: c.RPM, TPM: c.TPM,
 		Base: c.Latency, PerPromptToken: c.PerPromptToken, PerOutputToken: c.PerOutputToken, Jitter: c.Jitter,
-		OutputTokens: c.OutputTokens, OutputSpread: c.OutputSpread, KVTokens: c.KVTokens, PrefixCache: c.PrefixCache,
+		OutputTokens: c.OutputTokens, OutputSpread: c.OutputSpread, KVTokens: c.KVTokens, PrefixCache: c.PrefixCache, HideMetrics: c.HideMetrics,
 	}
 	if c.Faults != "" {
 		text, err := os.ReadFile(c.Faults)
@@ -66,5 +80,35 @@ func (c *simCommand) engine() (*sim.Engine, error) {
 	if o.Timetable, err = sim.ParseTimetable(c.Timetable); err != nil {
 		return nil, err
 	}
+	if c.Engine == engineBatching {
+		if err := c.Batching.apply(&o); err != nil {
+			return nil, err
+		}
+	}
 	return sim.New(o)
+}
+
+// check finds flags of the engine that was not chosen: they would silently do nothing.
+func (c *simCommand) check() error {
+	if c.Engine == engineSeats {
+		if c.Batching != (simBatchingFlags{}) {
+			return errors.New("a flag of the engine that batches needs --engine batching")
+		}
+		return nil
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"--seats", c.Seats != 0},
+		{"--timetable", c.Timetable != ""},
+		{"--latency", c.Latency != 0},
+		{"--per-output-token", c.PerOutputToken != 0},
+		{"--jitter", c.Jitter != 0},
+	} {
+		if f.set {
+			return fmt.Errorf("%s is for --engine seats", f.name)
+		}
+	}
+	return c.Batching.check()
 }

@@ -128,3 +128,20 @@ func TestContentCrashesTheEngine(t *testing.T) {
 		})
 	}
 }
+
+func TestThePageOfSimHasEveryMode(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/sim.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("testdata/modes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		if name, _, _ := strings.Cut(line, " "); i%2 == 0 && name != "nosuchmode" && !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/sim.md lacks the mode %s", name)
+		}
+	}
+}

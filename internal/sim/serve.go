@@ -13,7 +13,7 @@ import (
 // headerTimeout is how long a client may take to send its request's headers.
 const headerTimeout = 30 * time.Second
 
-// Serve serves an engine on a TCP address until ctx ends; then it cuts off what is left, as an engine that is stopped
+// Serve runs an engine and serves it on a TCP address until ctx ends; then it cuts off what is left, as an engine that is stopped
 // does. listening is called with the address once calls are taken.
 func Serve(ctx context.Context, address string, engine *Engine, listening func(net.Addr)) error {
 	var lc net.ListenConfig
@@ -22,6 +22,11 @@ func Serve(ctx context.Context, address string, engine *Engine, listening func(n
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
 	listening(l.Addr())
+	running, stop := context.WithCancel(ctx)
+	var stepping sync.WaitGroup
+	stepping.Go(func() { engine.Run(running) })
+	defer stepping.Wait()
+	defer stop()
 	// No timeout for writing: a slow answer is one of the things that are simulated.
 	server := &http.Server{Handler: engine, ReadHeaderTimeout: headerTimeout}
 	var closing sync.WaitGroup

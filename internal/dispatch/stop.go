@@ -154,7 +154,7 @@ func (d *Dispatcher) sealed(u *unit, result store.SealResult, err error) bool {
 		d.o.Logger.Error("sealing found damage in a journal; the lines concerned are sent again", "unit", u.ID().String(), "lines", reopened.Lines)
 		d.reenter(u)
 	case errors.Is(err, store.ErrLeaseLost):
-		d.o.Logger.Warn("unit is held under another lease; its results here are dropped", "unit", u.ID().String())
+		d.o.Logger.Warn("unit is held under another lease; its results here are not used", "unit", u.ID().String(), "error", err)
 		d.finished(u.job, store.SealResult{}, u)
 	case d.o.Final(err):
 		d.fail(err)

@@ -227,6 +227,9 @@ func (j *Journal) reader() (vfs.File, int64, error) {
 	return f, size, err
 }
 
+// Path returns the name of the journal's file.
+func (j *Journal) Path() string { return j.path }
+
 // Dirty reports whether there are frames that no Sync has covered.
 func (j *Journal) Dirty() bool {
 	j.mu.Lock()

@@ -15,18 +15,25 @@ import (
 // to datadir.Lost, durably. Nothing that is in there is ever removed or replaced: it may be all that is left of results
 // that were paid for. In a sound database neither happens: it has lost what was committed to it.
 func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
-	results := 0
-	err := log.Lines(func(uint32, batch.Kind, batch.Usage) error { results++; return nil })
-	if err = errors.Join(err, log.Close()); err != nil {
-		return err
-	}
-	kept, err := k.moveToLost(name)
+	kept, results, err := k.setLost(name, log)
 	if err != nil {
-		return fmt.Errorf("set journal aside: %w", err)
+		return err
 	}
 	k.o.Logger.Error("journal belongs to no unit of the database, which must have lost it; the journal is kept, and its lines may be run again",
 		"journal", name, "kept_as", kept, "batch", id.Batch, "unit", id.Ordinal, "results", results)
 	return nil
+}
+
+// setLost closes a journal and moves it to datadir.Lost, durably. It returns where it is now, and how many results are in it.
+func (k *Keeper) setLost(name string, log *journal.Journal) (kept string, results int, err error) {
+	err = log.Lines(func(uint32, batch.Kind, batch.Usage) error { results++; return nil })
+	if err = errors.Join(err, log.Close()); err != nil {
+		return "", 0, err
+	}
+	if kept, err = k.moveToLost(name); err != nil {
+		return "", 0, fmt.Errorf("set journal aside: %w", err)
+	}
+	return kept, results, nil
 }
 
 // moveToLost renames a journal into datadir.Lost, under a name that is free there. A power cut may leave it with both

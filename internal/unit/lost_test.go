@@ -103,6 +103,58 @@ func TestD12JournalsThatNoRowAnswersToAreSetAside(t *testing.T) {
 	}
 }
 
+// TestD12TheJournalOfALostLeaseIsSetAsideUnlessItsUnitIsSealed: another lease holds the unit when it is to be sealed, or
+// the store does not say; or it is sealed already, as by a commit whose answer was lost.
+func TestD12TheJournalOfALostLeaseIsSetAsideUnlessItsUnitIsSealed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		damage func(*world)
+		kept   bool
+	}{
+		"another lease": {func(w *world) { w.ledger.leases[0] = batch.NewLeaseID() }, true},
+		"no answer":     {func(w *world) { w.ledger.leases[0] = batch.NewLeaseID() }, true},
+		"sealed":        {func(w *world) { w.ledger.seals[0] = batch.Seal{} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 4, 4)
+			if name == "no answer" {
+				w.lose(errors.New("database is away"))
+			}
+			u := w.open(0)
+			w.run(u, -1)
+			file, content := w.only("journals")
+			c.damage(w)
+			if _, err := u.Seal(t.Context(), batch.StopNone, nil); !errors.Is(err, store.ErrLeaseLost) {
+				t.Fatalf("seal: %v, want ErrLeaseLost", err)
+			}
+			if left := w.names("journals"); len(left) != 0 {
+				t.Errorf("journals %v are still there", left)
+			}
+			if !c.kept {
+				if lost := w.names("lost"); len(lost) != 0 || strings.Contains(w.logs.String(), "level=ERROR") {
+					t.Errorf("journals %v are set aside: %s", lost, w.logs)
+				}
+				return
+			}
+			kept, moved := w.only("lost")
+			if kept != file || !bytes.Equal(moved, content) {
+				t.Errorf("%s is kept as %s, %d bytes of %d", file, kept, len(moved), len(content))
+			}
+			for _, want := range []string{"level=ERROR", "kept_as=lost/" + file, "batch=" + batchID, "unit=0", "results=4"} {
+				if !strings.Contains(w.logs.String(), want) {
+					t.Errorf("the log does not say %s: %s", want, w.logs)
+				}
+			}
+			w.boot(w.disk.CrashKeepingNothing())
+			w.recoverNothing()
+			if again, _ := w.only("lost"); again != file {
+				t.Errorf("the power went: %s is kept", again)
+			}
+		})
+	}
+}
+
 // lose makes the ledger forget its units.
 func (w *world) lose(err error) {
 	w.keeper = w.newKeeper(forgetful{w.ledger, err})

@@ -15,10 +15,11 @@ import (
 	"batchd/internal/store"
 )
 
-// Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error, and after its own words
-// those of told, unless the dialect is strict; with StopNone there must be none. After it returned nil, or an error that wraps store.ErrLeaseLost, the unit is closed and its journal
-// gone. A *dispatch.Reopened says that the journal does not hold outcomes that it was given, as bytes on the disk have
-// changed: those lines can be taken again. With any other error the same call may be made again.
+// Seal makes the unit's segment and commits it. Lines without an outcome get the stop's error, in the words of told where
+// it has some and the dialect is not strict; with StopNone there must be none. After it returned nil the unit is closed
+// and its journal gone; after an error that wraps store.ErrLeaseLost it is closed, and its journal set aside unless the
+// unit is sealed. A *dispatch.Reopened says that the journal does not hold outcomes that it was given, as bytes on the disk
+// have changed: those lines can be taken again. With any other error the same call may be made again.
 func (u *Unit) Seal(ctx context.Context, stop batch.Stop, told map[uint32]string) (store.SealResult, error) {
 	entries, err := u.input.entries(ctx, u.UnitSpan)
 	if err != nil {
@@ -42,10 +43,11 @@ func (u *Unit) Seal(ctx context.Context, stop batch.Stop, told map[uint32]string
 	if err != nil && !errors.Is(err, store.ErrLeaseLost) {
 		return store.SealResult{}, err
 	}
-	if err == nil {
-		u.showRest()
+	if err != nil {
+		return result, errors.Join(err, u.part(ctx))
 	}
-	return result, errors.Join(err, u.drop())
+	u.showRest()
+	return result, u.drop()
 }
 
 // build lays out the unit's segment from its journal, if it has one.

@@ -18,6 +18,7 @@ import (
 	"batchd/internal/failpoint"
 	"batchd/internal/journal"
 	"batchd/internal/plan"
+	"batchd/internal/store"
 )
 
 // Unit is an open unit. Lines are taken in plan order, once; each taken line is recorded once. All methods may be
@@ -269,16 +270,11 @@ func (u *Unit) reopen(lines []uint32, entries []plan.Entry) {
 	}
 }
 
-// drop closes the journal of a unit that is sealed, or no longer ours, and removes it: by its lease ids it is
-// garbage.
+// drop closes a unit that is sealed and removes its journal: by its lease ids it is garbage.
 func (u *Unit) drop() error {
 	u.durable.Lock()
 	defer u.durable.Unlock()
-	u.mu.Lock()
-	log := u.log
-	u.closed = true
-	u.mu.Unlock()
-	u.keeper.forget(u.UnitID)
+	log := u.close()
 	if log == nil {
 		return nil
 	}
@@ -286,6 +282,38 @@ func (u *Unit) drop() error {
 		return fmt.Errorf("remove journal of unit %s: %w", u.UnitID, err)
 	}
 	return nil
+}
+
+// part closes a unit whose lease is lost. Only if it is sealed, so that its results are all there, does its journal go;
+// else it may be all that is left of results that were paid for, and it is set aside.
+func (u *Unit) part(ctx context.Context) error {
+	// With no lease to replace, this only asks how the unit stands. Without an answer it is not known to be sealed.
+	_, err := u.keeper.o.Store.AdoptUnit(ctx, u.UnitID, nil, store.Holder{})
+	if errors.Is(err, store.ErrSealed) {
+		return u.drop()
+	}
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	log := u.close()
+	if log == nil {
+		return nil
+	}
+	kept, results, err := u.keeper.setLost(log.Path(), log)
+	if err != nil {
+		return err // it stays where it is, for the next start to look at
+	}
+	u.keeper.o.Logger.Error("unit is held under another lease; its journal is kept, and its lines may be run again",
+		"journal", log.Path(), "kept_as", kept, "batch", u.Batch, "unit", u.Ordinal, "results", results)
+	return nil
+}
+
+// close takes the unit off its keeper and returns its journal, nil if it has none. durable is held.
+func (u *Unit) close() *journal.Journal {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	u.keeper.forget(u.UnitID)
+	return u.log
 }
 
 // countOf returns what one outcome of a kind adds to the shown counts.

@@ -33,6 +33,15 @@ func (c Code) Message() string {
 	}
 }
 
+// MessageInFlight returns the words for a line of a stopped batch whose call was ended without an answer: it was sent.
+func (c Code) MessageInFlight() string {
+	const ended = ": its call was ended without an answer, and the upstream may have executed it."
+	if c == CodeExpired {
+		return "This request was under way when the completion window expired" + ended
+	}
+	return "This request was under way when the batch was cancelled" + ended
+}
+
 // Kind says which file a recorded outcome goes to, and whether it counts as failed.
 type Kind uint8
 

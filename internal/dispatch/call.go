@@ -32,6 +32,7 @@ func (d *Dispatcher) call(a *assignment) *assignment {
 	if err != nil {
 		return d.landUnread(a, err)
 	}
+	a.sent = true
 	answer := a.gate.target.upstream.Call(j.ctx, Call{
 		Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
 		Key: j.batch.ID + "-" + strconv.FormatUint(uint64(a.line.Number), 10), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
@@ -143,7 +144,7 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 		a.unit.flying++ // until its outcome is recorded
 	}
 	if !v.Final {
-		d.keep(a, v, now)
+		d.keep(a, v, now, signal.Kind == limit.Abandoned)
 	}
 	d.noteGate(a.gate, now)
 	next = d.landed(a, now)
@@ -170,10 +171,11 @@ func (d *Dispatcher) landOver(a *assignment, signal *limit.Signal) *assignment {
 	return next
 }
 
-// keep keeps a line for another try, or for the end of a batch that is stopped.
-func (d *Dispatcher) keep(a *assignment, v limit.Verdict, now time.Time) {
+// keep keeps a line for another try, or for the end of a batch that is stopped. abandoned says that its call was ended by
+// us.
+func (d *Dispatcher) keep(a *assignment, v limit.Verdict, now time.Time, abandoned bool) {
 	if a.unit.job.stop != batch.StopNone {
-		a.unit.tell(a.task)
+		a.unit.tell(a.task, a.sent && abandoned)
 		return
 	}
 	d.schedule.putOff(a, v, now)

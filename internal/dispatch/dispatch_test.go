@@ -324,6 +324,13 @@ func TestD8StopStartsNoNewCallAndEndsThoseInFlightAfterTheGrace(t *testing.T) {
 			if n > 2 && o.Code != batch.CodeCancelled {
 				t.Errorf("line %d: %+v, want batch_cancelled", n, o)
 			}
+			want := "" // the stop's own words
+			if w.callsOf()[fmt.Sprint("b-", n)] > 0 {
+				want = batch.CodeCancelled.MessageInFlight()
+			}
+			if o.Message != want && n > 2 {
+				t.Errorf("line %d says %q, want %q", n, o.Message, want)
+			}
 		}
 	})
 }

@@ -46,7 +46,8 @@ type unit struct {
 	flying int
 	// sealing is set while a seal is under way.
 	sealing bool
-	// told is what lines without an outcome were last answered, for a batch that is stopped.
+	// told is what the errors of lines without an outcome say, for a batch that is stopped, where there is more to say than
+	// that.
 	told map[uint32]string
 }
 

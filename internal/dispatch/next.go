@@ -12,6 +12,8 @@ type assignment struct {
 	*task
 	gate   *gate
 	permit limit.Permit
+	// sent is set once its call was made.
+	sent bool
 }
 
 // next takes the next line that t may send now, and starts its permit; nil if there is none.

@@ -42,23 +42,31 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 // drop takes the lines of a stopped batch that wait in a unit's lane off, and keeps what they were last answered.
 func (d *Dispatcher) drop(u *unit) {
 	l := u.lane
-	l.retries.each(func(t *task) bool { t.unit.tell(t); return true })
+	l.retries.each(func(t *task) bool { t.unit.tell(t, false); return true })
 	l.retries = retries{}
 	l.controls = nil
 	u.job.filling -= len(l.filling)
 	l.filling = nil
 }
 
-// tell keeps what a line was last answered for the error that its batch's end gives it.
-func (u *unit) tell(t *task) {
-	last, ok := t.history.Last()
-	if !ok {
+// tell keeps what is known of a line for the error that its batch's end gives it: what it was last answered, and whether
+// its call was in flight and had to be ended.
+func (u *unit) tell(t *task, inFlight bool) {
+	last, answered := t.history.Last()
+	if !answered && !inFlight {
 		return
+	}
+	text := u.job.stop.Code().Message()
+	if inFlight {
+		text = u.job.stop.Code().MessageInFlight()
+	}
+	if answered {
+		text += " " + lastAnswer(&last)
 	}
 	if u.told == nil {
 		u.told = make(map[uint32]string)
 	}
-	u.told[t.line.Number] = lastAnswer(&last)
+	u.told[t.line.Number] = text
 }
 
 // settle seals the units of a stopped batch that nobody has leased. It needs no permit and no upstream.

@@ -68,7 +68,7 @@ func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entri
 	return log.Build(prefix, lines, fill)
 }
 
-// unrun is what lines get that were never finished: the stop's error, and what single lines were answered last.
+// unrun is what lines get that were never finished: the stop's error, and for single lines the words of it.
 type unrun struct {
 	stop batch.Stop
 	told map[uint32]string
@@ -83,7 +83,7 @@ func (u *Unit) unrun(ctx context.Context, e plan.Entry, rest unrun) (journal.Rec
 	}
 	o := batch.Outcome{Code: rest.stop.Code(), Message: rest.stop.Code().Message()}
 	if told := rest.told[e.Line]; told != "" && u.dialect.Extensions() {
-		o.Message += " " + told
+		o.Message = told
 	}
 	before, _ := u.dialect.ResultFrame(dialectResult(u.Batch, e.Line, l.CustomID, &o))
 	return journal.Record{Line: e.Line, Kind: batch.KindUnrun, Text: batch.MemoryBody(before)}, nil

@@ -128,6 +128,28 @@ func TestSealingAgainAfterACrashMakesTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestAStoppedBatchsLinesAreToldWhatIsKnownUnlessTheDialectIsStrict(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		w := newWorld(t, 2, 2)
+		w.strict = strict
+		u := w.open(0)
+		if _, err := u.Seal(t.Context(), batch.StopCancel, map[uint32]string{2: batch.CodeCancelled.MessageInFlight()}); err != nil {
+			t.Fatal(err)
+		}
+		_, failed := w.results(0)
+		for line, told := range map[int]bool{1: false, 2: !strict} {
+			want := batch.CodeCancelled.Message()
+			if told {
+				want = batch.CodeCancelled.MessageInFlight()
+			}
+			if got := strings.Split(failed, "\n")[line-1]; !strings.Contains(got, want) {
+				t.Errorf("strict %v, line %d: %s, want %q in it", strict, line, got, want)
+			}
+		}
+	}
+}
+
 func TestJournalsOfSealedUnitsAreRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 4, 4)

@@ -89,6 +89,7 @@ type world struct {
 	keeper   *unit.Keeper
 	input    *unit.Input
 	logs     *bytes.Buffer
+	strict   bool // the dialect
 }
 
 // newWorld plans a batch of the given number of lines in units of at most perUnit. The input and the plan are on a
@@ -159,7 +160,7 @@ func (w *world) tryBoot(fsys *memfs.FS) error {
 func (w *world) newKeeper(s unit.Store) *unit.Keeper {
 	return unit.NewKeeper(unit.Options{
 		Store: s, Blobs: w.blobs, Disk: w.disk, Dir: "journals",
-		Dialect:  func(string) (dialect.Dialect, error) { return openai.New(openai.Options{}), nil },
+		Dialect:  func(string) (dialect.Dialect, error) { return openai.New(openai.Options{Strict: w.strict}), nil },
 		Progress: w.progress, Now: time.Now, Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
 	})
 }

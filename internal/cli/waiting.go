@@ -160,7 +160,7 @@ func (w wait) cause() string {
 	case w.reason == "unreachable":
 		return who + " cannot be reached" + unreachable(w.detail)
 	case w.reason == "failing":
-		return "calls to " + who + " break off (failing)"
+		return "calls to " + who + " break off (" + brokenOff(w.detail) + ")"
 	}
 	known := map[string]string{
 		"disk":            "the disk is nearly full, so no new work is started",
@@ -189,6 +189,18 @@ func unreachable(detail string) string {
 		return " (" + words + ")"
 	}
 	return ""
+}
+
+// brokenOff says how calls end, as far as that is known.
+func brokenOff(detail string) string {
+	known := map[string]string{
+		"reset": "connection lost", "truncated": "answer cut short", "timeout": "no answer in time",
+		"encoding": "answer not decompressible", "protocol": "answer is no HTTP",
+	}
+	if words, ok := known[detail]; ok {
+		return words
+	}
+	return "failing"
 }
 
 // clock writes a time of today in few letters, another one with its day.

@@ -36,8 +36,11 @@ func TestWhatIsWaitedForIsSaidInWords(t *testing.T) {
 		"waiting: upstream cannot be reached (its name is not known) since 12:04, 5 lines, next try in 2 s": {
 			reason: "unreachable", detail: "dns", since: noon(), next: now.Add(2 * time.Second), lines: 5,
 		},
-		"waiting: upstream cannot be reached, 5 lines":                  {reason: "unreachable", detail: "by some other way", lines: 5},
-		"waiting: calls to upstream break off (failing), 5 lines":       {reason: "failing", lines: 5},
+		"waiting: upstream cannot be reached, 5 lines":            {reason: "unreachable", detail: "by some other way", lines: 5},
+		"waiting: calls to upstream break off (failing), 5 lines": {reason: "failing", lines: 5},
+		"waiting: calls to upstream break off (no answer in time), 5 lines": {
+			reason: "failing", detail: "timeout", lines: 5,
+		},
 		"waiting: no upstream lists the model (misconfigured), 5 lines": {reason: "misconfigured", detail: "no upstream lists the model", lines: 5},
 		"waiting: the disk is nearly full, so no new work is started since 12:04, 7,000 lines, next try in 1 s": {
 			reason: "disk", since: noon(), next: now, lines: 7000,

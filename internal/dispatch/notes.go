@@ -71,8 +71,8 @@ func (d *Dispatcher) noteGate(g *gate, now time.Time) {
 
 // worthTelling reports whether a condition is another than the one that was told last, and has lasted if it is one.
 func worthTelling(told, c *limit.Condition, now time.Time) bool {
-	if told.Reason == c.Reason && told.Detail == c.Detail {
-		return false
+	if told.Reason == c.Reason && (told.Detail == c.Detail || c.Reason == limit.ReasonFailing) {
+		return false // calls that break off do so in this way and that
 	}
 	return c.Reason == "" || now.Sub(c.Since) >= tellAfter
 }
@@ -144,8 +144,14 @@ func wordsFor(s *limit.Signal) string {
 		return "upstream unreachable (" + s.Detail + ")"
 	case s.Kind == limit.Unreachable:
 		return "upstream unreachable"
-	case s.Lost:
+	case s.Detail == "truncated":
+		return "answer cut short"
+	case s.Detail == "reset", s.Lost:
 		return "connection lost"
+	case s.Detail == "timeout":
+		return "no answer in time"
+	case s.Detail != "":
+		return string(s.Reason) + " (" + s.Detail + ")"
 	default:
 		return string(s.Reason)
 	}

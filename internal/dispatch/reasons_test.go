@@ -249,6 +249,39 @@ func TestTheLastLineAtADeadUpstreamIsToldAndNothingOnceItIsGone(t *testing.T) {
 	})
 }
 
+func TestCallsThatBreakOffInManyWaysAreOneReasonToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		var calls atomic.Int64
+		w := newWorld(t, func(o *dispatch.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		}, &upstreamFunc{name: "gpu", limit: 8, answer: func(context.Context, dispatch.Call) dispatch.Answer {
+			detail := []string{"reset", "timeout", "truncated"}[calls.Add(1)%3]
+			return dispatch.Answer{Cause: detail, Signal: limit.Signal{Kind: limit.Broken, Reason: limit.ReasonFailing, Detail: detail}}
+		}})
+		begin := time.Now()
+		w.add("b", fakeUnitSpec{"m", 200})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		c := w.d.Upstreams()[0].Gates[0].Condition
+		if c.Reason != limit.ReasonFailing || c.Detail == "" || c.Since.Sub(begin) > time.Second {
+			t.Errorf("the gate tells %+v, want failing in some way since %v", c, begin)
+		}
+		log.mu.Lock()
+		if len(log.all) != 1 || !strings.Contains(log.all[0], "reason=failing detail=") {
+			t.Errorf("the log has %q, want one line", log.all)
+		}
+		log.mu.Unlock()
+		w.d.Stop("b", batch.StopExpire)
+		w.wait("b")
+		for n, o := range w.result("b") {
+			if words, want := o.Message, batch.CodeExpired.Message()+" The last try ended with: "; words != "" && !strings.HasPrefix(words, want) || strings.Contains(words, "failing") {
+				t.Errorf("line %d says %q, want %q in front", n, words, want)
+			}
+		}
+	})
+}
+
 func TestBadLinesAmongGoodOnesDoNotFloodTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines

@@ -56,10 +56,11 @@ func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) 
 	if s.RetryAfter > 0 {
 		c.held = later(c.held, now.at.Add(s.RetryAfter))
 	}
-	if c.cause.Reason != s.Reason || c.cause.Detail != s.Detail {
-		c.cause = Condition{Reason: s.Reason, Detail: s.Detail, Since: now.at}
+	// Calls that break off do so in this way and that; it is one condition all the same.
+	if c.cause.Reason != s.Reason || c.cause.Detail != s.Detail && s.Reason != ReasonFailing {
+		c.cause = Condition{Reason: s.Reason, Since: now.at}
 	}
-	c.cause.Status, c.cause.Code, c.cause.Message, c.cause.Batch = s.Status, s.Code, s.Message, key.batch
+	c.cause.Detail, c.cause.Status, c.cause.Code, c.cause.Message, c.cause.Batch = s.Detail, s.Status, s.Code, s.Message, key.batch
 }
 
 // served clears the run if the call began after its first failure, and reports whether that opens a closed gate. As

@@ -17,7 +17,7 @@ const (
 	ReasonMisconfigured Reason = "misconfigured"
 	// ReasonNoRoom: 429, 503, 529.
 	ReasonNoRoom Reason = "no_room"
-	// ReasonFailing: calls break.
+	// ReasonFailing: calls break (Condition.Detail, where there is no status: reset, truncated, timeout, encoding, protocol).
 	ReasonFailing Reason = "failing"
 	// ReasonProbing: a gate was closed and one call is finding out whether it may open.
 	ReasonProbing Reason = "probing"

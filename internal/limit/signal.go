@@ -54,7 +54,8 @@ type Signal struct {
 	Lost bool
 	// Reason is the word that the answer is told by while it holds work up; empty for Served, Answered and Abandoned.
 	Reason Reason
-	// Detail says more where the reason alone does not: why an upstream is unreachable ("dns", "refused", "tls", "timeout").
+	// Detail says more where the reason alone does not: why an upstream is unreachable ("dns", "refused", "tls", "timeout"),
+	// or how a call without a status broke off ("reset", "truncated", "timeout", "encoding", "protocol").
 	Detail string
 	// Code is the upstream's own error code or type, Message the first 200 characters of its answer; either may be empty.
 	Code, Message string

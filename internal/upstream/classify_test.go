@@ -194,10 +194,11 @@ func TestUnansweredSortsFaults(t *testing.T) {
 	ours := func(cause string, code batch.Code) verdict {
 		return verdict{signal: limit.Signal{Kind: limit.Abandoned}, cause: cause, code: code}
 	}
-	broken := func(cause string, code batch.Code, lost bool) verdict {
-		return verdict{signal: limit.Signal{Kind: limit.Broken, Reason: limit.ReasonFailing, Lost: lost}, cause: cause, code: code}
+	broken := func(cause, detail string, code batch.Code, lost bool) verdict {
+		return verdict{signal: limit.Signal{Kind: limit.Broken, Reason: limit.ReasonFailing, Detail: detail, Lost: lost}, cause: cause, code: code}
 	}
-	lost := broken("reset", batch.CodeUpstreamUnreachable, true)
+	lost := broken("reset", "reset", batch.CodeUpstreamUnreachable, true)
+	late := func(cause string) verdict { return broken(cause, "timeout", batch.CodeRequestTimeout, false) }
 	dial := func(err error) error { return &net.OpError{Op: "dial", Err: err} }
 	cases := map[string]struct {
 		err  error
@@ -223,10 +224,14 @@ func TestUnansweredSortsFaults(t *testing.T) {
 		"keepalive found it dead":    {&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}, sent, lost},
 		"broken pipe":                {&net.OpError{Op: "write", Err: syscall.EPIPE}, sent, lost},
 		"end of file":                {io.EOF, sent, lost},
-		"cut short":                  {io.ErrUnexpectedEOF, sent, broken("truncated", batch.CodeInvalidResponse, true)},
-		"anything else":              {errors.New("malformed"), answering, broken("protocol", batch.CodeInvalidResponse, false)},
+		"cut short":                  {io.ErrUnexpectedEOF, sent, broken("truncated", "truncated", batch.CodeInvalidResponse, true)},
+		"anything else":              {errors.New("malformed"), answering, broken("protocol", "protocol", batch.CodeInvalidResponse, false)},
 		"anything, before an answer": {errors.New("server closed idle connection"), sent, lost},
-		"write deadline":             {os.ErrDeadlineExceeded, sent, broken("write_timeout", batch.CodeRequestTimeout, false)},
+		"write deadline":             {os.ErrDeadlineExceeded, sent, late("write_timeout")},
+		"no first byte":              {errFirstByte, sent, late("first_byte_timeout")},
+		"a stall":                    {errIdle, answering, late("idle_timeout")},
+		"too slow":                   {errTotal, answering, late("total_timeout")},
+		"not compressed":             {errEncoding, answering, broken("encoding", "encoding", batch.CodeInvalidResponse, false)},
 	}
 	for name, tc := range cases {
 		got := unanswered(tc.err, tc.far)

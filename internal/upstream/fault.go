@@ -36,7 +36,7 @@ func unanswered(err error, far progress) verdict {
 		return given(limit.Abandoned, "spool").without(batch.CodeInvalidResponse, "The upstream's answer could not be stored.")
 	}
 	if cause, message := timedOut(err); cause != "" {
-		return given(limit.Broken, cause).without(batch.CodeRequestTimeout, message)
+		return given(limit.Broken, cause).without(batch.CodeRequestTimeout, message).detailed("timeout")
 	}
 	return cutOff(err, far)
 }
@@ -44,6 +44,12 @@ func unanswered(err error, far progress) verdict {
 // given returns a verdict without an outcome.
 func given(kind limit.Kind, cause string) verdict {
 	return verdict{signal: limit.Signal{Kind: kind, Reason: reasonOf(kind, 0, "")}, cause: cause}
+}
+
+// detailed says how a call broke off of which there is no status to tell.
+func (v verdict) detailed(word string) verdict {
+	v.signal.Detail = word
+	return v
 }
 
 // unreachable says why no connection came about, in a word: dns, refused, tls, timeout, or nothing.
@@ -85,9 +91,9 @@ func cutOff(err error, far progress) verdict {
 	switch {
 	case errors.Is(err, errEncoding), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
 		errors.As(err, &corrupt):
-		return invalid("encoding", "The upstream's answer could not be decompressed.")
+		return invalid("encoding", "The upstream's answer could not be decompressed.").detailed("encoding")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		v := invalid("truncated", "The upstream's answer was cut short.")
+		v := invalid("truncated", "The upstream's answer was cut short.").detailed("truncated")
 		v.signal.Lost = true
 		return v
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
@@ -95,12 +101,12 @@ func cutOff(err error, far progress) verdict {
 		far != answering: // net/http has errors for a connection that ends which nobody can name
 		return reset()
 	}
-	return invalid("protocol", "The upstream's answer was not valid HTTP.")
+	return invalid("protocol", "The upstream's answer was not valid HTTP.").detailed("protocol")
 }
 
 // reset is the verdict on a connection that broke in the middle of a call.
 func reset() verdict {
-	v := given(limit.Broken, "reset").without(batch.CodeUpstreamUnreachable, "The connection to the upstream was lost before the answer was complete.")
+	v := given(limit.Broken, "reset").without(batch.CodeUpstreamUnreachable, "The connection to the upstream was lost before the answer was complete.").detailed("reset")
 	v.signal.Lost = true
 	return v
 }

@@ -194,6 +194,42 @@ func TestWhatTheEngineDoesNotTakeIsRefused(t *testing.T) {
 	})
 }
 
+func TestARequestIsRefusedWithAllItsSequences(t *testing.T) {
+	t.Parallel()
+	inBubble(t, sim.Options{Batching: plain(1), Queue: 1}, func(t *testing.T, e *sim.Engine, client *http.Client) {
+		var calls sync.WaitGroup
+		calls.Go(func() { ask(t.Context(), client, tokens("hello", 100, "")) })
+		time.Sleep(15 * time.Millisecond)
+		if got := ask(t.Context(), client, tokens("two where there is room for one", 1, `,"n":2`)); got.status != http.StatusTooManyRequests {
+			t.Errorf("%+v, want a refusal", got)
+		}
+		if s := e.Stats(); s.Running != 1 || s.Waiting != 0 {
+			t.Errorf("stats = %+v, want nothing left of what was refused", s)
+		}
+		calls.Wait()
+	})
+}
+
+func TestWhoComesWhileAStepIsUnderWayJoinsTheNextOne(t *testing.T) {
+	t.Parallel()
+	opts := plain(8)
+	opts.Base = time.Second
+	inBubble(t, sim.Options{Batching: opts, Queue: -1}, func(t *testing.T, _ *sim.Engine, client *http.Client) {
+		var got [4]reply
+		var calls sync.WaitGroup
+		for i := range got {
+			calls.Go(func() { got[i] = ask(t.Context(), client, tokens("hello", 1, "")) })
+			time.Sleep(200 * time.Millisecond)
+		}
+		calls.Wait()
+		for i, want := range []time.Duration{1000, 1800, 1600, 1400} {
+			if got[i].took != want*time.Millisecond {
+				t.Errorf("request %d took %v, want %v", i, got[i].took, want*time.Millisecond)
+			}
+		}
+	})
+}
+
 func TestPriorityOrdersTheEnginesQueue(t *testing.T) {
 	t.Parallel()
 	for byPriority, want := range map[bool][]int{true: {0, 3, 2, 1}, false: {0, 1, 2, 3}} {

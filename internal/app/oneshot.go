@@ -16,6 +16,7 @@ import (
 	"batchd/internal/oneshot"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
+	"batchd/internal/upstream"
 )
 
 const (
@@ -154,7 +155,7 @@ func (e *Engine) refusals() []oneshot.Refusal {
 	var all []oneshot.Refusal
 	for _, u := range e.dispatcher.Upstreams() {
 		if len(u.Gates) > 0 {
-			all = append(all, oneshot.Refusal{Host: u.Name, Reason: reasonOf(u.Refused)})
+			all = append(all, oneshot.Refusal{Host: u.Name, Reason: upstream.Reason(u.Refused)})
 		}
 	}
 	return all

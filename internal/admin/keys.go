@@ -108,6 +108,30 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (MintedKey, error) {
 	return minted, err
 }
 
+// EnsureKey makes the key with a text that its operator has chosen, for the tenant with this id, unless it is there, and
+// reports whether it made it. One that was revoked stays so: a restart must not undo that. A text that is easy to guess, or
+// whose id is that of another key, is a fault.
+func (s *Service) EnsureKey(ctx context.Context, tenantID, text string) (_ Key, created bool, _ error) {
+	if err := tenant.CheckChosen(text); err != nil {
+		return Key{}, false, invalid(paramKey, "%v", err)
+	}
+	now := s.o.Now()
+	wanted := store.Key{ID: tenant.IDOf(text), Tenant: tenantID, Hash: tenant.HashOf(text), CreatedAt: now}
+	err := s.o.Store.CreateKey(ctx, wanted)
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		return Key{}, false, err
+	}
+	found, owner, findErr := s.o.Store.Key(ctx, wanted.ID)
+	switch {
+	case findErr != nil:
+		return Key{}, false, findErr
+	case found.Hash != wanted.Hash:
+		return Key{}, false, invalid(paramKey, "has the id of another key, %s; choose another text", wanted.ID)
+	default:
+		return keyAt(found, owner.Name, now), err == nil, nil
+	}
+}
+
 // tenantFor returns the tenant with a name, making it if there is none.
 func (s *Service) tenantFor(ctx context.Context, name string, now time.Time) (_ store.Tenant, fresh bool, _ error) {
 	t, err := s.o.Store.TenantNamed(ctx, name)

@@ -234,3 +234,24 @@ func TestWhatIsNotThereIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAChosenKeyIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const text = "correct-horse-battery-staple"
+	owner := d.key(admin.NewKey{Tenant: "acme"}).Tenant
+	for _, want := range []bool{true, false} {
+		k, created, err := d.EnsureKey(t.Context(), owner, text)
+		if err != nil || created != want || k.ID != tenant.IDOf(text) || k.TenantName != "acme" || k.State != admin.KeyActive {
+			t.Errorf("got %+v, %v, %v", k, created, err)
+		}
+	}
+	if _, _, err := d.RevokeKey(t.Context(), tenant.IDOf(text)); err != nil {
+		t.Fatal(err)
+	}
+	if k, created, err := d.EnsureKey(t.Context(), owner, text); err != nil || created || k.State != admin.KeyRevoked {
+		t.Errorf("once revoked: got %+v, %v, %v", k, created, err)
+	}
+	_, _, err := d.EnsureKey(t.Context(), owner, "pass word")
+	wantFault(t, "easy to guess", err, batch.Invalid, "space")
+}

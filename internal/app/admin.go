@@ -37,9 +37,13 @@ func Administer(ctx context.Context, cfg config.Config, a Administration, use fu
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	return use(admin.New(admin.Options{
-		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), UserAgent: a.UserAgent, Now: time.Now,
-	}))
+	return use(newAdmin(cfg, st, a.UserAgent))
+}
+
+func newAdmin(cfg config.Config, st store.Store, userAgent string) *admin.Service {
+	return admin.New(admin.Options{
+		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), UserAgent: userAgent, Now: time.Now,
+	})
 }
 
 // openBeside opens the store of a data directory without its lock, which is the executor's, or makes one while it holds

@@ -9,10 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"batchd/internal/admin"
+	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/datadir"
 	"batchd/internal/httpserver"
-	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
 
@@ -28,7 +29,7 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
 		return anyone, nil
 	}
-	if err := e.bootstrap(ctx, time.Now()); err != nil {
+	if err := e.bootstrap(ctx); err != nil {
 		return nil, err
 	}
 	exist, err := e.storage.store.HasKeys(ctx)
@@ -90,33 +91,23 @@ func checkBootstrap(text string) error {
 	return nil
 }
 
-// bootstrap makes the key that the environment asks for, unless it is there. One that was revoked stays so: a restart
-// must not undo that.
-func (e *Engine) bootstrap(ctx context.Context, now time.Time) error {
+// bootstrap makes the key that the environment asks for, unless it is there.
+func (e *Engine) bootstrap(ctx context.Context) error {
 	text := string(e.cfg.Auth.BootstrapKey)
 	if text == "" {
 		return nil
 	}
-	if err := checkBootstrap(text); err != nil {
-		return err
-	}
-	wanted := store.Key{ID: tenant.IDOf(text), Tenant: e.tenant, Hash: tenant.HashOf(text), CreatedAt: now}
-	err := e.storage.store.CreateKey(ctx, wanted)
-	if err == nil {
-		e.log.Info("API key created from the environment", "variable", bootstrapVariable, "key", wanted.ID)
-		return nil
-	}
-	if !errors.Is(err, store.ErrConflict) {
-		return err
-	}
-	found, _, err := e.storage.store.Key(ctx, wanted.ID)
+	k, created, err := newAdmin(e.cfg, e.storage.store, userAgent).EnsureKey(ctx, e.tenant, text)
+	var fault *batch.Error
 	switch {
+	case errors.As(err, &fault):
+		return invalid("%s %v", bootstrapVariable, err)
 	case err != nil:
-		return fmt.Errorf("look for the key of %s: %w", bootstrapVariable, err)
-	case found.Hash != wanted.Hash:
-		return invalid("%s has the id of another key, %s; choose another text", bootstrapVariable, wanted.ID)
-	case !found.Usable(now):
-		e.log.Warn("the API key in the environment has ended and opens nothing", "variable", bootstrapVariable, "key", wanted.ID)
+		return fmt.Errorf("make the key of %s: %w", bootstrapVariable, err)
+	case created:
+		e.log.Info("API key created from the environment", "variable", bootstrapVariable, "key", k.ID)
+	case k.State == admin.KeyExpired || k.State == admin.KeyRevoked:
+		e.log.Warn("the API key in the environment has ended and opens nothing", "variable", bootstrapVariable, "key", k.ID)
 	}
 	return nil
 }

@@ -150,11 +150,11 @@ func TestI28KeyIsRememberedForADay(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock } })
 	body := createBody(f.mustUpload(goodLine))
 	first := field(t, f.want(f.createUnder("k", body), 200), "id")
-	clock = now.Add(store.KeyLife - time.Second)
+	clock = now.Add(store.IdempotencyKeyTTL - time.Second)
 	if again := field(t, f.want(f.createUnder("k", body), 200), "id"); again != first {
 		t.Errorf("within the day: batch %s, want %s", again, first)
 	}
-	clock = now.Add(store.KeyLife)
+	clock = now.Add(store.IdempotencyKeyTTL)
 	second := field(t, f.want(f.createUnder("k", body), 200), "id")
 	if again := field(t, f.want(f.createUnder("k", body), 200), "id"); second == first || again != second {
 		t.Errorf("after the day: batches %s and %s, the first was %s", second, again, first)

@@ -1,5 +1,5 @@
-// Package store is the contract of the metadata store: files, batches, units and leases, in domain verbs. Each
-// verb is one atomic step that is durable when it returns nil; no transaction crosses this seam. No request ever
+// Package store is the contract of the metadata store: files, batches, units and leases. Each method is one atomic
+// operation of the domain that is durable when it returns nil; no transaction crosses this interface. No request ever
 // has a row. Times are passed in, so that every implementation and fake time agree. One conformance suite,
 // storetest, is run on every implementation.
 package store
@@ -29,7 +29,7 @@ var (
 	ErrConflict = errors.New("state forbids it")
 	// ErrBadCursor means that a list's After names no object of this tenant.
 	ErrBadCursor = errors.New("no such cursor")
-	// ErrExpired means that the tenant's object was there until its life ended. It is an ErrNotFound too.
+	// ErrExpired means that the tenant's object was there until it expired. It is an ErrNotFound too.
 	ErrExpired = fmt.Errorf("expired: %w", ErrNotFound)
 	// ErrTooLong means that the parts of an upload would have far more bytes than were announced.
 	ErrTooLong = errors.New("more bytes than announced")
@@ -39,35 +39,36 @@ var (
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 )
 
-// KeyLife is how long an idempotency key is remembered, from the creation of its batch.
-const KeyLife = 24 * time.Hour
+// IdempotencyKeyTTL is how long an idempotency key is remembered, from the creation of its batch: as long as clients may
+// expect that a call can be sent again without harm.
+const IdempotencyKeyTTL = 24 * time.Hour
 
 // Store is everything. Packages ask for the part they need. All methods may be called concurrently. A context ends
-// the wait for a verb's turn, and then nothing was done; a write that has begun is finished. An error that wraps none
-// of the sentinels and no context error leaves open whether a write was done; reading back by id or lease id tells.
+// the wait for a method's turn, and then nothing was done; a write that has begun is finished. An error that wraps none
+// of the sentinels and no context error leaves open whether a write was done; reading back by id or lease id shows it.
 type Store interface {
 	Files
 	Uploads
 	Batches
 	Work
-	Care
+	Maintenance
 	Tenants
 	Webhooks
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
 	// Probe writes something that changes nothing, to find out whether the store takes writes.
 	Probe(ctx context.Context) error
-	// Close waits for running verbs and closes the store.
+	// Close waits for running methods and closes the store.
 	Close() error
 }
 
-// Files are the verbs on files. A file that was deleted, or whose life ended before the given time, is absent.
+// Files are the methods on files. A file that was deleted, or that had expired by the given time, is absent.
 type Files interface {
 	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict. A
 	// file that would pass the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
 	// pass as there is room for.
 	CreateFile(ctx context.Context, f batch.File) error
-	// File returns a file, or ErrNotFound: ErrExpired while it is known that there was one whose life ended.
+	// File returns a file, or ErrNotFound: ErrExpired while it is known that there was one which has expired.
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
 	// ListFiles returns a page in order of creation, newest first unless the query says otherwise.
 	ListFiles(ctx context.Context, tenant string, q FileQuery) (Page[batch.File], error)
@@ -93,7 +94,7 @@ type Page[T any] struct {
 	HasMore bool
 }
 
-// Batches are the verbs on batches that the API needs.
+// Batches are the methods on batches that the API needs.
 type Batches interface {
 	// CreateBatch stores a new batch in state validating; Seq is assigned by the store. The input file must exist
 	// for the tenant at b.CreatedAt and is held from then on until the batch is terminal; otherwise ErrNotFound. Of b
@@ -127,7 +128,7 @@ type Batches interface {
 // tenants have nothing to do with each other.
 type IdempotencyKey struct {
 	Key string
-	// Fingerprint tells whether two calls ask for the same; it is a SHA-256 of all that they ask.
+	// Fingerprint is a SHA-256 of all that the call asks for: two calls with the same one ask for the same.
 	Fingerprint [32]byte
 }
 
@@ -157,7 +158,7 @@ const (
 	StageFinalize Stage = "finalize"
 )
 
-// Holder names who takes a lease. In the single-node store the lock on the data folder is the lease: work held by
+// Holder names who takes a lease. In the single-node store the lock on the data directory is the lease: work held by
 // any other node is free to take, since that node must be dead.
 type Holder struct {
 	// Node is random for each start of the process.
@@ -165,7 +166,7 @@ type Holder struct {
 	Lease batch.LeaseID
 }
 
-// Work are the verbs of the executor: everything between create and close.
+// Work are the methods of the executor: everything between create and close.
 type Work interface {
 	// LeaseBatch takes a batch that is due for stage and not held by this node, oldest first, or ErrNoWork.
 	LeaseBatch(ctx context.Context, stage Stage, h Holder) (batch.Batch, error)
@@ -177,8 +178,8 @@ type Work interface {
 	InputFile(ctx context.Context, batchID string) (batch.File, error)
 	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
 	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of
-	// this id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of thousands of units, and must hold one. Batch.Model is set if there
-	// is one model only.
+	// this id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of
+	// thousands of units, and must hold one. Batch.Model is set if there is one model only.
 	StartBatch(ctx context.Context, s Start) error
 	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
 	FailBatch(ctx context.Context, f Failure) error
@@ -198,8 +199,8 @@ type Work interface {
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
 	// in the row until the next lease replaces it, so that AdoptUnit can bring it back; until then it seals nothing.
 	ReclaimUnits(ctx context.Context, node string) (int, error)
-	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage. The seal that
-	// reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any of the
+	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage. The
+	// seal that reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any of the
 	// units does not carry its lease id (or is sealed already) nothing is done and the error is ErrLeaseLost.
 	SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (SealResult, error)
 	// SealedUnits returns the seals of a batch from ordinal first on, at most n, in order.
@@ -255,12 +256,14 @@ type ResultFile struct {
 	Blobs []string
 }
 
-// Care are the verbs of periodic care.
-type Care interface {
-	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose window has passed, and
-	// returns their ids. It writes nothing when there is none. No status changes by it, so neither does a version.
+// Maintenance are the methods of the sweeper. Those that take n do at most so many at a time, so that a transaction stays
+// short, and return how many they did: fewer than n means that nothing is left to do.
+type Maintenance interface {
+	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose window
+	// has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so neither does a
+	// version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
-	// DeleteExpiredFiles hides files whose life ended before now, at most n, and returns how many.
+	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	// PurgeFiles forgets files that were hidden before the given time and that no batch holds, at most n, and
 	// returns how many. Their blobs lose that reference.
@@ -268,8 +271,8 @@ type Care interface {
 	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
 	// returns how many. The batches stay.
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
-	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of a batch that is
-	// not terminal.
+	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of a
+	// batch that is not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)

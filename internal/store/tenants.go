@@ -42,7 +42,7 @@ type Key struct {
 	// Dialect is the name of the dialect it speaks under /v1; "" for the server's.
 	Dialect   string
 	CreatedAt time.Time
-	// ExpiresAt is zero for a key without an end, RevokedAt for one that was not revoked.
+	// ExpiresAt is zero for a key that never expires, RevokedAt for one that was not revoked.
 	ExpiresAt time.Time
 	RevokedAt time.Time
 }
@@ -55,7 +55,7 @@ func (k Key) Usable(now time.Time) bool {
 // DefaultTenantName is the name of the tenant that was minted with the store.
 const DefaultTenantName = "default"
 
-// Tenants are the verbs on who may call.
+// Tenants are the methods on who may call.
 type Tenants interface {
 	// CreateTenant stores a new tenant. A name or id that is taken is ErrConflict.
 	CreateTenant(ctx context.Context, t Tenant) error

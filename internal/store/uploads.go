@@ -7,7 +7,7 @@ import (
 	"batchd/internal/batch"
 )
 
-// Uploads are the verbs on files that arrive in parts. Times decide: an upload whose end has come takes nothing more,
+// Uploads are the methods on files that arrive in parts. Times decide: an upload that has expired takes nothing more,
 // whatever its row says.
 type Uploads interface {
 	// CreateUpload stores a new pending upload. An id that is taken is ErrConflict. The tenant's quotas of files and bytes
@@ -31,9 +31,9 @@ type Uploads interface {
 	// CancelUpload ends a pending upload and drops its parts. One that is cancelled already is returned as it is; one
 	// that is completed or expired is ErrConflict, returned with the upload.
 	CancelUpload(ctx context.Context, tenant, id string, now time.Time) (batch.Upload, error)
-	// ExpireUploads ends at most n pending uploads whose time is over, drops their parts, and returns how many.
+	// ExpireUploads ends at most n pending uploads that have expired, drops their parts, and returns how many.
 	ExpireUploads(ctx context.Context, now time.Time, n int) (int, error)
-	// ForgetUploads forgets at most n uploads that are not pending and whose time was over before the given one, and
+	// ForgetUploads forgets at most n uploads that are not pending and had expired before the given time, and
 	// returns how many. Their files stay.
 	ForgetUploads(ctx context.Context, before time.Time, n int) (int, error)
 }

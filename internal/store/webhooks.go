@@ -13,14 +13,14 @@ import (
 // secretBytes is the length of a signing key. Standard Webhooks asks for 24 to 64.
 const secretBytes = 32
 
-// NewSecret mints a secret that signs what receivers are told: "whsec_" and 32 random bytes in base64.
+// NewSecret mints a secret that signs deliveries: "whsec_" and 32 random bytes in base64.
 func NewSecret() string {
 	key := make([]byte, secretBytes)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the process first
 	return "whsec_" + base64.StdEncoding.EncodeToString(key)
 }
 
-// Webhook is an address that a tenant wants to be told of events at.
+// Webhook is an endpoint to which a tenant wants events delivered.
 type Webhook struct {
 	// ID is "we_" and 32 hexadecimal digits.
 	ID     string
@@ -35,7 +35,7 @@ type Webhook struct {
 	CreatedAt     time.Time
 }
 
-// Wants reports whether the webhook may be told of the event.
+// Wants reports whether the webhook asks for the event.
 func (w Webhook) Wants(e batch.Event) bool { return len(w.Events) == 0 || slices.Contains(w.Events, e) }
 
 // Secrets returns those that sign at now, the current one first.
@@ -62,12 +62,12 @@ const (
 	DeliverySkipped DeliveryState = "skipped"
 )
 
-// Delivery is one event on its way to one address: a row of the outbox, written with the change that it tells of.
+// Delivery is one event on its way to one endpoint: a row of the outbox, written in the transaction that made the event.
 type Delivery struct {
 	// ID is "wh_" and 32 hexadecimal digits, the same in every attempt.
 	ID     string
 	Tenant string
-	// EventID is "evt_" and 32 hexadecimal digits, the same for every address that is told.
+	// EventID is "evt_" and 32 hexadecimal digits, the same for every endpoint.
 	EventID string
 	Event   batch.Event
 	// Batch is the batch's id, Dialect the one that created it.
@@ -86,7 +86,7 @@ type Delivery struct {
 	Attempts int
 	// NextAt is when the next attempt is due.
 	NextAt time.Time
-	// LastStatus and LastError tell of the last attempt: an HTTP status, or 0 and why there was none.
+	// LastStatus and LastError describe the last attempt: an HTTP status, or 0 and why there was none.
 	LastStatus int
 	LastError  string
 	UpdatedAt  time.Time
@@ -103,10 +103,10 @@ type Attempt struct {
 	Now    time.Time
 }
 
-// Webhooks are the verbs on who is told of what. FailBatch, CloseBatch and CreateFailedBatch write the deliveries of a
+// Webhooks are the methods on endpoints and the outbox. FailBatch, CloseBatch and CreateFailedBatch write the deliveries of a
 // batch's end in their own transaction: one for each webhook of the tenant that wants the event, one for the callback.
 type Webhooks interface {
-	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the verbs
+	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the methods
 	// below do not find.
 	AddWebhook(ctx context.Context, w Webhook) error
 	// ListWebhooks returns the webhooks of a tenant, or all with "", oldest first.
@@ -119,8 +119,9 @@ type Webhooks interface {
 	// CallbackSecret returns the secret that signs the tenant's callbacks. It was minted with the tenant.
 	CallbackSecret(ctx context.Context, tenant string) (string, error)
 
-	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and puts them off until the
-	// given time, so that nobody else sends them meanwhile and a crash brings them back. It writes nothing when none is due.
+	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and makes them due again at
+	// the given time: until then nobody else sends them, and after a crash they are sent again. It writes nothing when none
+	// is due.
 	LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]Delivery, error)
 	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that is gone
 	// or not pending any more is ErrNotFound.

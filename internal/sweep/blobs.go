@@ -11,7 +11,11 @@ import (
 )
 
 // blobs looks at every blob once: one that is unreferenced is marked; one that was marked a day ago and still is
-// unreferenced goes. Marks live in memory, so a restart starts the day again: care can wait, data cannot.
+// unreferenced is deleted. Marks are in memory only, so a restart begins the day again: a blob that stays too long costs
+// space, one that goes too early costs data.
+//
+// The leases are read before the blobs are listed. A blob whose holder took its lease in between is marked at most: by the
+// second look its lease is in the list, or a row refers to it, or nobody is coming back for it.
 func (s *Sweeper) blobs(ctx context.Context) error {
 	leases, err := s.o.Store.LiveLeases(ctx)
 	if err != nil {
@@ -45,7 +49,8 @@ func (s *Sweeper) blobs(ctx context.Context) error {
 	return nil
 }
 
-// look asks the store about some blobs, marks the new finds and deletes the old ones.
+// look asks the store about some blobs, marks those newly found unreferenced and deletes those marked long ago. It adds
+// to seen what stays marked.
 func (s *Sweeper) look(ctx context.Context, keys []string, seen map[string]bool) error {
 	if len(keys) == 0 {
 		return nil

@@ -1,6 +1,6 @@
-// Package sweep is periodic care: windows that have passed, files whose life has ended, uploads that nobody will
-// complete, idempotency keys that nobody will send again, deliveries that are long over, blobs that nothing refers to.
-// It decides when to look; the store decides what is due. It promises never to delete a blob before it has been found
+// Package sweep does the periodic maintenance: it stops batches whose window has passed, deletes expired files, ends
+// uploads that nobody will complete, forgets idempotency keys and old deliveries, and collects blobs that nothing refers
+// to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has been found
 // unreferenced twice, a day of this process's own clock apart.
 package sweep
 
@@ -14,25 +14,37 @@ import (
 	"batchd/internal/store"
 )
 
-// How often each kind of care is due, and how long things are kept before they go.
+// How often each kind of maintenance runs.
 const (
+	// windowsEvery is short because a batch should expire within a second of the end of its window. A look that finds
+	// nothing is one indexed query.
 	windowsEvery = 250 * time.Millisecond
-	filesEvery   = 10 * time.Second
-	keysEvery    = 10 * time.Minute
-	blobsEvery   = time.Hour
-	// downloadGrace is how long a deleted file's bytes stay for downloads under way.
+	// filesEvery only decides how soon the hour begins after which an expired file's bytes go: reads and quotas leave the
+	// file out from the moment it expires.
+	filesEvery = 10 * time.Second
+	// keysEvery and blobsEvery only decide how soon space is freed. Looking at blobs lists all of them.
+	keysEvery  = 10 * time.Minute
+	blobsEvery = time.Hour
+)
+
+// How long things are kept before they go, and how many of them one step takes.
+const (
+	// downloadGrace is how long a deleted file's bytes stay for downloads in progress. A slower download fails.
 	downloadGrace = time.Hour
-	// blobGrace is how long an unreferenced blob waits between the two looks at it.
+	// blobGrace is how long an unreferenced blob waits between the two looks at it. It must be longer than any write takes
+	// from putting a blob to committing the row that refers to it, without a lease in the blob's key: an upload in parts
+	// refers to each part at once, so a day is ample.
 	blobGrace = 24 * time.Hour
 	// deliveriesKept is how long a webhook's delivery can be looked up after it is over, uploadsKept an upload.
 	deliveriesKept = 30 * 24 * time.Hour
 	uploadsKept    = 24 * time.Hour
-	// rowsAtOnce bounds one transaction, blobsAtOnce one question.
+	// rowsAtOnce bounds one transaction, so that maintenance never holds up other writes for long. blobsAtOnce bounds the
+	// keys that one query asks about.
 	rowsAtOnce  = 500
 	blobsAtOnce = 500
 )
 
-// Store is the part of the metadata store that care needs.
+// Store is the part of the metadata store that maintenance needs.
 type Store interface {
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
@@ -45,28 +57,30 @@ type Store interface {
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
 }
 
-// Options are what a Sweeper works with; all fields are required.
+// Options configures a Sweeper; all fields are required.
 type Options struct {
 	Store Store
 	Blobs blob.Store
 	// Expired is called with each batch whose window has just passed.
 	Expired func(batchID string)
-	// Now is the wall clock, for windows and lives; waiting is measured by the monotonic clock that it carries.
+	// Now is the wall clock, which decides what has expired. How long a blob waits is measured by the monotonic clock, so
+	// that a clock that is set ahead deletes nothing early.
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// Sweeper cares until told to stop.
+// Sweeper does the maintenance of one store. Run is its only goroutine.
 type Sweeper struct {
 	o Options
-	// marked holds the blobs found unreferenced, and when.
+	// marked holds the keys of blobs found unreferenced, and when. Only Run's goroutine touches it.
 	marked map[string]time.Time
 }
 
 // New returns a sweeper that has marked nothing.
 func New(o Options) *Sweeper { return &Sweeper{o: o, marked: make(map[string]time.Time)} }
 
-// Run cares for everything at its own pace until ctx ends.
+// Run does each kind of maintenance at its own pace until ctx ends. Kinds wait for each other; a failure is logged, and
+// that kind tried again at its next turn.
 func (s *Sweeper) Run(ctx context.Context) {
 	windows, files := time.NewTicker(windowsEvery), time.NewTicker(filesEvery)
 	keys, blobs := time.NewTicker(keysEvery), time.NewTicker(blobsEvery)
@@ -94,7 +108,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	}
 }
 
-// windows stops the batches whose window has passed.
+// windows stops the batches whose window has passed, and has the executor take notice.
 func (s *Sweeper) windows(ctx context.Context) error {
 	ids, err := s.o.Store.ExpireBatches(ctx, s.o.Now())
 	for _, id := range ids {
@@ -103,8 +117,7 @@ func (s *Sweeper) windows(ctx context.Context) error {
 	return err
 }
 
-// files hides files whose life has ended, ends uploads whose time is over, and forgets hidden files that no download can
-// still be reading.
+// files hides expired files, ends expired uploads, and forgets hidden files that no download can still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
 	now := s.o.Now()
 	return inTurn(
@@ -119,7 +132,9 @@ func (s *Sweeper) files(ctx context.Context) error {
 func (s *Sweeper) keys(ctx context.Context) error {
 	now := s.o.Now()
 	return inTurn(
-		func() (int, error) { return s.o.Store.ForgetIdempotencyKeys(ctx, now.Add(-store.KeyLife), rowsAtOnce) },
+		func() (int, error) {
+			return s.o.Store.ForgetIdempotencyKeys(ctx, now.Add(-store.IdempotencyKeyTTL), rowsAtOnce)
+		},
 		func() (int, error) { return s.o.Store.ForgetUploads(ctx, now.Add(-uploadsKept), rowsAtOnce) },
 		func() (int, error) { return s.o.Store.ForgetDeliveries(ctx, now.Add(-deliveriesKept), rowsAtOnce) },
 	)

@@ -17,8 +17,8 @@ import (
 	"batchd/internal/sweep"
 )
 
-// care is a store with things to care for.
-type care struct {
+// maintained is a store with things that are due.
+type maintained struct {
 	// mu guards following fields.
 	mu         sync.Mutex
 	windows    map[string]time.Time
@@ -32,62 +32,62 @@ type care struct {
 	leases     map[batch.LeaseID]bool
 }
 
-func (c *care) ExpireBatches(_ context.Context, now time.Time) ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (m *maintained) ExpireBatches(_ context.Context, now time.Time) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var ids []string
-	for id, at := range c.windows {
+	for id, at := range m.windows {
 		if !now.Before(at) {
 			ids = append(ids, id)
-			delete(c.windows, id)
+			delete(m.windows, id)
 		}
 	}
 	return ids, nil
 }
 
-func (c *care) DeleteExpiredFiles(_ context.Context, now time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n = min(n, c.expiring)
-	c.expiring -= n
+func (m *maintained) DeleteExpiredFiles(_ context.Context, now time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n = min(n, m.expiring)
+	m.expiring -= n
 	for range n {
-		c.hidden = append(c.hidden, now)
+		m.hidden = append(m.hidden, now)
 	}
 	return n, nil
 }
 
-func (c *care) PurgeFiles(_ context.Context, before time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return dropOld(&c.hidden, before, n), nil
+func (m *maintained) PurgeFiles(_ context.Context, before time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return dropOld(&m.hidden, before, n), nil
 }
 
-func (c *care) ForgetIdempotencyKeys(_ context.Context, before time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return dropOld(&c.keys, before, n), nil
+func (m *maintained) ForgetIdempotencyKeys(_ context.Context, before time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return dropOld(&m.keys, before, n), nil
 }
 
-func (c *care) ExpireUploads(_ context.Context, now time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n = dropOld(&c.uploads, now, n)
+func (m *maintained) ExpireUploads(_ context.Context, now time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n = dropOld(&m.uploads, now, n)
 	for range n {
-		c.over = append(c.over, now)
+		m.over = append(m.over, now)
 	}
 	return n, nil
 }
 
-func (c *care) ForgetUploads(_ context.Context, before time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return dropOld(&c.over, before, n), nil
+func (m *maintained) ForgetUploads(_ context.Context, before time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return dropOld(&m.over, before, n), nil
 }
 
-func (c *care) ForgetDeliveries(_ context.Context, before time.Time, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return dropOld(&c.deliveries, before, n), nil
+func (m *maintained) ForgetDeliveries(_ context.Context, before time.Time, n int) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return dropOld(&m.deliveries, before, n), nil
 }
 
 // dropOld removes at most n times that lie before the given one, and returns how many there were.
@@ -103,27 +103,27 @@ func dropOld(times *[]time.Time, before time.Time, n int) int {
 	return dropped
 }
 
-func (c *care) Unreferenced(_ context.Context, keys []string) ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (m *maintained) Unreferenced(_ context.Context, keys []string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var free []string
 	for _, k := range keys {
-		if !c.referenced[k] {
+		if !m.referenced[k] {
 			free = append(free, k)
 		}
 	}
 	return free, nil
 }
 
-func (c *care) LiveLeases(context.Context) (map[batch.LeaseID]bool, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.leases, nil
+func (m *maintained) LiveLeases(context.Context) (map[batch.LeaseID]bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leases, nil
 }
 
-// start runs a sweeper over c and blobs until the test ends.
-func start(t *testing.T, c *care, blobs blob.Store, expired func(string)) {
-	s := sweep.New(sweep.Options{Store: c, Blobs: blobs, Expired: expired, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+// start runs a sweeper over m and blobs until the test ends.
+func start(t *testing.T, m *maintained, blobs blob.Store, expired func(string)) {
+	s := sweep.New(sweep.Options{Store: m, Blobs: blobs, Expired: expired, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
@@ -136,7 +136,7 @@ func TestPassedWindowIsNoticedWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		due := time.Now().Add(time.Hour)
 		at := make(chan time.Time, 1)
-		start(t, &care{windows: map[string]time.Time{"b": due}}, newBlobs(), func(string) { at <- time.Now() })
+		start(t, &maintained{windows: map[string]time.Time{"b": due}}, newBlobs(), func(string) { at <- time.Now() })
 		if late := (<-at).Sub(due); late < 0 || late > time.Second {
 			t.Errorf("noticed %s after the window, want at most 1 s", late)
 		}
@@ -145,9 +145,9 @@ func TestPassedWindowIsNoticedWithinASecond(t *testing.T) {
 
 func TestUploadsEndWhenTheirTimeIsOverAndStayADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &care{uploads: []time.Time{time.Now().Add(time.Hour)}}
-		start(t, c, newBlobs(), nil)
-		count := func() (int, int) { c.mu.Lock(); defer c.mu.Unlock(); return len(c.uploads), len(c.over) }
+		m := &maintained{uploads: []time.Time{time.Now().Add(time.Hour)}}
+		start(t, m, newBlobs(), nil)
+		count := func() (int, int) { m.mu.Lock(); defer m.mu.Unlock(); return len(m.uploads), len(m.over) }
 		time.Sleep(2 * time.Hour)
 		if pending, over := count(); pending != 0 || over != 1 {
 			t.Errorf("after two hours %d are pending and %d over, want 0 and 1", pending, over)
@@ -162,9 +162,9 @@ func TestUploadsEndWhenTheirTimeIsOverAndStayADay(t *testing.T) {
 func TestDeliveriesAreRememberedForAMonth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const day = 24 * time.Hour
-		c := &care{deliveries: []time.Time{time.Now().Add(-29 * day)}}
-		start(t, c, newBlobs(), nil)
-		count := func() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.deliveries) }
+		m := &maintained{deliveries: []time.Time{time.Now().Add(-29 * day)}}
+		start(t, m, newBlobs(), nil)
+		count := func() int { m.mu.Lock(); defer m.mu.Unlock(); return len(m.deliveries) }
 		time.Sleep(day - time.Hour)
 		if count() != 1 {
 			t.Error("it was forgotten within a month")
@@ -178,9 +178,9 @@ func TestDeliveriesAreRememberedForAMonth(t *testing.T) {
 
 func TestI24DeletedFilesBytesStayAnHourForDownloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &care{expiring: 1200}
-		start(t, c, newBlobs(), nil)
-		count := func() (int, int) { c.mu.Lock(); defer c.mu.Unlock(); return c.expiring, len(c.hidden) }
+		m := &maintained{expiring: 1200}
+		start(t, m, newBlobs(), nil)
+		count := func() (int, int) { m.mu.Lock(); defer m.mu.Unlock(); return m.expiring, len(m.hidden) }
 		time.Sleep(time.Minute)
 		if expiring, hidden := count(); expiring != 0 || hidden != 1200 {
 			t.Errorf("after a minute: %d not hidden, %d hidden; want 0 and 1200", expiring, hidden)
@@ -198,13 +198,13 @@ func TestI24DeletedFilesBytesStayAnHourForDownloads(t *testing.T) {
 
 func TestI28KeysAreForgottenOnceTheStoreNoLongerHonoursThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &care{}
+		m := &maintained{}
 		for range 1200 {
-			c.keys = append(c.keys, time.Now())
+			m.keys = append(m.keys, time.Now())
 		}
-		start(t, c, newBlobs(), nil)
-		count := func() int { c.mu.Lock(); defer c.mu.Unlock(); return len(c.keys) }
-		time.Sleep(store.KeyLife)
+		start(t, m, newBlobs(), nil)
+		count := func() int { m.mu.Lock(); defer m.mu.Unlock(); return len(m.keys) }
+		time.Sleep(store.IdempotencyKeyTTL)
 		if left := count(); left != 1200 {
 			t.Errorf("%d of 1200 keys are left while they are honoured", left)
 		}
@@ -238,28 +238,28 @@ func TestUnreferencedBlobGoesOnlyAfterADayAndASecondLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := batch.NewLeaseID()
 		held := "plans/00/b-" + lease.String()
-		c := &care{referenced: map[string]bool{"files/used": true}, leases: map[batch.LeaseID]bool{lease: true}}
+		m := &maintained{referenced: map[string]bool{"files/used": true}, leases: map[batch.LeaseID]bool{lease: true}}
 		blobs := newBlobs()
 		for _, key := range []string{"files/used", "files/lost", "files/late", held} {
 			put(t, blobs, key)
 		}
-		start(t, c, blobs, nil)
+		start(t, m, blobs, nil)
 		time.Sleep(23 * time.Hour)
 		if got := len(keys(t, blobs)); got != 4 {
 			t.Fatalf("%d of 4 blobs are left after 23 hours", got)
 		}
-		c.mu.Lock()
-		c.referenced["files/late"] = true // its row was committed between the two looks
-		c.mu.Unlock()
+		m.mu.Lock()
+		m.referenced["files/late"] = true // its row was committed between the two looks
+		m.mu.Unlock()
 		time.Sleep(3 * time.Hour)
 		want := []string{"files/late", "files/used", held}
 		if got := keys(t, blobs); !slices.Equal(got, want) {
 			t.Errorf("left after 26 hours: %v, want %v", got, want)
 		}
-		c.mu.Lock()
-		delete(c.referenced, "files/late")
-		c.leases = nil
-		c.mu.Unlock()
+		m.mu.Lock()
+		delete(m.referenced, "files/late")
+		m.leases = nil
+		m.mu.Unlock()
 		time.Sleep(20 * time.Hour)
 		if got := keys(t, blobs); !slices.Equal(got, want) {
 			t.Errorf("a blob went %v: the day starts anew with each mark", got)

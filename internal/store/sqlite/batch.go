@@ -11,7 +11,8 @@ import (
 	"batchd/internal/store"
 )
 
-// batchColumns are the columns that batchDest scans.
+// batchColumns are the columns that batchDest scans, in the same order. Each statement that reads a batch reads all of
+// them, so that there is one way to scan a row.
 const batchColumns = `b.seq, b.id, b.tenant, b.key_id, b.dialect, b.endpoint, b.input_file_id, b.window, b.metadata,
 	b.output_ttl, b.remark, b.status, b.stop, b.ready, b.version, b.created_at, b.expires_at, b.updated_at,
 	b.in_progress_at, b.finalizing_at, b.completed_at, b.failed_at, b.expired_at, b.cancelling_at, b.cancelled_at,
@@ -19,6 +20,7 @@ const batchColumns = `b.seq, b.id, b.tenant, b.key_id, b.dialect, b.endpoint, b.
 	b.usage_total, b.errors, b.errors_total, b.plan, b.models, b.units, b.sealed_units, b.in_line_order,
 	b.output_file_id, b.error_file_id, b.callback_url, b.continued_from`
 
+// batchDest returns where the columns go, for Scan.
 func batchDest(b *batch.Batch) []any {
 	return []any{
 		&b.Seq, &b.ID, &b.Tenant, &b.KeyID, &b.Dialect, &b.Endpoint, &b.InputFileID, &b.Window, &b.Metadata,
@@ -33,6 +35,7 @@ func batchDest(b *batch.Batch) []any {
 	}
 }
 
+// scanBatch scans the current row, as all wants it.
 func scanBatch(rows *sql.Rows) (batch.Batch, error) {
 	var b batch.Batch
 	err := rows.Scan(batchDest(&b)...)
@@ -49,6 +52,7 @@ func oneBatch(ctx context.Context, q querier, condition string, args ...any) (ba
 	return b, err
 }
 
+// isNotFound reports whether a row was looked for in vain. Callers turn that into the sentinel that fits them.
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 // Batch implements store.Batches.
@@ -60,7 +64,7 @@ func (s *Store) Batch(ctx context.Context, tenant, id string) (batch.Batch, erro
 	return b, nil
 }
 
-// BatchByID implements store.Work.
+// BatchByID implements store.Work. It asks for no tenant: only the executor, who works for all of them, calls it.
 func (s *Store) BatchByID(ctx context.Context, id string) (batch.Batch, error) {
 	b, err := oneBatch(ctx, s.readers, `b.id = ?`, id)
 	if err != nil {
@@ -69,6 +73,8 @@ func (s *Store) BatchByID(ctx context.Context, id string) (batch.Batch, error) {
 	return b, nil
 }
 
+// runningQuery selects by stage, a generated column that says what a batch needs next: validate, run, finalize, or NULL
+// for nothing. Its partial index holds only batches that need something, so finished ones cost these queries nothing.
 const runningQuery = `SELECT ` + batchColumns + ` FROM batches b WHERE b.stage = 'run' ORDER BY b.seq`
 
 // RunningBatches implements store.Work.
@@ -80,7 +86,8 @@ func (s *Store) RunningBatches(ctx context.Context) ([]batch.Batch, error) {
 	return batches, nil
 }
 
-// CancelBatch implements store.Batches.
+// CancelBatch implements store.Batches. On an error the batch is returned too, as far as it was read: callers of a cancel
+// that came too late are shown in which state it is.
 func (s *Store) CancelBatch(ctx context.Context, tenant, id string, now time.Time) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -94,6 +101,8 @@ func (s *Store) CancelBatch(ctx context.Context, tenant, id string, now time.Tim
 		if b.Stop != batch.StopNone || !b.Status.CanMoveTo(batch.Cancelling) {
 			return fmt.Errorf("%s, stop %s: %w", b.Status, b.Stop, store.ErrConflict)
 		}
+		// The conditions repeat what was just checked. Within one transaction they cannot fail; they keep the statement right
+		// by itself, as it stands in the contract.
 		if _, err := t.change(ctx, `
 			UPDATE batches SET stop = 'cancel', status = 'cancelling', cancelling_at = ?, updated_at = ?, version = version + 1
 			WHERE seq = ? AND stop = 'none' AND status = ?`,

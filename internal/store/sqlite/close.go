@@ -8,7 +8,8 @@ import (
 	"batchd/internal/store"
 )
 
-// CloseBatch implements store.Work.
+// CloseBatch implements store.Work. Files, final state and deliveries are one transaction: after a crash the batch has all
+// of them or is finalized again, with the same bytes.
 func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -27,12 +28,13 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 		if err != nil {
 			return err
 		}
+		// The stop is read here and not by the caller, who may have leased the batch before a cancel.
 		final := b.Stop.Closed()
 		if _, err := t.change(ctx, closeQuery(final), string(final), output, failed, nanos(c.Now), nanos(c.Now),
 			b.Seq, string(b.Status), string(b.Stop), leaseColumn(&c.Lease)); err != nil {
 			return err
 		}
-		if err := tell(ctx, t, b, final, c.Now); err != nil {
+		if err := enqueueDeliveries(ctx, t, b, final, c.Now); err != nil {
 			return err
 		}
 		b, err = oneBatch(ctx, t, `b.seq = ?`, b.Seq)
@@ -58,7 +60,8 @@ func closable(b batch.Batch, c store.Close) error {
 	}
 }
 
-// insertResult stores a result file, if there is one, and returns its id.
+// insertResult stores a result file, if there is one, and returns its id. That a caller mixed up tenants must not end in one
+// tenant reading another's results, so it is checked here too.
 func insertResult(ctx context.Context, t *tx, b batch.Batch, r *store.ResultFile) (string, error) {
 	if r == nil {
 		return "", nil
@@ -72,8 +75,8 @@ func insertResult(ctx context.Context, t *tx, b batch.Batch, r *store.ResultFile
 	return r.File.ID, nil
 }
 
-// closeQuery returns the statement that ends a batch in state final. It lets go of the lease, and with the state of
-// the input file, which only batches that are not terminal hold.
+// closeQuery returns the statement that moves a batch to the terminal state final. It clears the lease. Leaving a state
+// that is not terminal also releases the input file, which may be purged from then on.
 func closeQuery(final batch.Status) string {
 	stamp := map[batch.Status]string{
 		batch.Completed: "completed_at", batch.Expired: "expired_at", batch.Cancelled: "cancelled_at",

@@ -16,7 +16,8 @@ type querier interface {
 	query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// one scans the only row of a query into dest and reports whether there was one.
+// one scans the first row of a query into dest and reports whether there was one. Rows are closed before it returns: an
+// open result would hold the connection, and the writer has only one.
 func one(ctx context.Context, q querier, dest []any, query string, args ...any) (bool, error) {
 	rows, err := q.query(ctx, query, args...)
 	if err != nil {
@@ -32,7 +33,7 @@ func one(ctx context.Context, q querier, dest []any, query string, args ...any) 
 	return true, rows.Close()
 }
 
-// all collects what scan makes of each row of a query.
+// all collects what scan makes of each row of a query. No row is nil, not an empty slice.
 func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.query(ctx, query, args...)
 	if err != nil {
@@ -50,7 +51,8 @@ func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error),
 	return items, rows.Err()
 }
 
-// column reads and writes one column through a pair of functions.
+// column reads and writes one column through a pair of functions, so that each form of a value in the database is in one
+// place. encode is nil for columns that are written otherwise.
 type column[T any] struct {
 	v      *T
 	encode func(T) (driver.Value, error)
@@ -89,7 +91,7 @@ func timeColumn(t *time.Time) column[time.Time] {
 	}
 }
 
-// nanos returns what a time column holds for t.
+// nanos returns what a time column holds for t. Statements that compare use t.UnixNano(), since NULL compares with nothing.
 func nanos(t time.Time) driver.Value {
 	if t.IsZero() {
 		return nil
@@ -168,7 +170,8 @@ func listColumn[T any](list *[]T) column[[]T] {
 	}
 }
 
-// decodeBytes lets decode read a column of bytes. It must not keep what it is given.
+// decodeBytes lets decode read a column of bytes. It must not keep what it is given: the driver may use the memory again for
+// the next row.
 func decodeBytes[T any](decode func([]byte) (T, error)) func(any) (T, error) {
 	return func(src any) (T, error) {
 		raw, ok := src.([]byte)

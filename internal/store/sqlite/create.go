@@ -50,7 +50,9 @@ func create(ctx context.Context, path string, opts Options) error {
 	return f.Close()
 }
 
-// fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller.
+// fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller: with
+// synchronous(OFF) the migrations take a few milliseconds instead of an fsync each, and a crash leaves only garbage of a
+// name that the next start removes.
 func fill(ctx context.Context, path, tenant string) error {
 	db, err := openPlain(path, "synchronous(OFF)", "journal_mode(WAL)")
 	if err != nil {
@@ -78,7 +80,8 @@ func storeDefaultTenant(ctx context.Context, db *sql.DB, tenant string) error {
 	return err
 }
 
-// upgrade brings the schema of an existing store up to schemaVersion.
+// upgrade brings the schema of an existing store up to schemaVersion. Each migration is a transaction of its own that sets
+// user_version too, so that a crash between two leaves a version that is known.
 func upgrade(ctx context.Context, path string) error {
 	db, err := openPlain(path, "synchronous(FULL)")
 	if err != nil {
@@ -87,7 +90,7 @@ func upgrade(ctx context.Context, path string) error {
 	return errors.Join(migrate(ctx, db), db.Close())
 }
 
-// openPlain opens a connection for changing the schema.
+// openPlain opens a connection for changing the schema, with one connection so that pragmas hold for every statement.
 func openPlain(path string, pragmas ...string) (*sql.DB, error) {
 	connector, err := driver.NewConnector(dsn(path, append(pragmas, busyPragma, "foreign_keys(1)")...))
 	if err != nil {
@@ -114,7 +117,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// removeDatabase removes what a creation that crashed has left.
+// removeDatabase removes what a creation that crashed has left, with the logs that SQLite keeps beside a file: one left
+// behind would be replayed into the next file of this name.
 func removeDatabase(path string) error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -17,6 +17,8 @@ const (
 	deliverySource = ` FROM deliveries d LEFT JOIN webhooks w ON w.seq = d.webhook`
 )
 
+// deliveryDest returns where deliveryColumns go. A removed webhook takes its deliveries with it, so the join finds a webhook
+// for every delivery that is no callback's.
 func deliveryDest(d *store.Delivery) []any {
 	return []any{
 		&d.ID, &d.Tenant, &d.EventID, &d.Event, &d.Batch, &d.Dialect, timeColumn(&d.CreatedAt), &d.Webhook, &d.Named,
@@ -24,12 +26,15 @@ func deliveryDest(d *store.Delivery) []any {
 	}
 }
 
+// dueDeliveriesQuery reads a delivery with the secrets that sign it: those of its webhook, or of its tenant for a callback.
+// They are joined here and not copied into the row, so that a rotated secret signs what is in the outbox already.
 const dueDeliveriesQuery = `
 	SELECT ` + deliveryColumns + `, coalesce(w.secret, t.callback_secret, ''), coalesce(w.previous, ''), w.previous_until` +
 	deliverySource + ` LEFT JOIN tenants t ON d.webhook IS NULL AND t.id = d.tenant
 	WHERE d.state = 'pending' AND d.next_at <= ? ORDER BY d.next_at, d.seq LIMIT ?`
 
-// LeaseDeliveries implements store.Webhooks.
+// LeaseDeliveries implements store.Webhooks. The lease is next_at itself: until then the row is not due, and if nobody
+// records an attempt it becomes due again without anybody's help.
 func (s *Store) LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]store.Delivery, error) {
 	var due []store.Delivery
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -42,6 +47,7 @@ func (s *Store) LeaseDeliveries(ctx context.Context, now, until time.Time, n int
 		if err != nil {
 			return err
 		}
+		// One statement each, by id: an update by the same condition could choose others if two are due at one time.
 		for _, d := range due {
 			if _, err := t.change(ctx, `UPDATE deliveries SET next_at = ? WHERE id = ?`, until.UnixNano(), d.ID); err != nil {
 				return err
@@ -69,7 +75,9 @@ var (
 	errNeverDue    = errors.New("a pending delivery must be due again")
 )
 
-// RecordAttempt implements store.Webhooks. A final delivery is due at no time.
+// RecordAttempt implements store.Webhooks. A final delivery is due at no time. A skipped one counts no attempt, since
+// nobody was called. Two attempts at one delivery, the second after the first one's lease, are both recorded while it is
+// pending: receivers must expect an event twice.
 func (s *Store) RecordAttempt(ctx context.Context, a store.Attempt) error {
 	counted := 1
 	var err error
@@ -132,6 +140,7 @@ func deliveryListQuery(q store.DeliveryQuery) (string, []any) {
 	return query + ` ORDER BY d.seq DESC LIMIT ?`, append(args, max(q.Limit, 0))
 }
 
+// overDeliveriesQuery finds final deliveries by their last change. Pending ones are never forgotten: the sender ends them.
 const overDeliveriesQuery = `
 	SELECT seq FROM deliveries WHERE state != 'pending' AND updated_at < ? ORDER BY updated_at LIMIT ?`
 

@@ -7,7 +7,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// CreateFailedBatch implements store.Batches. It goes through no other state, so it holds nothing and no stage is due.
+// CreateFailedBatch implements store.Batches. It goes through no other state, so it holds no input file and no stage is due.
+// It counts against the rate of batches, or a client could fill the database with failed ones.
 func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -17,7 +18,7 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 		if err := insertFailed(ctx, t, b, errs); err != nil {
 			return err
 		}
-		if err := tell(ctx, t, b, batch.Failed, b.CreatedAt); err != nil {
+		if err := enqueueDeliveries(ctx, t, b, batch.Failed, b.CreatedAt); err != nil {
 			return err
 		}
 		var err error

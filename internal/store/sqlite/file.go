@@ -13,7 +13,7 @@ import (
 	"batchd/internal/store"
 )
 
-// fileColumns are the columns that fileDest scans.
+// fileColumns are the columns that fileDest scans, in the same order.
 const fileColumns = `f.seq, f.id, f.tenant, f.dialect, f.name, f.purpose, f.bytes, f.lines, f.created_at, f.expires_at,
 	f.content, f.content_blob`
 
@@ -44,7 +44,8 @@ func (s *Store) CreateFile(ctx context.Context, f batch.File) error {
 	return nil
 }
 
-// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to. It asks for no quota.
+// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to. It asks for no quota: result
+// files are never refused, since the work for them is done.
 func insertFile(ctx context.Context, t *tx, f batch.File, blobs []string) error {
 	n, err := t.change(ctx, `
 		INSERT INTO files (id, tenant, dialect, name, purpose, bytes, lines, created_at, expires_at, content, content_blob)
@@ -57,6 +58,7 @@ func insertFile(ctx context.Context, t *tx, f batch.File, blobs []string) error 
 	if n == 0 {
 		return fmt.Errorf("id is taken: %w", store.ErrConflict)
 	}
+	// file_blobs is what keeps blobs from being collected: it must name every one that the content rests on.
 	keys := append(slices.Clone(blobs), f.Content.Blobs()...)
 	if !f.ContentBlob.Zero() {
 		keys = append(keys, f.ContentBlob.Key)
@@ -83,7 +85,8 @@ func (s *Store) File(ctx context.Context, tenant, id string, now time.Time) (bat
 	return f, nil
 }
 
-// oneFile returns a file that is there for its tenant at now, or why it is not.
+// oneFile returns a file that is there for its tenant at now, or why it is not: ErrExpired for as long as the row of an
+// expired file is kept, else ErrNotFound.
 func oneFile(ctx context.Context, q querier, tenant, id string, now time.Time) (batch.File, error) {
 	var f batch.File
 	var hiddenAt time.Time
@@ -98,12 +101,13 @@ func oneFile(ctx context.Context, q querier, tenant, id string, now time.Time) (
 		return f, nil
 	case hiddenAt.IsZero() || f.Expired(hiddenAt):
 		return batch.File{}, store.ErrExpired
-	default: // its user deleted it, which only works while it lives
+	default: // its user deleted it, which works only before it expires
 		return batch.File{}, store.ErrNotFound
 	}
 }
 
-// ListFiles implements store.Files.
+// ListFiles implements store.Files. Files that have expired are left out by the query, whether or not the sweeper has
+// hidden them.
 func (s *Store) ListFiles(ctx context.Context, tenant string, q store.FileQuery) (store.Page[batch.File], error) {
 	edge, err := s.cursor(ctx, `SELECT seq FROM files WHERE id = ? AND tenant = ?`, tenant, q.After, q.Ascending)
 	if err != nil {
@@ -150,7 +154,8 @@ func (s *Store) cursor(ctx context.Context, query, tenant, after string, ascendi
 	}
 }
 
-// page cuts one item too many off a list that was read with a limit of one more.
+// page cuts one item too many off a list that was read with a limit of one more, which is how it knows whether there are
+// more without counting.
 func page[T any](items []T, limit int) store.Page[T] {
 	if len(items) > limit {
 		return store.Page[T]{Items: items[:limit], HasMore: true}
@@ -158,7 +163,8 @@ func page[T any](items []T, limit int) store.Page[T] {
 	return store.Page[T]{Items: items}
 }
 
-// DeleteFile implements store.Files.
+// DeleteFile implements store.Files. The row stays, hidden: batches may be reading it, downloads may be in progress, and
+// lists may page on from it. The sweeper purges it later.
 func (s *Store) DeleteFile(ctx context.Context, tenant, id string, now time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.change(ctx, `

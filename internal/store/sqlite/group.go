@@ -7,15 +7,21 @@ import (
 	"sync"
 )
 
+// Group commit: a write joins the queue and waits for the writer's turn. Whoever gets the turn takes the oldest steps
+// out of the queue, runs them in one transaction, commits, and closes their done channels, which wakes the others. So
+// there is no writer goroutine to start, stop or lose, and a lone write commits at once. The decision record "Group
+// commit" has the figures.
+
 // groupMost is how many steps one transaction takes in: enough to share an fsync, few enough to bound how long the
 // first of them waits for the last.
 const groupMost = 32
 
-// step is a write verb on its way into a transaction.
+// step is a write on its way into a transaction.
 type step struct {
 	ctx context.Context
 	fn  func(context.Context, *tx) error
-	// err is the step's result, to be read once done is closed.
+	// err is the step's result. It is set by whoever holds the turn, and read once done, which the same one closes, is
+	// closed.
 	err  error
 	done chan struct{}
 }
@@ -44,7 +50,7 @@ func (q *queue) withdraw(s *step) bool {
 	return i >= 0
 }
 
-// take removes the oldest steps, as many as go into one transaction.
+// take removes the oldest steps, as many as go into one transaction. Once taken, a step can no longer be withdrawn.
 func (q *queue) take() []*step {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -62,6 +68,7 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) 
 		return err
 	}
 	w := s.writer
+	// Once begun, the step runs without the caller's cancellation, but with its values.
 	mine := &step{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
 	w.queue.add(mine)
 	for {
@@ -74,6 +81,7 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) 
 		case <-ctx.Done():
 			gaveUp = ctx.Err()
 		case w.turn <- struct{}{}:
+			// Our step may be beyond the group that we commit. Then we wait again, and someone else's turn may come first.
 			s.lead(ctx)
 			<-w.turn
 			continue
@@ -93,6 +101,7 @@ func (s *Store) lead(ctx context.Context) {
 		return // somebody else has committed our step meanwhile
 	}
 	s.writer.commit(group)
+	// The checkpoint comes before the callers are woken, so that it cannot fall behind: who writes much waits for it.
 	if err := s.writer.checkpointIfLong(context.WithoutCancel(ctx)); err != nil {
 		// The steps themselves are durable, and the next ones try again.
 		s.log.ErrorContext(ctx, "fold write-ahead log", "path", s.path, "error", err)
@@ -115,7 +124,7 @@ func (w *writer) commit(group []*step) {
 		return
 	}
 	w.onFault(err)
-	// SQLite may have rolled back by itself, and then this fails.
+	// SQLite may have rolled back by itself, and then this fails. A transaction left open would make every later BEGIN fail.
 	_, _ = (&tx{w: w}).exec(ctx, `ROLLBACK`)
 	for _, st := range group {
 		if st.err == nil {
@@ -128,6 +137,8 @@ func (w *writer) commit(group []*step) {
 // changed it is rolled back, so that asking in vain costs no fsync.
 func (w *writer) transact(ctx context.Context, group []*step) (changed bool, err error) {
 	t := &tx{w: w}
+	// IMMEDIATE takes the write lock now: a transaction that read first and then asked for it could be refused at once,
+	// without the wait of the busy timeout, because another process had written in between.
 	if _, err := t.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return false, fmt.Errorf("begin: %w", err)
 	}
@@ -151,6 +162,8 @@ func (w *writer) transact(ctx context.Context, group []*step) (changed bool, err
 // runStep runs one step and reports whether it changed anything. A step among others stands in a savepoint, so that
 // its failure undoes nothing but itself.
 func (w *writer) runStep(st *step, shared bool) (bool, error) {
+	// Each step has a tx of its own, since changed is asked step by step. A lone step needs no savepoint: what fails is
+	// rolled back with the transaction.
 	t := &tx{w: w}
 	if shared {
 		if _, err := t.exec(st.ctx, `SAVEPOINT step`); err != nil {

@@ -27,11 +27,13 @@ const (
 	fullCheckBytes = 64 << 20
 )
 
+// magic begins every SQLite file.
 var magic = []byte("SQLite format 3\x00")
 
+// What the operator can do: about a store that was ours, and about a file that never was.
 const (
-	restoreRemedy = "restore it from a backup, or start with another data folder; it was left as it is"
-	foreignRemedy = "move it away, or start with another data folder; it was left as it is"
+	restoreRemedy = "restore it from a backup, or start with another data directory; it was left as it is"
+	foreignRemedy = "move it away, or start with another data directory; it was left as it is"
 )
 
 // UnusableError says why a store file was refused. Its text is for the operator: the file, what is wrong, what to do.
@@ -49,8 +51,10 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("store file %s %s: %s", e.Path, e.Problem, e.Remedy)
 }
 
+// missing refuses to make a new store where the data directory shows that there was one: a new one would know nothing of
+// the blobs and journals that are there, and the sweeper would collect them.
 func missing(path string) error {
-	return &UnusableError{Path: path, Problem: "is missing, though something of it should be there", Remedy: "restore it from a backup, or start with an empty data folder"}
+	return &UnusableError{Path: path, Problem: "is missing, but blobs/ or journals/ is not empty", Remedy: "restore it from a backup, or start with an empty data directory"}
 }
 
 // damaged turns what SQLite says about a broken file into an UnusableError and leaves other errors alone.
@@ -66,7 +70,9 @@ func damaged(path string, err error) error {
 	return err
 }
 
-// brokenFile reports whether an SQLite result code speaks of the file's contents rather than of its surroundings.
+// brokenFile reports whether an SQLite result code is about the file's contents rather than its surroundings. SQLITE_ERROR
+// is among them because our statements are constants: what makes one fail is a schema that is not ours. The low byte is
+// the primary code; extended codes say more in the bits above.
 func brokenFile(code int) bool {
 	switch code & 0xff {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_ERROR:
@@ -90,7 +96,7 @@ func inspect(path string) (bool, error) {
 		return false, err
 	}
 	if info.IsDir() {
-		return false, &UnusableError{Path: path, Problem: "is a folder", Remedy: foreignRemedy}
+		return false, &UnusableError{Path: path, Problem: "is a directory", Remedy: foreignRemedy}
 	}
 	head, err := readHeader(path)
 	if err != nil {
@@ -187,19 +193,20 @@ func checkPages(ctx context.Context, w *writer) error {
 	return quickCheck(ctx, w.conn, w.path)
 }
 
-// quickCheck has SQLite look at the structure of every page.
+// quickCheck has SQLite look at the structure of every page. Unlike integrity_check it does not compare indexes with their
+// tables, which would take several times as long.
 func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
-	var verdict string
-	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+	var result string
+	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
 		return damaged(path, err)
 	}
-	if verdict != "ok" {
-		return &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (%s)", verdict), Remedy: restoreRemedy}
+	if result != "ok" {
+		return &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (%s)", result), Remedy: restoreRemedy}
 	}
 	return nil
 }
 
-// pragma returns the value of a numeric pragma.
+// pragma returns the value of a numeric pragma. The name is a constant of this package, never input.
 func pragma(ctx context.Context, conn *sql.Conn, name string) (int64, error) {
 	var n int64
 	err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&n)

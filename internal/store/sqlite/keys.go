@@ -9,7 +9,7 @@ import (
 	"batchd/internal/store"
 )
 
-// keyColumns are the columns that keyDest scans.
+// keyColumns are the columns that keyDest scans, in the same order.
 const keyColumns = `k.id, k.tenant, k.hash, k.dialect, k.created_at, k.expires_at, k.revoked_at`
 
 func keyDest(k *store.Key) []any {
@@ -35,7 +35,8 @@ func hashColumn(hash *[32]byte) column[[32]byte] {
 	})}
 }
 
-// CreateKey implements store.Tenants.
+// CreateKey implements store.Tenants. The tenant is looked for first, to answer ErrNotFound where the foreign key would give
+// an error that says nothing.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		found, err := one(ctx, t, []any{new(int)}, `SELECT 1 FROM tenants WHERE id = ?`, k.Tenant)
@@ -95,7 +96,8 @@ func (s *Store) ListKeys(ctx context.Context, tenant string) ([]store.Key, error
 	return keys, nil
 }
 
-// EndKey implements store.Tenants.
+// EndKey implements store.Tenants. A key is never deleted: its id stands on the batches it made, and must not be given to
+// another.
 func (s *Store) EndKey(ctx context.Context, id string, at time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		found, err := one(ctx, t, []any{new(int)}, `SELECT 1 FROM api_keys WHERE id = ?`, id)
@@ -116,7 +118,8 @@ func (s *Store) EndKey(ctx context.Context, id string, at time.Time) error {
 	return nil
 }
 
-// HasKeys implements store.Tenants.
+// HasKeys implements store.Tenants. Revoked keys count, so that a server that demanded keys once never opens again by
+// itself.
 func (s *Store) HasKeys(ctx context.Context) (bool, error) {
 	found, err := one(ctx, s.readers, []any{new(int)}, `SELECT 1 FROM api_keys LIMIT 1`)
 	if err != nil {

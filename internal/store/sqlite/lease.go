@@ -11,7 +11,8 @@ import (
 	"batchd/internal/store"
 )
 
-// The states of a unit's row.
+// The states of a unit's row. The numbers stand in the database and in the conditions of partial indexes: never change
+// one. Statements that must use such an index write the number out, because the planner does not see parameters.
 const (
 	unitPending = 0
 	unitLeased  = 1
@@ -21,7 +22,8 @@ const (
 // leaseBatchCondition selects the batch to lease: of a dead node or of none. IS NOT is true where node is NULL.
 const leaseBatchCondition = `b.stage = ? AND b.node IS NOT ? ORDER BY b.seq LIMIT 1`
 
-// LeaseBatch implements store.Work.
+// LeaseBatch implements store.Work. Unlike lease ids, which only ever replace each other, node is cleared when the lease is
+// given back: a row with a node is held.
 func (s *Store) LeaseBatch(ctx context.Context, stage store.Stage, h store.Holder) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -43,7 +45,7 @@ func (s *Store) LeaseBatch(ctx context.Context, stage store.Stage, h store.Holde
 	return b, nil
 }
 
-// ReleaseBatch implements store.Work.
+// ReleaseBatch implements store.Work. The lease id stays in the row: a late write under it finds no node and is refused.
 func (s *Store) ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.change(ctx, `UPDATE batches SET node = NULL WHERE id = ? AND lease = ? AND node IS NOT NULL`,
@@ -59,7 +61,8 @@ func (s *Store) ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID
 	return nil
 }
 
-// leasedBatch returns the batch of that id if it is held under lease, else ErrLeaseLost.
+// leasedBatch returns the batch of that id if it is held under lease, else ErrLeaseLost. Every write under a lease begins
+// with it.
 func leasedBatch(ctx context.Context, t *tx, id string, lease batch.LeaseID) (batch.Batch, error) {
 	b, err := oneBatch(ctx, t, `b.id = ? AND b.lease = ? AND b.node IS NOT NULL`, id, leaseColumn(&lease))
 	if isNotFound(err) {
@@ -68,8 +71,10 @@ func leasedBatch(ctx context.Context, t *tx, id string, lease batch.LeaseID) (ba
 	return b, err
 }
 
+// unitColumns are the columns of a unit that say which lines of the plan it is.
 const unitColumns = `u.ordinal, u.first, u.count, u.model, u.bytes`
 
+// unitDest returns where unitColumns go; batch and lease are the caller's to set.
 func unitDest(u *batch.Unit) []any {
 	return []any{&u.Ordinal, &u.First, &u.Count, &u.Model, &u.Bytes}
 }
@@ -97,7 +102,8 @@ func (s *Store) LeaseUnitsOf(ctx context.Context, batchID, node string, models [
 	return s.leaseUnits(ctx, batchID, node, leaseUnitsOfQuery, string(list), max(n, 0))
 }
 
-// leaseUnits leases the units of a batch that the query finds; args are its arguments after the batch.
+// leaseUnits leases the units of a batch that the query finds; args are its arguments after the batch. Each unit gets a
+// lease id of its own, because each has a journal of its own that names it.
 func (s *Store) leaseUnits(ctx context.Context, batchID, node, query string, args ...any) ([]batch.Unit, error) {
 	var units []batch.Unit
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -128,7 +134,8 @@ func (s *Store) leaseUnits(ctx context.Context, batchID, node, query string, arg
 	return units, nil
 }
 
-// AdoptUnit implements store.Work.
+// AdoptUnit implements store.Work. It takes a pending unit as well as a leased one: ReclaimUnits may have made it pending
+// before its journal was found, and left the lease id in the row for this.
 func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h store.Holder) (batch.Unit, error) {
 	u := batch.Unit{UnitID: id, Lease: h.Lease}
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -162,7 +169,8 @@ func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.Lea
 	return u, nil
 }
 
-// lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease.
+// lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease. The difference
+// decides what becomes of the journal: that of a sealed unit is a leftover, any other is set aside.
 func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {
 	var state int
 	found, err := one(ctx, t, []any{&state}, `
@@ -177,6 +185,8 @@ func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {
 	}
 }
 
+// reclaimQuery takes units from all other nodes. On a single node any other is an earlier start of this one, and dead: the
+// lock on the data directory says so.
 const reclaimQuery = `UPDATE units SET state = 0 WHERE state = 1 AND node <> ?`
 
 // ReclaimUnits implements store.Work.
@@ -188,10 +198,11 @@ func (s *Store) ReclaimUnits(ctx context.Context, node string) (int, error) {
 	return n, nil
 }
 
+// liveLeasesQuery reads two partial indexes that hold the leases, and no row.
 const liveLeasesQuery = `
 	SELECT lease FROM units WHERE state = 1 UNION ALL SELECT lease FROM batches WHERE node IS NOT NULL`
 
-// LiveLeases implements store.Care.
+// LiveLeases implements store.Maintenance.
 func (s *Store) LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error) {
 	ids, err := all(ctx, s.readers, func(rows *sql.Rows) (batch.LeaseID, error) {
 		var id batch.LeaseID

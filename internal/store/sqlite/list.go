@@ -12,7 +12,8 @@ import (
 	"batchd/internal/store"
 )
 
-// ListBatches implements store.Batches.
+// ListBatches implements store.Batches. Its cost follows from the page, not from how many batches there are: each of its
+// statements walks an index from the page's edge on.
 func (s *Store) ListBatches(ctx context.Context, tenant string, q store.BatchQuery) (store.Page[batch.Batch], error) {
 	batches, err := s.listBatches(ctx, tenant, q)
 	if err != nil {
@@ -29,7 +30,7 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 	}
 	statuses, created := knownStatuses(q.Statuses), newTimeSpan(q.CreatedAfter, q.CreatedBefore)
 	if len(statuses) == 0 && len(q.Statuses) > 0 || created.from >= created.to {
-		return nil, nil
+		return nil, nil // nothing can match
 	}
 	lower := int64(0)
 	if created.bounded {
@@ -130,6 +131,7 @@ const seqsCreatedQuery = `
 		coalesce((SELECT seq FROM batches INDEXED BY batches_by_age
 			WHERE tenant = ?1 AND created_at >= ?3 + ` + clockBack + ` ORDER BY created_at, seq LIMIT 1), 9223372036854775807)`
 
+// clockBack is the most that a tenant's clock ever went back, kept by a trigger.
 const clockBack = `coalesce((SELECT back FROM batch_clocks WHERE tenant = ?1), 0)`
 
 // seqsCreated returns two sequence numbers between which, both exclusive, all batches created in the span lie. It reads

@@ -10,13 +10,15 @@ import (
 	"batchd/internal/store"
 )
 
-var _ store.Care = (*Store)(nil)
+var _ store.Maintenance = (*Store)(nil)
 
+// endingQuery is answered by a partial index of batches that can still expire, so looking four times a second costs
+// nothing while none is due.
 const endingQuery = `
 	SELECT id FROM batches
 	WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ? ORDER BY expires_at`
 
-// ExpireBatches implements store.Care.
+// ExpireBatches implements store.Maintenance.
 func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, error) {
 	var ids []string
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -27,8 +29,9 @@ func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, err
 			return id, err
 		}, endingQuery, now.UnixNano())
 		if err != nil || len(ids) == 0 {
-			return err
+			return err // nothing changed, so nothing is committed
 		}
+		// The same condition again, in the same transaction: it changes exactly the batches that were listed.
 		_, err = t.change(ctx, `
 			UPDATE batches SET stop = 'expire'
 			WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ?`, now.UnixNano())
@@ -40,10 +43,11 @@ func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, err
 	return ids, nil
 }
 
+// expiredFilesQuery finds files to hide. The trigger on hidden_at takes them off what the tenant stores.
 const expiredFilesQuery = `
 	SELECT seq FROM files WHERE hidden_at IS NULL AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`
 
-// DeleteExpiredFiles implements store.Care.
+// DeleteExpiredFiles implements store.Maintenance.
 func (s *Store) DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error) {
 	done, err := s.changeRows(ctx, `UPDATE files SET hidden_at = ? WHERE seq IN (`+expiredFilesQuery+`)`,
 		now.UnixNano(), now.UnixNano(), max(n, 0))
@@ -53,13 +57,15 @@ func (s *Store) DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (i
 	return done, nil
 }
 
+// purgeableQuery finds hidden files that no batch reads any more: a batch with a stage to come may have to read its input
+// again. Deleting the row deletes its references to blobs by the foreign key's cascade; the blobs follow by collection.
 const purgeableQuery = `
 	SELECT f.seq FROM files f
 	WHERE f.hidden_at IS NOT NULL AND f.hidden_at < ?
 		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.input_file_id = f.id AND b.stage IS NOT NULL)
 	ORDER BY f.hidden_at LIMIT ?`
 
-// PurgeFiles implements store.Care.
+// PurgeFiles implements store.Maintenance.
 func (s *Store) PurgeFiles(ctx context.Context, before time.Time, n int) (int, error) {
 	done, err := s.changeRows(ctx, `DELETE FROM files WHERE seq IN (`+purgeableQuery+`)`, before.UnixNano(), max(n, 0))
 	if err != nil {
@@ -68,9 +74,10 @@ func (s *Store) PurgeFiles(ctx context.Context, before time.Time, n int) (int, e
 	return done, nil
 }
 
+// oldKeysQuery uses the index by age. The batches of the keys stay.
 const oldKeysQuery = `SELECT tenant, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?`
 
-// ForgetIdempotencyKeys implements store.Care.
+// ForgetIdempotencyKeys implements store.Maintenance.
 func (s *Store) ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error) {
 	done, err := s.changeRows(ctx, `DELETE FROM idempotency_keys WHERE (tenant, key) IN (`+oldKeysQuery+`)`,
 		before.UnixNano(), max(n, 0))
@@ -94,6 +101,9 @@ func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int,
 	return int(n), nil
 }
 
+// unreferencedQuery lists the positions, in a JSON array, of keys that no row refers to. Plans and segments count only
+// while their batch has a stage to come: after that its result files refer to the segments they are made of, and the plan
+// has served.
 const unreferencedQuery = `
 	SELECT k.key FROM json_each(?) k
 	WHERE NOT EXISTS (SELECT 1 FROM file_blobs r WHERE r.blob_key = k.value)
@@ -103,7 +113,8 @@ const unreferencedQuery = `
 			WHERE u.segment_key = k.value AND b.stage IS NOT NULL)
 	ORDER BY k.key`
 
-// Unreferenced implements store.Care.
+// Unreferenced implements store.Maintenance. It reads one snapshot: a reference that is committed later is seen at the
+// sweeper's next look.
 func (s *Store) Unreferenced(ctx context.Context, keys []string) ([]string, error) {
 	if len(keys) == 0 {
 		return nil, nil

@@ -19,6 +19,8 @@ func (s *Store) CreateBatch(ctx context.Context, b batch.Batch) error {
 	return nil
 }
 
+// createBatch checks the input file and the quotas, and stores the batch. From then on the file is held: it cannot be purged
+// while the batch has a stage to come.
 func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	var lines int64
 	found, err := one(ctx, t, []any{&lines}, `
@@ -52,7 +54,8 @@ func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	return err
 }
 
-// CreateBatchOnce implements store.Batches.
+// CreateBatchOnce implements store.Batches. Looking for the key and taking it are one transaction, and writes follow one
+// another, so of concurrent calls exactly one finds the key free.
 func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.IdempotencyKey) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -93,12 +96,14 @@ func (s *Store) BatchOfKey(ctx context.Context, tenant string, key store.Idempot
 	return b, nil
 }
 
+// keyQuery finds a key that is still remembered. One that is too old may be in the table until the sweeper comes by.
 const keyQuery = `SELECT batch, fingerprint FROM idempotency_keys WHERE tenant = ? AND key = ? AND created_at > ?`
 
+// batchOfKey returns the batch of a key, ErrNotFound for a free one, ErrKeyReused if the call asked for something else.
 func batchOfKey(ctx context.Context, q querier, tenant string, key store.IdempotencyKey, now time.Time) (batch.Batch, error) {
 	var seq int64
 	var fingerprint []byte
-	found, err := one(ctx, q, []any{&seq, &fingerprint}, keyQuery, tenant, key.Key, now.Add(-store.KeyLife).UnixNano())
+	found, err := one(ctx, q, []any{&seq, &fingerprint}, keyQuery, tenant, key.Key, now.Add(-store.IdempotencyKeyTTL).UnixNano())
 	switch {
 	case err != nil:
 		return batch.Batch{}, err

@@ -79,7 +79,7 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 		{"a schema from before the first release", func(t *testing.T, path string) { raw(t, path, `DROP TABLE tenants`) }, "before batchd 0.1.0", "another data folder"},
 		{"our file without its tables", func(t *testing.T, path string) { raw(t, path, `DROP TABLE meta`) }, "damaged", "backup"},
 		{"our file without its tenant", func(t *testing.T, path string) { raw(t, path, `DELETE FROM meta`) }, "damaged", "backup"},
-		{"a folder", func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o700)) }, "is a folder", "move it away"},
+		{"a directory", func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o700)) }, "is a directory", "move it away"},
 		{"missing beside its log", func(t *testing.T, path string) {
 			must(t, os.Rename(path, path+"-wal"))
 		}, "missing, though its write-ahead log", "backup"},
@@ -147,7 +147,7 @@ func TestOpenSaysWhatTheSystemSays(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "absent", "batchd.db")
 	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{MayCreate: true}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v, want that the folder does not exist", err)
+		t.Errorf("got %v, want that the directory does not exist", err)
 	}
 }
 

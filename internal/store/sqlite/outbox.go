@@ -11,30 +11,30 @@ import (
 	"batchd/internal/store"
 )
 
-// address is where a delivery goes: to a webhook, or to the callback of the batch itself.
-type address struct {
-	// seq is the webhook's key, nil for a callback, whose address is url.
+// endpoint is where a delivery goes: a webhook of the tenant, or the callback URL of the batch itself.
+type endpoint struct {
+	// seq is the webhook's row, nil for a callback, which is at url.
 	seq   *int64
 	name  string
 	named bool
 	url   string
 }
 
-// tell writes the deliveries of a batch that comes to its final status at now. It must run in the transaction that
-// moves the batch, so that no end goes untold and none is told of that did not happen.
-func tell(ctx context.Context, t *tx, b batch.Batch, final batch.Status, now time.Time) error {
+// enqueueDeliveries writes the deliveries of a batch that reaches its final status at now to the outbox. It must run in
+// the transaction that moves the batch: an event is delivered if and only if the move was committed.
+func enqueueDeliveries(ctx context.Context, t *tx, b batch.Batch, final batch.Status, now time.Time) error {
 	event := final.Event()
-	addresses, err := addressesOf(ctx, t, b, event)
+	endpoints, err := endpointsFor(ctx, t, b, event)
 	if err != nil {
 		return err
 	}
 	eventID := derivedID("evt_", b.ID, string(event))
-	for _, a := range addresses {
-		// An id that is there already is a delivery of this very event to this very address.
+	for _, e := range endpoints {
+		// An id that is there already is the delivery of this very event to this very endpoint.
 		if _, err := t.change(ctx, `
 			INSERT INTO deliveries (id, tenant, event_id, event, batch, dialect, webhook, named, url, state, created_at, next_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-			derivedID("wh_", eventID, a.name), b.Tenant, eventID, string(event), b.ID, b.Dialect, a.seq, a.named, a.url,
+			derivedID("wh_", eventID, e.name), b.Tenant, eventID, string(event), b.ID, b.Dialect, e.seq, e.named, e.url,
 			string(store.DeliveryPending), nanos(now), nanos(now)); err != nil {
 			return err
 		}
@@ -42,10 +42,11 @@ func tell(ctx context.Context, t *tx, b batch.Batch, final batch.Status, now tim
 	return nil
 }
 
+// webhookChoicesQuery reads only what decides; URL and secrets are joined when a delivery is leased.
 const webhookChoicesQuery = `SELECT w.seq, w.id, w.events FROM webhooks w WHERE w.tenant = ? ORDER BY w.seq`
 
-// addressesOf returns who is to be told of an event of b.
-func addressesOf(ctx context.Context, t *tx, b batch.Batch, event batch.Event) ([]address, error) {
+// endpointsFor returns where an event of b is to be delivered.
+func endpointsFor(ctx context.Context, t *tx, b batch.Batch, event batch.Event) ([]endpoint, error) {
 	type choice struct {
 		seq int64
 		store.Webhook
@@ -58,20 +59,20 @@ func addressesOf(ctx context.Context, t *tx, b batch.Batch, event batch.Event) (
 	if err != nil {
 		return nil, err
 	}
-	var addresses []address
+	var endpoints []endpoint
 	for _, c := range choices {
 		if c.Wants(event) {
-			addresses = append(addresses, address{seq: &c.seq, name: c.ID, named: len(c.Events) > 0})
+			endpoints = append(endpoints, endpoint{seq: &c.seq, name: c.ID, named: len(c.Events) > 0})
 		}
 	}
 	if b.CallbackURL != "" {
-		addresses = append(addresses, address{name: "callback", url: b.CallbackURL})
+		endpoints = append(endpoints, endpoint{name: "callback", url: b.CallbackURL})
 	}
-	return addresses, nil
+	return endpoints, nil
 }
 
-// derivedID returns an id that follows from what it names, so that telling twice of one thing yields one id. part has no
-// NUL in it, so two pairs never read as the same text.
+// derivedID returns an id that is a function of what it names, so that an event that is written twice gets one id. part
+// has no NUL in it, so two pairs never read as the same text.
 func derivedID(prefix, whole, part string) string {
 	sum := sha256.Sum256([]byte(whole + "\x00" + part))
 	return prefix + hex.EncodeToString(sum[:16])

@@ -10,7 +10,8 @@ import (
 	"batchd/internal/store"
 )
 
-// AddPart implements store.Uploads.
+// AddPart implements store.Uploads. The blob was stored before; its key in the part's row is what refers to it until the
+// upload becomes a file or ends.
 func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		u, err := pendingUpload(ctx, t, tenant, p.Upload, now)
@@ -20,6 +21,7 @@ func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now ti
 		if u.parts >= batch.MaxParts {
 			return fmt.Errorf("%d parts: %w", u.parts, store.ErrTooManyParts)
 		}
+		// Parts may be sent again, so there may be more than the file needs, but not without bound.
 		if p.Content.Size > u.Bytes || p.Content.Size > batch.MaxResent*u.Bytes-u.received {
 			return fmt.Errorf("%d bytes on top of %d of %d: %w", p.Content.Size, u.received, u.Bytes, store.ErrTooLong)
 		}
@@ -50,6 +52,7 @@ func insertPart(ctx context.Context, t *tx, u uploadRow, p batch.Part) error {
 	return err
 }
 
+// partsQuery lists parts in the order in which they arrived, which says nothing about their order in the file.
 const partsQuery = `
 	SELECT p.id, p.content, p.broken, p.head, p.tail, p.whole, p.created_at
 	FROM upload_parts p WHERE p.upload = ? ORDER BY p.seq`

@@ -30,7 +30,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"where the batches of a time end", seqsCreatedQuery, 3, "batches_by_age (tenant=? AND created_at>?)"},
 		{"where the batches of a time begin", seqsCreatedQuery, 3, "batches_by_age (tenant=? AND created_at<?)"},
 		{"webhooks of a tenant", webhooksQuery, 1, "webhooks_by_tenant"},
-		{"webhooks to tell", webhookChoicesQuery, 1, "webhooks_by_tenant"},
+		{"webhooks of an event", webhookChoicesQuery, 1, "webhooks_by_tenant"},
 		{"deliveries that are due", dueDeliveriesQuery, 2, "deliveries_due"},
 		{"deliveries to forget", overDeliveriesQuery, 2, "deliveries_over"},
 		{"files of a tenant", fileListQuery(false, false), 4, "files_shown"},
@@ -80,7 +80,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 	}
 }
 
-// walksTable tells whether a step of a plan reads a whole table. A JSON list is called k, a subquery has steps of its
+// walksTable reports whether a step of a plan reads a whole table. A JSON list is called k, a subquery has steps of its
 // own, and a constant row is none.
 func walksTable(step string) bool {
 	for _, harmless := range []string{"INDEX", " k ", "(subquery", "CONSTANT ROW"} {

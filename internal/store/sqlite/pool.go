@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// busyPragma bounds how long a write waits for one of another process, in milliseconds.
+	// busyPragma bounds how long a write waits for one of another process, in milliseconds. Such a process is a command that
+	// administers the store, whose transactions take milliseconds; ten seconds mean that it hangs.
 	busyPragma = "busy_timeout(10000)"
-	// minReaders is the least number of connections for reads; more processors get more.
+	// minReaders is the least number of connections for reads; more processors get more. Fewer would let one slow list hold
+	// up the keys that every request looks up.
 	minReaders = 4
 )
 
@@ -35,7 +37,9 @@ func dsn(path string, pragmas ...string) string {
 type pool struct {
 	db *sql.DB
 
-	mu    sync.Mutex // guards stmts
+	// mu guards stmts. It is not held while a statement is prepared: two may prepare the same one, and the second closes its
+	// own.
+	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
 }
 
@@ -72,7 +76,7 @@ func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// query runs a query outside any transaction.
+// query runs a query outside any transaction: it sees what was committed when it began.
 func (p *pool) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := p.prepare(ctx, query) //nolint:sqlclosecheck // the pool keeps it until its own close
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 
 // account is a tenant's limits and what its row counts against them.
 type account struct {
-	limits      store.Limits
+	limits store.Limits
+	// storedBytes and files are kept by triggers on files and parts; what expires counts until the sweeper takes notice.
 	storedBytes int64
 	files       int64
 }
@@ -27,7 +28,7 @@ func accountOf(ctx context.Context, q querier, tenant string) (account, error) {
 	return a, err
 }
 
-// passes reports whether more on top of used is over limit. What asks for nothing passes no limit, however far over
+// passes reports whether more on top of used is over limit. It is written so that it cannot overflow. What asks for nothing passes no limit, however far over
 // it the tenant is already.
 func passes(limit, used, more int64) bool {
 	return limit > 0 && more > 0 && used > limit-more
@@ -40,9 +41,9 @@ type growth struct{ bytes, files int64 }
 func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now time.Time) error {
 	a, err := accountOf(ctx, t, tenant)
 	if err != nil || a.overStorage(more) == nil {
-		return err
+		return err // there is room even with what has expired
 	}
-	// The row counts what has ended until care takes notice. That is only looked for where it decides.
+	// The row counts what has expired until maintenance takes notice. That is only looked for where it decides.
 	ended, err := endedStorage(ctx, t, tenant, now)
 	if err != nil {
 		return err
@@ -52,6 +53,7 @@ func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now ti
 	return a.overStorage(more)
 }
 
+// overStorage returns the quota that storing more would pass, nil for none.
 func (a account) overStorage(more growth) error {
 	switch {
 	case passes(a.limits.StoredBytes, a.storedBytes, more.bytes):
@@ -74,6 +76,7 @@ const (
 		WHERE u.status = 'pending' AND u.expires_at <= ? AND u.tenant = ?`
 )
 
+// endedStorage returns what expired files and the parts of expired uploads still count in the tenant's row.
 func endedStorage(ctx context.Context, q querier, tenant string, now time.Time) (growth, error) {
 	var files, parts growth
 	if _, err := one(ctx, q, []any{&files.bytes, &files.files}, endedFilesQuery, now.UnixNano(), tenant); err != nil {
@@ -99,7 +102,8 @@ func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (
 	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
 }
 
-// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas.
+// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas. It runs in the transaction that
+// stores the batch, so that calls at the same time cannot pass together.
 func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	a, err := accountOf(ctx, t, b.Tenant)
 	if err != nil {
@@ -150,6 +154,7 @@ func checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
 const rateQuery = `
 	SELECT b.created_at FROM batches b WHERE b.tenant = ? AND b.created_at > ? ORDER BY b.created_at DESC LIMIT 1 OFFSET ?`
 
+// checkBatchRate looks for the batch that stands in the way, which also says when the next one may come.
 func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
 	limit := a.limits.BatchesPerHour
 	if limit <= 0 {

@@ -9,7 +9,7 @@ import (
 	"batchd/internal/store"
 )
 
-// TestATenantWithoutLimitsCostsOneLookup tells by the statements that were ever prepared.
+// TestATenantWithoutLimitsCostsOneLookup looks at the statements that were ever prepared.
 func TestATenantWithoutLimitsCostsOneLookup(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "batchd.db"), Options{MayCreate: true, Tenant: "t"})

@@ -1,9 +1,14 @@
 // Package sqlite keeps the metadata of a single node in one SQLite file. It promises what package store does: each
-// verb is one atomic step, on disk when it returns; steps that wait at the same time share a transaction and its
-// fsync. Writes go through one connection; reads run beside them on a pool and never write. A store file appears
-// whole or not at all, and one that is damaged, foreign or newer is refused, never made anew. The lock on the data
-// directory stands for every lease; who opens the store to execute batches holds it. The package must not know what a
-// batch is worth: no scheduling, no wire shapes, no blob is opened here.
+// method is one atomic step, on disk when it returns; steps that wait at the same time share a transaction and its
+// fsync (group commit). Writes go through one connection; reads run beside them on a pool and never write. A store file
+// appears whole or not at all, and one that is damaged, foreign or newer is refused, never made anew. The lock on the
+// data directory stands for every lease; who opens the store to execute batches holds it. The package does no
+// scheduling, knows no wire shapes and opens no blob.
+//
+// Locks. A write waits for the turn of the writer, and whoever holds it runs the steps of all that wait; it guards the
+// one connection that writes. queue.mu and pool.mu guard a slice and a map: each is held briefly, with the turn or
+// without, and nothing else is locked while it is. A step must not call a method of the Store that writes: it would wait
+// for the turn that it runs under.
 package sqlite
 
 import (
@@ -26,19 +31,19 @@ type Store struct {
 	writer  *writer
 	readers *pool
 
-	closing   chan struct{} // closed by Close: no new verb may begin
+	closing   chan struct{} // closed by Close: no new step may begin
 	closeOnce sync.Once
 	closeErr  error
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Options tune a Store. The zero value opens an existing file silently.
+// Options configures a Store. The zero value opens an existing file silently.
 type Options struct {
 	// Logger gets what an operator should know about the file; nil discards it.
 	Logger *slog.Logger
 	// MayCreate lets Open make a new store where there is no file. The caller decides, because only it can see
-	// whether the data folder holds anything that proves that a store was there before.
+	// whether the data directory holds anything that proves that a store was there before.
 	MayCreate bool
 	// Tenant is the UUID of the default tenant of a new store; "" mints one. An existing store keeps its own.
 	Tenant string
@@ -67,12 +72,12 @@ func (o *Options) fillDefaults() {
 	}
 }
 
-// errClosed is returned by verbs that come after Close.
+// errClosed is returned by methods that are called after Close.
 var errClosed = errors.New("store is closed")
 
 // Open opens the store in the file at path, making it first if there is none and opts allow that, and brings an
 // older schema up to date. A file that cannot be trusted is an *UnusableError and is left as it is. Open does not
-// lock the data folder: commands that only administer the store may open it beside a running server. The one who
+// lock the data directory: commands that only administer the store may open it beside a running server. The one who
 // executes batches must hold the lock on the directory, which package datadir takes.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	opts.fillDefaults()
@@ -80,6 +85,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	// From here on SQLite is let near the file only if the look at its header has found nothing wrong.
 	found, err := inspect(path)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -100,7 +106,8 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// connect opens a file that has passed inspection.
+// connect opens a file that has passed inspection. The writer comes first, because only it may replay a log that a crash
+// has left; readers open what it finds good.
 func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 	w, err := openWriter(ctx, path, opts)
 	if err != nil {
@@ -116,9 +123,10 @@ func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare does everything that must be right before the first verb: the file is sound, the schema is ours and
+// prepare does everything that must be right before the first step: the file is sound, the schema is ours and
 // current, the default tenant is known.
 func (s *Store) prepare(ctx context.Context) error {
+	// The version before the pages: a newer schema is refused for what it is, not for what this program takes for damage.
 	version, err := checkVersion(ctx, s.writer.conn, s.path)
 	if err != nil {
 		return err
@@ -139,7 +147,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// DefaultTenant returns the UUID of the tenant that was minted with the store.
+// DefaultTenant returns the UUID of the tenant that was minted with the store. It was read when the store was opened.
 func (s *Store) DefaultTenant(context.Context) (string, error) { return s.tenant, nil }
 
 // Probe implements store.Store.
@@ -154,10 +162,12 @@ func (s *Store) Probe(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for running verbs, folds the write-ahead log into the file and closes it. Verbs that come later fail.
+// Close waits for running steps, folds the write-ahead log into the file and closes it. Methods that are called later
+// fail.
 // Closing twice is no error.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
+		// From here on waiting steps give up. A step that has begun is finished: the writer's close waits for its turn.
 		close(s.closing)
 		s.closeErr = errors.Join(s.readers.close(), s.writer.close())
 		if s.closeErr != nil {

@@ -14,7 +14,7 @@ import (
 	"batchd/internal/store/storetest"
 )
 
-// openAt opens the store in the folder place.
+// openAt opens the store in the directory place.
 func openAt(t testing.TB, place string) store.Store { return openWith(t, place, sqlite.Options{}) }
 
 func openWith(t testing.TB, place string, opts sqlite.Options) *sqlite.Store {

@@ -9,7 +9,7 @@ import (
 	"batchd/internal/store"
 )
 
-// limitColumns are the columns that limitDest scans, tenantColumns those of tenantDest.
+// limitColumns are the columns that limitDest scans, tenantColumns those of tenantDest, in the same order.
 const (
 	limitColumns = `t.max_stored_bytes, t.max_files, t.max_open_batches, t.max_enqueued_lines, t.max_enqueued_tokens,
 	t.max_batches_per_hour, t.max_requests_per_minute`
@@ -33,7 +33,8 @@ func scanTenant(rows *sql.Rows) (store.Tenant, error) {
 	return t, err
 }
 
-// CreateTenant implements store.Tenants. Its secret for callbacks is minted here.
+// CreateTenant implements store.Tenants. Its secret for callbacks is minted here, so that no tenant is without one when its
+// first batch ends.
 func (s *Store) CreateTenant(ctx context.Context, n store.Tenant) error {
 	l := n.Limits
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -90,7 +91,7 @@ func (s *Store) ListTenants(ctx context.Context) ([]store.Tenant, error) {
 	return tenants, nil
 }
 
-// SetTenant implements store.Tenants.
+// SetTenant implements store.Tenants. What a tenant stores and runs is not looked at: a lower limit refuses new things only.
 func (s *Store) SetTenant(ctx context.Context, n store.Tenant) error {
 	l := n.Limits
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -111,7 +112,8 @@ func (s *Store) SetTenant(ctx context.Context, n store.Tenant) error {
 	return nil
 }
 
-// usageQuery reads everything in one statement, so that its numbers are of one moment.
+// usageQuery reads everything in one statement, so that its numbers are of one point in time. What has expired is taken off
+// what the row counts, as quotas do.
 const usageQuery = `
 	SELECT t.stored_bytes - f.bytes - p.bytes, t.files - f.n, o.n, o.lines, o.tokens,
 		(SELECT COUNT(*) FROM batches b WHERE b.tenant = ? AND b.created_at > ?)

@@ -36,7 +36,8 @@ func oneUpload(ctx context.Context, q querier, tenant, id string, now time.Time)
 	return u, err
 }
 
-// pendingUpload returns an upload that takes parts at now. Another is ErrConflict, returned with the upload.
+// pendingUpload returns an upload that takes parts at now. Another is ErrConflict, returned with the upload. An upload that
+// has expired is refused here though its row says pending until the sweeper takes notice.
 func pendingUpload(ctx context.Context, t *tx, tenant, id string, now time.Time) (uploadRow, error) {
 	u, err := oneUpload(ctx, t, tenant, id, now)
 	if err == nil && u.Status != batch.UploadPending {
@@ -45,7 +46,8 @@ func pendingUpload(ctx context.Context, t *tx, tenant, id string, now time.Time)
 	return u, err
 }
 
-// CreateUpload implements store.Uploads.
+// CreateUpload implements store.Uploads. The quota must have room for the whole file now, but nothing is reserved: each part
+// counts when it is there.
 func (s *Store) CreateUpload(ctx context.Context, u batch.Upload) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := checkStorage(ctx, t, u.Tenant, growth{bytes: u.Bytes, files: 1}, u.CreatedAt); err != nil {
@@ -100,7 +102,8 @@ func conflicting(u uploadRow, err error) batch.Upload {
 	return batch.Upload{}
 }
 
-// CompleteUpload implements store.Uploads.
+// CompleteUpload implements store.Uploads. A completed upload is answered with its file before anything else is checked: a
+// client whose first call got no answer sends it again.
 func (s *Store) CompleteUpload(
 	ctx context.Context, tenant, id string, f batch.File, now time.Time,
 ) (batch.Upload, *batch.File, error) {
@@ -136,20 +139,22 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 	if err := checkStorage(ctx, t, f.Tenant, growth{bytes: f.Bytes - u.received, files: 1}, now); err != nil {
 		return err
 	}
-	rests, err := blobsBehind(ctx, t, *u, f)
+	parts, err := partBlobs(ctx, t, *u, f)
 	if err != nil {
 		return err
 	}
-	if err := insertFile(ctx, t, f, rests); err != nil {
+	// The file's references are there before endUpload drops those of the parts, and both in one transaction: at no moment
+	// is a blob of the file without a reference.
+	if err := insertFile(ctx, t, f, parts); err != nil {
 		return fmt.Errorf("file %s: %w", f.ID, err)
 	}
 	u.FileID = f.ID
 	return endUpload(ctx, t, u, batch.UploadCompleted)
 }
 
-// blobsBehind returns the blobs that f rests on and does not name itself. What is in a manifest that is a blob of its
-// own cannot be seen from here, so such a file holds all parts.
-func blobsBehind(ctx context.Context, t *tx, u uploadRow, f batch.File) ([]string, error) {
+// partBlobs returns the blobs of the upload's parts if f has a manifest that is a blob of its own. Which parts that one
+// names cannot be seen from here, so such a file refers to all of them. Other files name their blobs themselves.
+func partBlobs(ctx context.Context, t *tx, u uploadRow, f batch.File) ([]string, error) {
 	if f.ContentBlob.Zero() {
 		return nil, nil
 	}
@@ -191,6 +196,8 @@ func (s *Store) CancelUpload(ctx context.Context, tenant, id string, now time.Ti
 	return u.Upload, nil
 }
 
+// endedUploadsQuery finds pending uploads that have expired. Its order is total, so that the two statements that use it
+// in one transaction choose the same uploads.
 const endedUploadsQuery = `
 	SELECT u.seq FROM uploads u INDEXED BY uploads_ending
 	WHERE u.status = 'pending' AND u.expires_at <= ? ORDER BY u.expires_at, u.seq LIMIT ?`
@@ -213,7 +220,7 @@ func (s *Store) ExpireUploads(ctx context.Context, now time.Time, n int) (int, e
 	return int(ended), nil
 }
 
-// ForgetUploads implements store.Uploads.
+// ForgetUploads implements store.Uploads. Parts are gone by then: an upload drops them when it leaves the state pending.
 func (s *Store) ForgetUploads(ctx context.Context, before time.Time, n int) (int, error) {
 	done, err := s.changeRows(ctx, `
 		DELETE FROM uploads WHERE seq IN (

@@ -11,6 +11,7 @@ import (
 
 var _ store.Webhooks = (*Store)(nil)
 
+// webhookColumns are the columns that scanWebhook scans, in the same order.
 const webhookColumns = `w.id, w.tenant, w.url, w.events, w.secret, w.previous, w.previous_until, w.created_at`
 
 func scanWebhook(rows *sql.Rows) (store.Webhook, error) {
@@ -20,7 +21,7 @@ func scanWebhook(rows *sql.Rows) (store.Webhook, error) {
 	return w, err
 }
 
-// AddWebhook implements store.Webhooks.
+// AddWebhook implements store.Webhooks. It gets events of batches that end from now on; none is made for the past.
 func (s *Store) AddWebhook(ctx context.Context, w store.Webhook) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		if _, err := callbackSecret(ctx, t, w.Tenant); err != nil {
@@ -80,7 +81,8 @@ func (s *Store) RemoveWebhook(ctx context.Context, id string) error {
 	return nil
 }
 
-// RotateWebhook implements store.Webhooks.
+// RotateWebhook implements store.Webhooks. Right-hand sides of an UPDATE see the row as it was, so the order of the
+// assignments does not matter.
 func (s *Store) RotateWebhook(ctx context.Context, id, secret string, previousUntil time.Time) error {
 	err := s.changeWebhook(ctx, `UPDATE webhooks SET previous = secret, previous_until = ?, secret = ? WHERE id = ?`,
 		nanos(previousUntil), secret, id)
@@ -90,7 +92,8 @@ func (s *Store) RotateWebhook(ctx context.Context, id, secret string, previousUn
 	return nil
 }
 
-// changeWebhook runs one statement that changes one webhook, or answers ErrNotFound.
+// changeWebhook runs one statement that changes one webhook, or answers ErrNotFound: the number of changed rows says whether
+// there was one.
 func (s *Store) changeWebhook(ctx context.Context, query string, args ...any) error {
 	n, err := s.changeRows(ctx, query, args...)
 	if err == nil && n == 0 {
@@ -108,6 +111,7 @@ func (s *Store) CallbackSecret(ctx context.Context, tenant string) (string, erro
 	return secret, nil
 }
 
+// callbackSecret returns the tenant's secret, or ErrNotFound if there is no such tenant.
 func callbackSecret(ctx context.Context, q querier, tenant string) (string, error) {
 	var secret string
 	found, err := one(ctx, q, []any{&secret}, `SELECT callback_secret FROM tenants WHERE id = ?`, tenant)

@@ -11,7 +11,8 @@ import (
 	driver "modernc.org/sqlite"
 )
 
-// longLog is the size of the write-ahead log at which it is folded into the file: SQLite's own 1,000 pages.
+// longLog is the size of the write-ahead log at which it is folded into the file: SQLite's own 1,000 pages, each with a
+// header of 24 bytes. A longer log makes reads slower and the next start longer, a shorter one costs more fsyncs.
 const longLog = 1000 * (4096 + 24)
 
 // writer is the one connection that writes. SQLite takes one write at a time anyway; queueing here, where a context
@@ -23,9 +24,11 @@ type writer struct {
 	onFsync  func(int)
 	onFault  func(error)
 
-	// queue holds the steps that wait for a transaction.
+	// queue holds the steps that wait for a transaction. It has a lock of its own, so that steps can join while others are
+	// committed.
 	queue queue
-	// turn holds a token while somebody commits steps; it guards all that follows.
+	// turn holds a token while somebody commits steps; it guards all that follows. It is a channel and not a mutex because
+	// the wait for it must end with a context, or when the store is closed.
 	turn  chan struct{}
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
@@ -34,7 +37,7 @@ type writer struct {
 }
 
 // openWriter opens the connection for writes. Automatic checkpoints are off, because their fsyncs could not be
-// counted. The size limit of zero makes SQLite cut the log when it begins it anew, so that its length tells its content.
+// counted. The size limit of zero makes SQLite cut the log when it begins it anew, so that its length shows how much is in it.
 func openWriter(ctx context.Context, path string, opts Options) (*writer, error) {
 	connector, err := driver.NewConnector(dsn(path, busyPragma, "journal_mode(WAL)", "synchronous(FULL)",
 		"foreign_keys(1)", "wal_autocheckpoint(0)", "journal_size_limit(0)"))
@@ -104,6 +107,7 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 // last connection of all goes. The turn is not given back.
 func (w *writer) close() error {
 	w.turn <- struct{}{}
+	// Closing must not be cut short by whoever's context has ended: a log that is left makes the next start slower.
 	_, err := w.checkpoint(context.Background())
 	errs := []error{err}
 	for _, stmt := range w.stmts {
@@ -112,12 +116,14 @@ func (w *writer) close() error {
 	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
 }
 
-// tx is a running write transaction.
+// tx is a running write transaction, in the hands of one step. Whoever has it has the turn.
 type tx struct {
-	w       *writer
+	w *writer
+	// changed is set once a statement has changed a row: a transaction that has changed nothing is not committed.
 	changed bool
 }
 
+// prepare returns a statement of the writer's connection, prepared once. The turn guards the map.
 func (t *tx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt := t.w.stmts[query]; stmt != nil {
 		return stmt, nil

@@ -61,7 +61,7 @@ func attemptTests() []test {
 			}
 			x.same(x.deliver("we_1", 1)[0], want)
 		}},
-		{"the end of a batch that is told again by retry and lease keeps its ids", func(x *fixture) {
+		{"a delivery that is sent again, by retry or lease, keeps its ids", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
 			x.fail("b1")

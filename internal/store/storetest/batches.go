@@ -50,7 +50,7 @@ func batchTests() []test {
 			x.create("b1")
 			x.fails(x.store.CreateBatch(x.ctx, x.newBatch("b1")), store.ErrConflict)
 		}},
-		{"refuses an input file that is absent, foreign, deleted or past its life", func(x *fixture) {
+		{"refuses an input file that is absent, foreign, deleted or expired", func(x *fixture) {
 			b := x.newBatch("b1")
 			x.fails(x.store.CreateBatch(x.ctx, b), store.ErrNotFound)
 

@@ -134,7 +134,7 @@ func closingRefusalTests() []test {
 	}
 }
 
-func careTests() []test {
+func maintenanceTests() []test {
 	return []test{
 		{"expiry takes each batch once, from the moment its window has passed", func(x *fixture) {
 			x.create("b1")
@@ -154,7 +154,7 @@ func careTests() []test {
 			x.same(expire(b.ExpiresAt.Add(time.Hour)), []string(nil))
 			x.same([]any{x.read("b2").Status, x.read("b2").Stop}, []any{batch.InProgress, batch.StopExpire})
 		}},
-		{"files whose life has ended are hidden, oldest first and so many at a time", func(x *fixture) {
+		{"expired files are hidden, oldest first and so many at a time", func(x *fixture) {
 			for i, id := range []string{"f1", "f2", "f3", "f4"} {
 				f := x.newFile(id)
 				f.ExpiresAt = x.now.Add(time.Duration(i+1) * time.Hour)

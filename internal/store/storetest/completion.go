@@ -48,7 +48,7 @@ func completionTests() []test {
 			x.same(g, &f)
 			x.same(x.fileIDs(store.FileQuery{Limit: 9}), []string{"file-u1"})
 		}},
-		{"gives no file once that is deleted or its life has ended", func(x *fixture) {
+		{"gives no file once that is deleted or has expired", func(x *fixture) {
 			x.begin("u1", "p1")
 			x.begin("u2", "p2")
 			x.complete("u1", "p1")
@@ -206,7 +206,7 @@ func uploadQuotaTests() []test {
 			for i := range 50 {
 				x.begin(fmt.Sprintf("u%d", i))
 			}
-			x.same(x.crowd(func(i int) error {
+			x.same(x.concurrently(func(i int) error {
 				id := fmt.Sprintf("u%d", i)
 				_, _, err := x.store.CompleteUpload(x.ctx, tenant, id, x.fileOf(id), x.now)
 				return err

@@ -11,7 +11,7 @@ import (
 	"batchd/internal/store"
 )
 
-// runCounters drives random lives of files and uploads of two tenants, and after each step compares what the store
+// runCounters drives random histories of files and uploads of two tenants, and after each step compares what the store
 // counts with what it holds.
 func runCounters(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -59,7 +59,7 @@ func (c *counters) newFile() batch.File {
 	c.minted++
 	f.Tenant, f.Bytes = c.owner(), rapid.Int64Range(0, 900).Draw(c.T, "bytes")
 	if rapid.Bool().Draw(c.T, "mortal") {
-		f.ExpiresAt = c.x.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(c.T, "life")) * time.Minute)
+		f.ExpiresAt = c.x.now.Add(time.Duration(rapid.IntRange(0, 30).Draw(c.T, "ttl")) * time.Minute)
 	}
 	return f
 }

@@ -8,7 +8,7 @@ import (
 	"batchd/internal/store"
 )
 
-// mortal stores a file whose life ends in a second.
+// mortal stores a file that expires in a second.
 func (x *fixture) mortal(id string) batch.File {
 	x.Helper()
 	f := x.newFile(id)

@@ -62,7 +62,7 @@ func fileTests() []test {
 			x.same(x.fileIDs(store.FileQuery{Limit: 10}), []string{"f2"})
 			x.fails(x.store.CreateFile(x.ctx, x.newFile("f1")), store.ErrConflict)
 		}},
-		{"a file is absent from the moment its life ends", func(x *fixture) {
+		{"a file is absent from the moment it expires", func(x *fixture) {
 			f := x.newFile("f1")
 			f.ExpiresAt = x.now.Add(time.Minute)
 			x.ok(x.store.CreateFile(x.ctx, f))

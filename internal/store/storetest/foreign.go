@@ -7,7 +7,7 @@ import (
 	"batchd/internal/store"
 )
 
-// answer is all that a verb tells its caller.
+// answer is all that a method returns.
 type answer struct {
 	Value any
 	Err   string
@@ -21,8 +21,8 @@ func answerOf(value any, err error) answer {
 	return a
 }
 
-// foreignVerbs are the verbs that take a tenant and an id, each as a call by the stranger.
-func (x *fixture) foreignVerbs() map[string]func(id string) answer {
+// foreignCalls are the methods that take a tenant and an id, each called by the stranger.
+func (x *fixture) foreignCalls() map[string]func(id string) answer {
 	s, now := x.store, x.now
 	return map[string]func(id string) answer{
 		"File":       func(id string) answer { return answerOf(s.File(x.ctx, stranger, id, now)) },
@@ -107,21 +107,21 @@ func (x *fixture) inhabit() []string {
 
 func foreignTests() []test {
 	return []test{
-		{"every verb answers a foreign id exactly as an absent one", func(x *fixture) {
+		{"every method answers a foreign id exactly as an absent one", func(x *fixture) {
 			ids := x.inhabit()
-			for name, verb := range x.foreignVerbs() {
-				want := verb("none")
+			for name, call := range x.foreignCalls() {
+				want := call("none")
 				if want.Err == "" {
 					x.Errorf("%s found what is not there", name)
 				}
 				for _, id := range ids {
-					got := verb(id)
+					got := call(id)
 					got.Err = strings.ReplaceAll(got.Err, id, "none")
 					x.same([]any{name, id, got}, []any{name, id, want})
 				}
 			}
 		}},
-		{"no verb of a stranger changes anything", func(x *fixture) {
+		{"no call of a stranger changes anything", func(x *fixture) {
 			ids := x.inhabit()
 			seen := func() []any {
 				batches, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{Limit: 99})
@@ -136,9 +136,9 @@ func foreignTests() []test {
 				return all
 			}
 			want := seen()
-			for _, verb := range x.foreignVerbs() {
+			for _, call := range x.foreignCalls() {
 				for _, id := range ids {
-					verb(id)
+					call(id)
 				}
 			}
 			x.same(seen(), want)

@@ -13,10 +13,10 @@ import (
 	"batchd/internal/store"
 )
 
-// modelSteps bounds the length of a random life, so that a run takes a few seconds.
+// modelSteps bounds the length of a random history, so that a run takes a few seconds.
 const modelSteps = 40
 
-// runModel drives random lives of a few batches against the store and against a model of a few dozen lines, and
+// runModel drives random histories of a few batches against the store and against a model of a few dozen lines, and
 // compares what is seen after each step.
 func runModel(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {

@@ -8,7 +8,7 @@ import (
 	"batchd/internal/store"
 )
 
-// situation is a place in a batch's life.
+// situation is a point in a batch's history.
 type situation struct {
 	name   string
 	status batch.Status
@@ -18,7 +18,7 @@ type situation struct {
 	build func(x *fixture, id string)
 }
 
-// situations lists every place in a batch's life that differs for some verb.
+// situations lists every point in a batch's history that differs for some method.
 func situations() []situation {
 	create := (*fixture).create
 	begin := func(x *fixture, id string) { x.start(id, 2); x.seal(x.take(id, 1)) }
@@ -36,8 +36,8 @@ func situations() []situation {
 		{"running", batch.InProgress, batch.StopNone, "", begin},
 		{"running and expired", batch.InProgress, batch.StopExpire, "", chain(begin, expire)},
 		{"running and cancelled", batch.Cancelling, batch.StopCancel, "", chain(begin, cancel)},
-		{"expired and settled", batch.InProgress, batch.StopExpire, store.StageFinalize, chain(begin, expire, rest)},
-		{"cancelled and settled", batch.Cancelling, batch.StopCancel, store.StageFinalize, chain(begin, cancel, rest)},
+		{"expired and sealed", batch.InProgress, batch.StopExpire, store.StageFinalize, chain(begin, expire, rest)},
+		{"cancelled and sealed", batch.Cancelling, batch.StopCancel, store.StageFinalize, chain(begin, cancel, rest)},
 		{"finalizing", batch.Finalizing, batch.StopNone, store.StageFinalize, chain(begin, rest)},
 		{"completed", batch.Completed, batch.StopNone, "", chain(begin, rest, closing)},
 		{"failed", batch.Failed, batch.StopNone, "", chain(create, fail)},
@@ -68,7 +68,7 @@ func (x *fixture) failure(id string, lease batch.LeaseID) store.Failure {
 	}
 }
 
-// move is a verb that may change a batch's status.
+// move is a method that may change a batch's status.
 type move struct {
 	name string
 	// do tries it. The lease is held if the batch is due for a stage, otherwise it is one nobody knows.
@@ -134,7 +134,7 @@ func closed(s situation) (batch.Status, error) {
 	}
 }
 
-// moveTests try every verb in every situation.
+// moveTests try every method in every situation.
 func moveTests() []test {
 	var tests []test
 	for _, m := range moves() {
@@ -180,7 +180,7 @@ func moveTests() []test {
 	)
 }
 
-// tryMove checks one verb in one situation: what it answers, what it changes, and that the state graph allows it.
+// tryMove checks one method in one situation: what it answers, what it changes, and that the state graph allows it.
 func tryMove(x *fixture, s situation, m move) {
 	x.Helper()
 	s.build(x, "b1")

@@ -11,7 +11,7 @@ import (
 	"batchd/internal/store"
 )
 
-// callOf is the key of a call; what it asks is told by a word.
+// callOf is the key of a call; what it asks for is given by a word.
 func callOf(key, asks string) store.IdempotencyKey {
 	return store.IdempotencyKey{Key: key, Fingerprint: sha256.Sum256([]byte(asks))}
 }
@@ -113,7 +113,7 @@ func onceTests() []test {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)
 			begin := x.now
-			x.now = begin.Add(store.KeyLife)
+			x.now = begin.Add(store.IdempotencyKeyTTL)
 			_, err := x.store.CreateBatchOnce(x.ctx, x.newBatch("b2"), callOf("k", "another call"))
 			x.fails(err, store.ErrNotFound)
 			x.now = begin
@@ -124,20 +124,20 @@ func onceTests() []test {
 	}
 }
 
-func keyLifeTests() []test {
+func keyTTLTests() []test {
 	return []test{
 		{"a key is taken anew a day after its batch was created, and not before", func(x *fixture) {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)
-			x.now = start.Add(store.KeyLife - 1)
+			x.now = start.Add(store.IdempotencyKeyTTL - 1)
 			b, err := x.again("b2", key)
 			x.ok(err)
 			x.same(b.ID, "b1")
-			x.now = start.Add(store.KeyLife)
+			x.now = start.Add(store.IdempotencyKeyTTL)
 			_, err = x.store.BatchOfKey(x.ctx, tenant, key, x.now)
 			x.fails(err, store.ErrNotFound)
 			x.createOnce("b3", callOf("k", "another call"))
-			x.now = x.now.Add(store.KeyLife - 1)
+			x.now = x.now.Add(store.IdempotencyKeyTTL - 1)
 			_, err = x.again("b4", key)
 			x.fails(err, store.ErrKeyReused)
 			x.same(x.batchIDs(tenant, "", 9), []string{"b3", "b1"})
@@ -190,11 +190,11 @@ func keyLifeTests() []test {
 	}
 }
 
-// race lets n callers create a batch over the file "input" under one key at once, and counts what they were told: that
+// race lets n callers create a batch over the file "input" under one key at once, and counts what they were answered: that
 // the batch is theirs, that it is another's, or that the key is taken by another call.
 func (x *fixture) race(n int, asks func(i int) string) map[string]int {
 	var mu sync.Mutex
-	told := make(map[string]int)
+	answers := make(map[string]int)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -205,16 +205,16 @@ func (x *fixture) race(n int, asks func(i int) string) map[string]int {
 			defer mu.Unlock()
 			switch {
 			case errors.Is(err, store.ErrKeyReused):
-				told["refused"]++
+				answers["refused"]++
 			case err != nil:
 				x.Errorf("unexpected error: %v", err)
 			case got.ID == b.ID:
-				told["won"]++
+				answers["won"]++
 			default:
-				told["joined"]++
+				answers["joined"]++
 			}
 		})
 	}
 	wg.Wait()
-	return told
+	return answers
 }

@@ -11,7 +11,7 @@ import (
 	"batchd/internal/store"
 )
 
-// fail stores a failed batch of the tenant, the cheapest end there is to tell of.
+// fail stores a failed batch of the tenant, the cheapest end of a batch that makes an event.
 func (x *fixture) fail(id string) batch.Batch {
 	x.Helper()
 	b, err := x.store.CreateFailedBatch(x.ctx, x.newBatch(id), nil)
@@ -65,7 +65,7 @@ func addressesOf(deliveries []store.Delivery) []string {
 
 func outboxTests() []test {
 	return []test{
-		{"every end is told once, and nothing else is, in every situation", func(x *fixture) {
+		{"every end makes one event, and nothing else does, in every situation", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
 				x.enrol()
@@ -80,7 +80,7 @@ func outboxTests() []test {
 				x.same([]time.Time{d.CreatedAt, d.NextAt}, []time.Time{x.now, x.now})
 			}
 		}},
-		{"is told to each webhook of the tenant that wants it, and to the batch's own callback", func(x *fixture) {
+		{"goes to each webhook of the tenant that wants it, and to the batch's own callback", func(x *fixture) {
 			x.enrol()
 			every, named := x.addWebhook("we_1"), x.addWebhook("we_2", batch.EventCompleted, batch.EventFailed)
 			x.addWebhook("we_3", batch.EventCompleted)
@@ -113,7 +113,7 @@ func outboxTests() []test {
 			d := x.deliver("", 1)[0]
 			x.same([]any{d.URL, d.Event, d.Webhook, d.Named}, []any{b.CallbackURL, batch.EventCancelled, "", false})
 		}},
-		{"an end that is refused or undone is told to nobody", func(x *fixture) {
+		{"an end that is refused or undone makes no event", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
 			x.start("b1", 1)
@@ -167,7 +167,7 @@ func outboxTests() []test {
 				x.same(d.EventID == first[0].EventID, d.Batch == first[0].Batch)
 			}
 		}},
-		{"what is to be told outlives the process", func(x *fixture) {
+		{"what is in the outbox outlives the process", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
 			x.fail("b1")
@@ -271,8 +271,8 @@ func leasedDeliveryTests() []test {
 	}
 }
 
-// webhookVerbs calls each verb of store.Webhooks once and returns what it answered.
-func (x *fixture) webhookVerbs(ctx context.Context) map[string]error {
+// webhookCalls calls each method of store.Webhooks once and returns what it answered.
+func (x *fixture) webhookCalls(ctx context.Context) map[string]error {
 	s := x.store
 	errs := map[string]error{
 		"AddWebhook":    s.AddWebhook(ctx, x.newWebhook("we_9")),

@@ -15,7 +15,7 @@ import (
 	"batchd/internal/store"
 )
 
-// runOutboxModel drives random lives of webhooks and deliveries against the store and against a list in memory, and
+// runOutboxModel drives random histories of webhooks and deliveries against the store and against a list in memory, and
 // compares what is seen after each step.
 func runOutboxModel(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -100,24 +100,24 @@ func (m *outboxModel) end() {
 	b.CallbackURL = rapid.SampledFrom([]string{"", "https://example.com/callback"}).Draw(m.T, "callback")
 	_, err := m.x.store.CreateFailedBatch(m.x.ctx, b, nil)
 	m.must(err)
-	told := store.Delivery{
+	delivery := store.Delivery{
 		Tenant: tenant, Event: batch.EventFailed, Batch: b.ID, Dialect: b.Dialect, CreatedAt: m.x.now,
 		State: store.DeliveryPending, NextAt: m.x.now,
 	}
 	begin := len(m.deliveries)
 	for _, w := range m.webhooks {
 		if w.Wants(batch.EventFailed) {
-			told.Webhook, told.Named, told.URL = w.ID, len(w.Events) > 0, w.URL
-			m.deliveries = append(m.deliveries, told)
+			delivery.Webhook, delivery.Named, delivery.URL = w.ID, len(w.Events) > 0, w.URL
+			m.deliveries = append(m.deliveries, delivery)
 		}
 	}
 	if b.CallbackURL != "" {
-		told.Webhook, told.Named, told.URL = "", false, b.CallbackURL
-		m.deliveries = append(m.deliveries, told)
+		delivery.Webhook, delivery.Named, delivery.URL = "", false, b.CallbackURL
+		m.deliveries = append(m.deliveries, delivery)
 	}
 	stored := m.x.deliveries(store.DeliveryQuery{Batch: b.ID, Limit: 99})
 	if len(stored) != len(m.deliveries)-begin {
-		m.Fatalf("%d deliveries tell of %s, want %d", len(stored), b.ID, len(m.deliveries)-begin)
+		m.Fatalf("%d deliveries are of %s, want %d", len(stored), b.ID, len(m.deliveries)-begin)
 	}
 	for i, d := range slices.Backward(stored) {
 		mine := &m.deliveries[begin+len(stored)-1-i]

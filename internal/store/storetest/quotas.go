@@ -134,7 +134,7 @@ func storageQuotaTests() []test {
 				y := x.fresh()
 				y.limit(tenant, limits)
 				y.createFiles("f1", "f2", "f3")
-				if n := y.crowd(func(i int) error { return y.store.CreateFile(y.ctx, y.newFile(fmt.Sprintf("c%d", i))) }); n != 1 {
+				if n := y.concurrently(func(i int) error { return y.store.CreateFile(y.ctx, y.newFile(fmt.Sprintf("c%d", i))) }); n != 1 {
 					x.Errorf("%s: %d passed", name, n)
 				}
 				y.same(y.usage(tenant).Files, int64(4))
@@ -143,8 +143,8 @@ func storageQuotaTests() []test {
 	}
 }
 
-// crowd makes 50 calls at once and returns how many passed. The others must be refused by a quota.
-func (x *fixture) crowd(call func(i int) error) int {
+// concurrently makes 50 calls at once and returns how many passed. The others must be refused by a quota.
+func (x *fixture) concurrently(call func(i int) error) int {
 	x.Helper()
 	var passed atomic.Int64
 	var wg sync.WaitGroup
@@ -288,7 +288,7 @@ func batchQuotaTests() []test {
 				y := x.fresh()
 				y.limit(tenant, limits)
 				y.createFiles("input")
-				n := y.crowd(func(i int) error {
+				n := y.concurrently(func(i int) error {
 					b := y.newBatch(fmt.Sprintf("b%d", i))
 					b.InputFileID, b.CreatedAt = "input", start.Add(-time.Duration(i))
 					if i%2 == 0 {
@@ -356,9 +356,9 @@ func tokenQuotaTests() []test {
 				starts[i].Tokens = 60
 			}
 			x.limit(tenant, store.Limits{EnqueuedTokens: 100})
-			x.same(x.crowd(func(i int) error { return x.store.StartBatch(x.ctx, starts[i]) }), 1)
+			x.same(x.concurrently(func(i int) error { return x.store.StartBatch(x.ctx, starts[i]) }), 1)
 		}},
-		{"a stopped batch or a lost lease is told before any quota", func(x *fixture) {
+		{"a stopped batch or a lost lease is reported before any quota", func(x *fixture) {
 			x.limit(tenant, store.Limits{EnqueuedTokens: 1})
 			x.create("b1")
 			st := x.newStart("b1", x.lease(store.StageValidate, "b1"), 1)

@@ -8,7 +8,7 @@ import (
 	"batchd/internal/store"
 )
 
-// Opener opens the store that lives at place, making a new one where there is none. It fails the test if it cannot.
+// Opener opens the store that is at place, making a new one where there is none. It fails the test if it cannot.
 // The suite closes what it opens; a place is never open twice at the same time.
 type Opener func(t testing.TB, place string) store.Store
 
@@ -22,7 +22,7 @@ func Run(t *testing.T, open Opener) {
 		{"file lists", fileListTests()},
 		{"batches", batchTests()},
 		{"I28 batches created once", onceTests()},
-		{"I28 life of keys", keyLifeTests()},
+		{"I28 expiry of keys", keyTTLTests()},
 		{"cancel", cancelTests()},
 		{"stages", stageTests()},
 		{"starts", startTests()},
@@ -33,7 +33,7 @@ func Run(t *testing.T, open Opener) {
 		{"closing", closingTests()},
 		{"closing refused", closingRefusalTests()},
 		{"moves", moveTests()},
-		{"care", careTests()},
+		{"maintenance", maintenanceTests()},
 		{"references", referenceTests()},
 		{"list filters by status", statusFilterTests()},
 		{"list filters by time", timeFilterTests()},
@@ -55,7 +55,7 @@ func Run(t *testing.T, open Opener) {
 		{"quotas of uploads", uploadQuotaTests()},
 		{"quotas of batches", batchQuotaTests()},
 		{"quotas of tokens", tokenQuotaTests()},
-		{"files whose life has ended", endedFileTests()},
+		{"expired files", endedFileTests()},
 		{"what a batch's creator chooses", chosenTests()},
 		{"D9 foreign ids", foreignTests()},
 		{"whole store", wholeTests()},

@@ -66,7 +66,7 @@ func tenantTests() []test {
 			_, err = x.store.Tenant(x.ctx, stranger)
 			x.fails(err, store.ErrNotFound)
 		}},
-		{"names are told apart by every letter", func(x *fixture) {
+		{"names differ by every letter", func(x *fixture) {
 			x.ok(x.store.CreateTenant(x.ctx, x.newTenant(tenant, "Acme")))
 			x.ok(x.store.CreateTenant(x.ctx, x.newTenant(stranger, "acme")))
 			_, err := x.store.TenantNamed(x.ctx, "ACME")
@@ -156,7 +156,7 @@ func usageTests() []test {
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 1000, Files: 1})
 			x.same(x.usage(stranger), store.Usage{})
 		}},
-		{"counts a file until its life ends, whether or not that was noticed", func(x *fixture) {
+		{"counts a file until it expires, whether or not that was noticed", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			f := x.newFile("f1")
 			f.ExpiresAt = x.now.Add(time.Second)
@@ -218,8 +218,8 @@ func (x *fixture) purge() int {
 	return n
 }
 
-// accessVerbs calls each verb of store.Tenants and store.Uploads once and returns what it answered.
-func (x *fixture) accessVerbs(ctx context.Context) map[string]error {
+// accessCalls calls each method of store.Tenants and store.Uploads once and returns what it answered.
+func (x *fixture) accessCalls(ctx context.Context) map[string]error {
 	s := x.store
 	errs := map[string]error{
 		"CreateTenant": s.CreateTenant(ctx, x.newTenant(tenant, "n")),

@@ -59,7 +59,7 @@ func unitTests() []test {
 			_, err = x.store.LeaseUnits(x.ctx, "b2", node, 3)
 			x.fails(err, store.ErrNotFound)
 		}},
-		{"of a stopped batch are leased too, so that they can be settled", func(x *fixture) {
+		{"of a stopped batch are leased too, so that they can be sealed", func(x *fixture) {
 			x.start("b1", 2)
 			x.cancel("b1")
 			x.take("b1", 2)

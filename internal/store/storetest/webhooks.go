@@ -107,7 +107,7 @@ func webhookTests() []test {
 			x.same(addressesOf(x.due(x.now.Add(window))), []string{"we_2", "we_2"})
 			x.fails(x.store.RemoveWebhook(x.ctx, "we_1"), store.ErrNotFound)
 		}},
-		{"is told of nothing that ended before it was added or after it was removed", func(x *fixture) {
+		{"gets nothing that ended before it was added or after it was removed", func(x *fixture) {
 			x.enrol()
 			x.fail("b1")
 			x.addWebhook("we_1")

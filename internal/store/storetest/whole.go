@@ -89,7 +89,7 @@ func callerTests() []test {
 			want := x.read("b1")
 			ended, cancel := context.WithCancel(x.ctx)
 			cancel()
-			for name, err := range x.everyVerb(ended) {
+			for name, err := range x.everyMethod(ended) {
 				if !errors.Is(err, context.Canceled) {
 					x.Errorf("%s answered %v", name, err)
 				}
@@ -144,11 +144,11 @@ func callerTests() []test {
 			close(done)
 			wg.Wait()
 		}},
-		{"after it was closed every verb fails, and closing again does not", func(x *fixture) {
+		{"after it was closed every method fails, and closing again does not", func(x *fixture) {
 			x.start("b1", 1)
 			x.ok(x.store.Close())
 			x.ok(x.store.Close())
-			for name, err := range x.everyVerb(x.ctx) {
+			for name, err := range x.everyMethod(x.ctx) {
 				if err == nil {
 					x.Errorf("%s worked on a closed store", name)
 				}
@@ -165,8 +165,8 @@ func (x *fixture) quietly(_ any, err error) {
 	}
 }
 
-// everyVerb calls each verb that reaches the disk once and returns what it answered.
-func (x *fixture) everyVerb(ctx context.Context) map[string]error {
+// everyMethod calls each method that reaches the disk once and returns what it answered.
+func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	s, h := x.store, store.Holder{Node: node, Lease: batch.NewLeaseID()}
 	unit := batch.Unit{UnitID: batch.UnitID{Batch: "b1"}, Lease: h.Lease}
 	errs := make(map[string]error)
@@ -209,7 +209,7 @@ func (x *fixture) everyVerb(ctx context.Context) map[string]error {
 	note("ForgetIdempotencyKeys", pair(s.ForgetIdempotencyKeys(ctx, x.now.Add(1), 1))...)
 	note("Unreferenced", pair(s.Unreferenced(ctx, []string{"k"}))...)
 	note("LiveLeases", pair(s.LiveLeases(ctx))...)
-	maps.Copy(errs, x.webhookVerbs(ctx))
-	maps.Copy(errs, x.accessVerbs(ctx))
+	maps.Copy(errs, x.webhookCalls(ctx))
+	maps.Copy(errs, x.accessCalls(ctx))
 	return errs
 }

@@ -12,16 +12,16 @@ import (
 // share of a minute, and may move it one minute ahead at most. So a new limit counts from the next request, with the
 // same part of the bucket used as before, and a bucket that is full needs no memory.
 type Buckets struct {
-	// mu guards following fields.
+	// mu guards all fields below. Nothing else is locked while it is held.
 	mu sync.Mutex
 	// full says when each tenant's bucket is full again.
 	full map[string]time.Time
-	// crowd is how many buckets there may be before the full ones are thrown out.
-	crowd int
+	// gcThreshold is how many buckets there may be before the full ones are dropped.
+	gcThreshold int
 }
 
-// smallCrowd is a number of buckets not worth looking through.
-const smallCrowd = 128
+// minGCThreshold is a number of buckets that is not worth looking through.
+const minGCThreshold = 128
 
 // Take counts a request of who's tenant at now, and says where the tenant stands after it. One that does not pass
 // takes nothing.
@@ -47,19 +47,19 @@ func (b *Buckets) Take(who Identity, now time.Time) Rate {
 	return rate
 }
 
-// keep notes when a bucket is full again. Full ones are thrown out each time their number has doubled, so that at most
-// twice as many are kept as tenants were there in one minute, and a request pays for little of it.
+// keep notes when a bucket is full again. Full ones are dropped each time the number of buckets has doubled. So at most
+// twice as many are kept as there were tenants within one minute, and the cost per request is constant on average.
 func (b *Buckets) keep(tenant string, full, now time.Time) {
 	if b.full == nil {
-		b.full, b.crowd = make(map[string]time.Time), smallCrowd
+		b.full, b.gcThreshold = make(map[string]time.Time), minGCThreshold
 	}
-	if _, ok := b.full[tenant]; !ok && len(b.full) >= b.crowd {
+	if _, ok := b.full[tenant]; !ok && len(b.full) >= b.gcThreshold {
 		for other, at := range b.full {
 			if !at.After(now) {
 				delete(b.full, other)
 			}
 		}
-		b.crowd = max(smallCrowd, 2*len(b.full))
+		b.gcThreshold = max(minGCThreshold, 2*len(b.full))
 	}
 	b.full[tenant] = full
 }

@@ -16,7 +16,7 @@ func TestBucketsOfIdleTenantsTakeNoMemory(t *testing.T) {
 		now = now.Add(time.Second)
 		b.Take(Identity{Tenant: fmt.Sprint(i), Limits: store.Limits{RequestsPerMinute: 1}}, now)
 		// Sixty tenants are there in a minute.
-		if len(b.full) > smallCrowd {
+		if len(b.full) > minGCThreshold {
 			t.Fatalf("%d buckets are kept after %d tenants", len(b.full), i+1)
 		}
 	}

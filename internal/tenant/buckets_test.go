@@ -98,7 +98,7 @@ func TestAClockThatIsSetBackLocksNobodyOutForLong(t *testing.T) {
 }
 
 // Whatever the limit and the times: no more passes than a full bucket and its refill, a request that waited as long as
-// it was told passes, and what is shown as remaining does pass.
+// it was answered passes, and what is shown as remaining does pass.
 func TestBucketsKeepTheirWord(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -24,7 +24,7 @@ type Hosts struct {
 	allowed []string
 }
 
-// NewHosts returns the hosts of a server that listens at listen and was told further names in its settings: hosts
+// NewHosts returns the hosts of a server that listens at listen and has further names in its settings: hosts
 // without a port, of which *.example.com stands for every name below example.com.
 func NewHosts(listen string, allowed ...string) *Hosts {
 	h := &Hosts{listen: strings.ToLower(hostname(listen))}

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// believed is how long what was read about keys is taken for true. A change is seen within it.
-	believed = 5 * time.Second
-	// maxKnown bounds the keys in memory; beyond it, keys are read more often.
-	maxKnown = 10_000
+	// keyCacheTTL is how long what was read about keys is cached. A change, such as a revocation, takes effect within it.
+	keyCacheTTL = 5 * time.Second
+	// maxCachedKeys bounds the keys in memory; beyond it, keys are read more often.
+	maxCachedKeys = 10_000
 )
 
 // KeyReader is the part of the metadata store that authentication needs.
@@ -26,21 +26,21 @@ type KeyReader interface {
 	HasKeys(ctx context.Context) (bool, error)
 }
 
-// Keys is the authenticator of a server with keys. A key that opened something is believed for five seconds, so that
-// most requests cost no read, and a revoked one ends within them. Make it with NewKeys.
+// Keys is the authenticator of a server with keys. A key that was good is cached for five seconds, so that most requests
+// cost no read, and a revoked one stops working within them. It may be used concurrently. Make it with NewKeys.
 type Keys struct {
 	store KeyReader
 	now   func() time.Time
 
-	// mu guards following field.
+	// mu guards cached. It is never held while the store is read.
 	mu sync.Mutex
-	// known holds, by key id, keys that were presented with their right text. Nothing about a wrong key is kept: it
+	// cached holds, by key id, keys that were presented with their right text. Nothing about a wrong key is kept: it
 	// can neither push out a good one nor take memory.
-	known map[string]known
+	cached map[string]cachedKey
 }
 
-// known is a key with its tenant as of a time.
-type known struct {
+// cachedKey is a key with its tenant as they were read at a time.
+type cachedKey struct {
 	key    store.Key
 	tenant store.Tenant
 	at     time.Time
@@ -48,11 +48,11 @@ type known struct {
 
 // NewKeys returns the authenticator over the keys of a store. now is the time of day.
 func NewKeys(keys KeyReader, now func() time.Time) *Keys {
-	return &Keys{store: keys, now: now, known: make(map[string]known)}
+	return &Keys{store: keys, now: now, cached: make(map[string]cachedKey)}
 }
 
-// Authenticate returns who the request's key stands for. Its refusals tell a missing key from one that opens nothing,
-// and no more than that: unknown, wrong, revoked and expired ones get the same answer by the same steps.
+// Authenticate returns who the request's key stands for. Its refusals distinguish a missing key from one that opens
+// nothing, and no more than that: unknown, wrong, revoked and expired ones get the same answer by the same steps.
 func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 	text, err := credential(r.Header)
 	if err != nil {
@@ -65,7 +65,7 @@ func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 		return Identity{}, errInvalid()
 	}
 	id, hash, now := IDOf(text), HashOf(text), k.now()
-	found, ok := k.recall(id, hash, now)
+	found, ok := k.fromCache(id, hash, now)
 	if !ok {
 		if found, ok, err = k.read(r.Context(), id, hash, now); err != nil {
 			return Identity{}, err
@@ -77,45 +77,45 @@ func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 	return Identity{Tenant: found.tenant.ID, KeyID: found.key.ID, Dialect: found.key.Dialect, Limits: found.tenant.Limits}, nil
 }
 
-// recall returns what is known of a key, if it is fresh and this is its text. A wrong text for a known id is not
+// fromCache returns a key from the cache, if it is fresh and this is its text. A wrong text for a known id is not
 // refused here, where it would be faster than for an unknown id, but goes the way of all wrong ones.
-func (k *Keys) recall(id string, hash [sha256.Size]byte, now time.Time) (known, bool) {
+func (k *Keys) fromCache(id string, hash [sha256.Size]byte, now time.Time) (cachedKey, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found, ok := k.known[id]
+	found, ok := k.cached[id]
 	age := now.Sub(found.at)
-	fresh := ok && age >= 0 && age < believed
+	fresh := ok && age >= 0 && age < keyCacheTTL // below zero if the clock was set back
 	return found, fresh && subtle.ConstantTimeCompare(found.key.Hash[:], hash[:]) == 1
 }
 
-// read asks the store for a key, and remembers it if this is its text. Where there is no such key the comparison runs
+// read asks the store for a key, and caches it if this is its text. Where there is no such key the comparison runs
 // all the same, against a hash that no text has.
-func (k *Keys) read(ctx context.Context, id string, hash [sha256.Size]byte, now time.Time) (known, bool, error) {
+func (k *Keys) read(ctx context.Context, id string, hash [sha256.Size]byte, now time.Time) (cachedKey, bool, error) {
 	key, owner, err := k.store.Key(ctx, id)
 	exists := !errors.Is(err, store.ErrNotFound)
 	if err != nil && exists {
-		return known{}, false, fmt.Errorf("read key %s: %w", id, err)
+		return cachedKey{}, false, fmt.Errorf("read key %s: %w", id, err)
 	}
 	if !exists {
 		key = store.Key{}
 	}
 	if same := subtle.ConstantTimeCompare(key.Hash[:], hash[:]) == 1; !same || !exists {
-		return known{}, false, nil
+		return cachedKey{}, false, nil
 	}
-	found := known{key: key, tenant: owner, at: now}
-	k.remember(found)
+	found := cachedKey{key: key, tenant: owner, at: now}
+	k.cache(found)
 	return found, true, nil
 }
 
-// remember keeps a key, in the place of any other if there are too many.
-func (k *Keys) remember(found known) {
+// cache keeps a key, in the place of any other if there are too many.
+func (k *Keys) cache(found cachedKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, ok := k.known[found.key.ID]; !ok && len(k.known) >= maxKnown {
-		for id := range k.known {
-			delete(k.known, id)
+	if _, ok := k.cached[found.key.ID]; !ok && len(k.cached) >= maxCachedKeys {
+		for id := range k.cached {
+			delete(k.cached, id)
 			break
 		}
 	}
-	k.known[found.key.ID] = found
+	k.cached[found.key.ID] = found
 }

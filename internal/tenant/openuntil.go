@@ -15,14 +15,14 @@ type OpenUntilKeys struct {
 	keys *Keys
 	log  *slog.Logger
 
-	// mu guards following fields.
+	// mu guards demanded and checked. It is never held while the store is read.
 	mu sync.Mutex
 	// demanded is set once a key was seen; checked is when none was.
 	demanded bool
 	checked  time.Time
 }
 
-// NewOpenUntilKeys returns an authenticator that is open until keys has one. Logger is told when that happens.
+// NewOpenUntilKeys returns an authenticator that is open until keys has one, which it logs.
 func NewOpenUntilKeys(open Open, keys *Keys, logger *slog.Logger) *OpenUntilKeys {
 	return &OpenUntilKeys{open: open, keys: keys, log: logger}
 }
@@ -46,7 +46,7 @@ func (o *OpenUntilKeys) closed(r *http.Request) (bool, error) {
 	now := o.keys.now()
 	o.mu.Lock()
 	age := now.Sub(o.checked)
-	demanded, fresh := o.demanded, age >= 0 && age < believed
+	demanded, fresh := o.demanded, age >= 0 && age < keyCacheTTL
 	o.mu.Unlock()
 	if demanded || fresh {
 		return demanded, nil

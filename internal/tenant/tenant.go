@@ -26,7 +26,8 @@ type Identity struct {
 }
 
 // Authenticator finds out who makes a request. A refusal is a *batch.Error of class batch.Unauthenticated, or from a
-// server without keys batch.Misdirected or batch.Forbidden; any other error is internal. It must not read the body, and may be called concurrently.
+// server without keys batch.Misdirected or batch.Forbidden; any other error is internal. It must not read the body, and
+// may be called concurrently.
 type Authenticator interface {
 	Authenticate(r *http.Request) (Identity, error)
 }

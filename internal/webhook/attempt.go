@@ -16,8 +16,8 @@ const (
 	longestPause = 6 * time.Hour
 	// shortestPause keeps a lucky draw from becoming two attempts in the same moment.
 	shortestPause = time.Second
-	// deliveryLife is how long after its event a delivery is still tried again.
-	deliveryLife = 72 * time.Hour
+	// deliveryTTL is how long after its event a delivery is still tried again. It outlasts a receiver's weekend.
+	deliveryTTL = 72 * time.Hour
 	// maxReason is how much of an error is kept, in bytes.
 	maxReason = 300
 )
@@ -33,7 +33,7 @@ func judge(d store.Delivery, a Answer, now time.Time) store.Attempt {
 		t.State = store.DeliveryAbandoned
 	default:
 		t.NextAt = now.Add(max(pause(d.Attempts, rand.Float64()), min(a.RetryAfter, longestPause)))
-		if t.NextAt.After(d.CreatedAt.Add(deliveryLife)) {
+		if t.NextAt.After(d.CreatedAt.Add(deliveryTTL)) {
 			t.State, t.NextAt = store.DeliveryAbandoned, time.Time{}
 		}
 	}

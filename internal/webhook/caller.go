@@ -29,7 +29,7 @@ const (
 
 var errNoSecret = errors.New("sign event: the delivery has no secret")
 
-// CallerOptions are what a Caller works with. Only Guard has to be thought about: its zero value lets public
+// CallerOptions configures a Caller. Only Guard has to be thought about: its zero value lets public
 // addresses through and nothing else.
 type CallerOptions struct {
 	Guard Guard
@@ -43,8 +43,8 @@ type CallerOptions struct {
 	Now func() time.Time
 }
 
-// Caller makes single attempts. It may be used concurrently. It keeps no connection: each attempt makes its own, whose address
-// is checked.
+// Caller makes single attempts. It may be used concurrently. It keeps no connection: each attempt makes its own,
+// whose address is checked.
 type Caller struct {
 	o         CallerOptions
 	transport http.RoundTripper

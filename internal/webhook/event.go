@@ -11,7 +11,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// event is what a receiver is sent. It names a batch and tells nothing of it: the receiver asks the API, with a key
+// event is what a receiver is sent. It names a batch and says nothing about it: the receiver asks the API, with a key
 // of its own, so an event in wrong hands is worth nothing.
 type event struct {
 	ID        string  `json:"id"`

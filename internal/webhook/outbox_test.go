@@ -18,7 +18,7 @@ type outbox struct {
 	mu         sync.Mutex
 	deliveries map[string]*store.Delivery
 	attempts   []store.Attempt
-	// broken makes every verb fail.
+	// broken makes every method fail.
 	broken bool
 }
 

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// maxHeld bounds the leased deliveries in memory.
+	// maxHeld bounds the leased deliveries in memory: some 500 bytes each.
 	maxHeld = 16_384
 	// callsWell is how many calls a receiver that answers well gets at once. Any other gets one: a receiver that does not
-	// answer, or that nobody knows yet, holds one seat.
+	// answer, or that was not called yet, holds one slot.
 	callsWell  = 4
 	callsOther = 1
 	// waitingEach is how many deliveries wait here for one receiver; for one that fails it is less, because few of them
@@ -21,7 +21,7 @@ const (
 	waitingUnwell = 4
 )
 
-// receiver is whom calls are counted for. Two tenants that name the same host are two receivers: one must not wait for
+// receiver is what calls are counted by. Two tenants that name the same host are two receivers: one must not wait for
 // what the other does.
 type receiver struct{ tenant, host string }
 
@@ -70,22 +70,23 @@ func (l *lane) mayCall() bool {
 
 func (l *lane) empty() bool { return l.running == 0 && len(l.waiting) == 0 }
 
-// queue decides which delivery is sent next: receivers take turns, none has more than its calls, and no tenant
-// more than half of all seats. What it does not hold, or holds no more, comes back by a later lease. One goroutine
+// queue decides which delivery is sent next: receivers take turns, none has more calls in flight than it may, and no
+// tenant more than half of all slots. What it does not hold, or holds no more, comes back by a later lease. One goroutine
 // owns it.
 type queue struct {
-	seats   int
+	// slots is how many calls may be in flight, running how many are; held counts the deliveries that wait or run.
+	slots   int
 	held    int
 	running int
 	lanes   map[receiver]*lane
 	// turns are the lanes; the first that may call is next and goes to the end.
 	turns []*lane
-	// calls counts the running ones of each tenant.
+	// calls counts the calls in flight of each tenant.
 	calls map[string]int
 }
 
-func newQueue(seats int) *queue {
-	return &queue{seats: seats, lanes: make(map[receiver]*lane), calls: make(map[string]int)}
+func newQueue(slots int) *queue {
+	return &queue{slots: slots, lanes: make(map[receiver]*lane), calls: make(map[string]int)}
 }
 
 // room is how many more deliveries can be held.
@@ -105,13 +106,13 @@ func (q *queue) add(d leased) {
 	}
 }
 
-// next takes the delivery that is to be sent now and gives it a seat, which leave gives back.
+// next takes the delivery that is to be sent now and gives it a slot, which leave gives back.
 func (q *queue) next() (leased, bool) {
-	if q.running == q.seats {
+	if q.running == q.slots {
 		return leased{}, false
 	}
 	i := slices.IndexFunc(q.turns, func(l *lane) bool {
-		return l.mayCall() && q.calls[l.to.tenant] < max(1, q.seats/2)
+		return l.mayCall() && q.calls[l.to.tenant] < max(1, q.slots/2)
 	})
 	if i < 0 {
 		return leased{}, false
@@ -126,7 +127,7 @@ func (q *queue) next() (leased, bool) {
 	return d, true
 }
 
-// leave gives a seat back, and notes how the receiver did.
+// leave gives a slot back, and notes how the receiver did.
 func (q *queue) leave(r receiver, h health) {
 	l := q.lanes[r]
 	l.health = h

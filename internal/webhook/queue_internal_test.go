@@ -54,14 +54,14 @@ func names(taken []leased) string {
 	return fmt.Sprint(all)
 }
 
-func TestATenantGetsHalfOfTheSeats(t *testing.T) {
+func TestATenantGetsHalfOfTheSlots(t *testing.T) {
 	t.Parallel()
 	q := newQueue(10)
 	for i := range 20 {
 		q.add(leasedTo("greedy", fmt.Sprint("host", i), time.Time{}))
 	}
 	if n := len(take(q, 100)); n != 5 {
-		t.Errorf("one tenant got %d of 10 seats", n)
+		t.Errorf("one tenant got %d of 10 slots", n)
 	}
 	for i := range 20 {
 		q.add(leasedTo("other", fmt.Sprint("host", i), time.Time{}))
@@ -117,7 +117,7 @@ func TestWhatWaitsPastItsLeaseIsDropped(t *testing.T) {
 func TestQueueKeepsItsLimits(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		q := newQueue(rapid.IntRange(1, 12).Draw(t, "seats"))
+		q := newQueue(rapid.IntRange(1, 12).Draw(t, "slots"))
 		var running []leased
 		now := time.Unix(0, 0)
 		t.Repeat(map[string]func(*rapid.T){
@@ -162,11 +162,11 @@ func checkQueue(t *rapid.T, q *queue, running []leased) {
 		}
 	}
 	for tenant, n := range tenants {
-		if n != q.calls[tenant] || n > max(1, q.seats/2) {
+		if n != q.calls[tenant] || n > max(1, q.slots/2) {
 			t.Fatalf("tenant %s has %d calls, counted %d", tenant, n, q.calls[tenant])
 		}
 	}
-	if calls != len(running) || calls != q.running || calls > q.seats || waiting+calls != q.held || len(q.turns) != len(q.lanes) {
+	if calls != len(running) || calls != q.running || calls > q.slots || waiting+calls != q.held || len(q.turns) != len(q.lanes) {
 		t.Fatalf("%d calls of %d wait with %d: %+v", calls, len(running), waiting, q)
 	}
 }

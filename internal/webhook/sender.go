@@ -1,5 +1,5 @@
-// Package webhook delivers what the outbox holds: it tells receivers of events, signed as Standard Webhooks says, each
-// at least once, and again until one takes it or three days have passed. It promises that no receiver holds up
+// Package webhook delivers what the outbox holds: it sends events to receivers, signed as Standard Webhooks says, each
+// at least once, and again until the receiver takes it or three days have passed. It promises that no receiver holds up
 // another, let alone a batch, and that no call reaches a private address which the operator did not allow, whatever a
 // name resolves to. Events are not made here: whoever changes a batch writes them, in the same transaction. Receivers
 // must expect events twice and in any order.
@@ -21,17 +21,18 @@ import (
 const (
 	// pollEvery is how often the outbox is asked for retries that have become due.
 	pollEvery = time.Second
-	// leaseFor is how long a delivery is ours; what waits here for longer than allows a whole attempt is dropped, and
-	// comes back.
+	// leaseFor is how long a delivery is ours. What has waited here so long that its lease might end during an attempt is
+	// dropped: it comes back when the lease has ended. The longer a lease, the later a delivery is sent after a crash.
 	leaseFor = time.Minute
 	// leaseMargin is how long before its lease's end the last attempt at a delivery may begin: the time of a call and
-	// some more for storing what it came to.
+	// some more for storing its result.
 	leaseMargin = callTimeout + 5*time.Second
 	// leaseAtOnce is how many deliveries one transaction takes.
 	leaseAtOnce = 200
-	// defaultSeats is how many calls are under way at once.
-	defaultSeats = 128
-	// slow is when an answer takes so long that its receiver gets fewer calls, as if it had failed.
+	// defaultConcurrency is how many calls are in flight at once. Each holds one goroutine and one connection.
+	defaultConcurrency = 128
+	// slow is when an answer takes so long that its receiver gets fewer calls, as if it had failed: a third of the time
+	// after which an attempt is given up.
 	slow = 5 * time.Second
 	// recordTimeout bounds how long a stop waits for the outcome of a call to be stored.
 	recordTimeout = 5 * time.Second
@@ -43,55 +44,59 @@ type Store interface {
 	RecordAttempt(ctx context.Context, a store.Attempt) error
 }
 
-// Options are what a Sender works with; all fields but Seats are required.
+// Options configures a Sender; all fields but Concurrency are required.
 type Options struct {
 	Store Store
 	// Call makes one attempt at a delivery, usually that of a Caller. It must return soon after ctx ends, and within a
 	// Caller's usual timeout.
 	Call func(ctx context.Context, d store.Delivery) Answer
-	// Announces reports whether a dialect tells of an event to receivers that did not ask for it by name.
+	// Announces reports whether a dialect sends an event to receivers that did not ask for it by name.
 	Announces func(dialect string, e batch.Event) bool
-	// Seats is how many calls may be under way at once; 0 stands for 128.
-	Seats      int
-	Now        func() time.Time
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
+	// Concurrency is how many calls may be in flight at once; 0 stands for 128.
+	Concurrency int
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
 }
 
 // Sender empties the outbox. Make it with New and let it work with Run.
 type Sender struct {
 	o       Options
 	metrics metrics
-	kick    chan struct{}
+	// wakeup holds at most one signal: Wake sends without waiting, Run receives, nobody closes it. One is enough, since Run
+	// then leases until nothing more is due.
+	wakeup chan struct{}
 }
 
 // New returns a sender that does nothing until Run.
 func New(o Options) *Sender {
-	if o.Seats == 0 {
-		o.Seats = defaultSeats
+	if o.Concurrency == 0 {
+		o.Concurrency = defaultConcurrency
 	}
-	return &Sender{o: o, metrics: newMetrics(o.Registerer), kick: make(chan struct{}, 1)}
+	return &Sender{o: o, metrics: newMetrics(o.Registerer), wakeup: make(chan struct{}, 1)}
 }
 
 // Wake says that an event was written. It never blocks, and may be called at any time.
 func (s *Sender) Wake() {
 	select {
-	case s.kick <- struct{}{}:
+	case s.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// Run delivers until ctx ends. Calls that are under way then are cut off; their deliveries come back by a new lease.
-// It returns when the last of them has. Only one Run may be under way.
+// Run delivers until ctx ends. Calls in flight then are cut off; their deliveries come back by a new lease. It returns
+// when the last of them has. Only one Run may be running.
+//
+// The queue belongs to this goroutine alone, which is why it needs no lock: calls report their end over a channel.
 func (s *Sender) Run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	over := make(chan end, s.o.Seats) // sent by each call once, so that none waits for a Run that is over
+	over := make(chan end, s.o.Concurrency) // room for every call in flight, so that none waits for a Run that has returned
 	always := make(chan struct{})
 	close(always)
-	q := newQueue(s.o.Seats)
+	q := newQueue(s.o.Concurrency)
 	for more := true; ; {
 		var again <-chan struct{}
 		if more && q.room() >= leaseAtOnce {
@@ -104,7 +109,7 @@ func (s *Sender) Run(ctx context.Context) {
 			q.leave(e.to, e.health)
 		case <-again:
 			more = s.lease(ctx, q)
-		case <-s.kick:
+		case <-s.wakeup:
 			more = true
 		case <-tick.C:
 			q.drop(s.o.Now().Add(leaseMargin))
@@ -120,7 +125,7 @@ type end struct {
 	health health
 }
 
-// start begins calls while there are seats and somebody to call.
+// start begins calls while there are slots and receivers to call.
 func (s *Sender) start(ctx context.Context, q *queue, calls *sync.WaitGroup, over chan<- end) {
 	for ctx.Err() == nil {
 		d, ok := q.next()
@@ -131,8 +136,9 @@ func (s *Sender) start(ctx context.Context, q *queue, calls *sync.WaitGroup, ove
 	}
 }
 
-// lease takes some deliveries that are due, and reports whether there may be more. Those of a receiver for whom many
-// wait already are left to come back after their lease, so that whoever is behind them is reached.
+// lease takes some deliveries that are due, and reports whether there may be more. The queue does not take those of a
+// receiver for whom many wait already; they come back when their lease has ended. So one receiver with a long backlog does
+// not keep those of others from being leased.
 func (s *Sender) lease(ctx context.Context, q *queue) (more bool) {
 	defer func() { q.drop(s.o.Now().Add(leaseMargin)) }() // the store may have been slow
 	now := s.o.Now()
@@ -150,8 +156,8 @@ func (s *Sender) lease(ctx context.Context, q *queue) (more bool) {
 	return len(due) == leaseAtOnce
 }
 
-// deliver makes one attempt, stores what it came to, and returns how the receiver did. An event that nobody wants ends
-// without a call.
+// deliver makes one attempt, stores its result, and returns how the receiver did. An event that the receiver did not ask
+// for and the dialect does not announce ends without a call.
 func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	if d.Webhook != "" && !d.Named && !s.o.Announces(d.Dialect, d.Event) {
 		s.record(ctx, d, store.Attempt{Delivery: d.ID, State: store.DeliverySkipped, Now: s.o.Now()})
@@ -159,7 +165,7 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	}
 	answer := s.o.Call(ctx, d)
 	if answer.Err != nil && ctx.Err() != nil {
-		return unknown // we hung up: that says nothing about the receiver
+		return unknown // the call was cut off by our stop, which says nothing about the receiver
 	}
 	s.record(ctx, d, judge(d, answer, s.o.Now()))
 	if answer.OK() && answer.Took < slow {
@@ -168,7 +174,7 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	return unwell
 }
 
-// record stores an attempt, also while the process stops: what is forgotten is sent twice.
+// record stores an attempt, also while the process stops: an event whose delivery was not stored is sent twice.
 func (s *Sender) record(ctx context.Context, d store.Delivery, a store.Attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

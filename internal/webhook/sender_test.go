@@ -32,15 +32,15 @@ type world struct {
 	stop func()
 
 	// mu guards following fields.
-	mu     sync.Mutex
-	flying map[string]int
-	calls  map[string][]time.Time
+	mu       sync.Mutex
+	inFlight map[string]int
+	calls    map[string][]time.Time
 }
 
 // begin starts a sender in a bubble of fake time.
 func begin(t *testing.T, p post) *world {
 	t.Helper()
-	w := &world{outbox: newOutbox(), metrics: prometheus.NewRegistry(), flying: map[string]int{}, calls: map[string][]time.Time{}}
+	w := &world{outbox: newOutbox(), metrics: prometheus.NewRegistry(), inFlight: map[string]int{}, calls: map[string][]time.Time{}}
 	w.run(t, p)
 	return w
 }
@@ -74,7 +74,7 @@ func (w *world) run(t *testing.T, p post) {
 func (w *world) enter(t *testing.T, d store.Delivery) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.flying[d.ID]++; w.flying[d.ID] > 1 {
+	if w.inFlight[d.ID]++; w.inFlight[d.ID] > 1 {
 		t.Errorf("%s is sent while it is being sent", d.ID)
 	}
 	w.calls[d.ID] = append(w.calls[d.ID], time.Now())
@@ -83,7 +83,7 @@ func (w *world) enter(t *testing.T, d store.Delivery) {
 func (w *world) leave(d store.Delivery) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.flying[d.ID]--
+	w.inFlight[d.ID]--
 }
 
 // callsOf returns when a delivery was attempted.

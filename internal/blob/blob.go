@@ -65,7 +65,7 @@ type Store interface {
 	// Open returns a reader of length bytes from offset on. Each block is checked before its first byte is
 	// returned; blocks outside the range are not. Memory is one block, until Close. Nothing is read before the first
 	// Read or WriteTo, and errors, also of a range that leaves the object, come from there. The reader is for one
-	// goroutine; ctx bounds its whole life.
+	// goroutine; ctx bounds all of its reads.
 	Open(ctx context.Context, b batch.Blob, offset, length int64) io.ReadCloser
 	// Delete and List are the backend's.
 	Delete(ctx context.Context, key string) error

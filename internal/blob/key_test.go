@@ -9,7 +9,7 @@ import (
 	"batchd/internal/blob"
 )
 
-func FuzzCheckKeyLetsNothingOutOfAFolder(f *testing.F) {
+func FuzzCheckKeyLetsNothingOutOfADirectory(f *testing.F) {
 	for _, key := range []string{
 		"files/file-0198", "segments/b1/3-9f2c", "a", "..", "a/../b", "", "/", "a//b", "%2e%2e/x", "a\\b", "...",
 		strings.Repeat("a/", 300),

@@ -20,7 +20,7 @@ func testConcurrent(t *testing.T, b blob.Backend) {
 	for w := range workers {
 		all.Go(func() {
 			for i := range each {
-				// The workers share folders, which come and go under them.
+				// The workers share directories, which come and go under them.
 				key := fmt.Sprintf("segments/b%d/%d", i%2, w*each+i)
 				want := Random(uint64(w*each+i), 1000)
 				if _, err := b.Put(t.Context(), key, bytes.NewReader(want)); err != nil {

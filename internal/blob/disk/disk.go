@@ -1,6 +1,6 @@
-// Package disk keeps blobs as files in a folder of a vfs.FS. An object is written aside, synced, and only then given
+// Package disk keeps blobs as files in a directory of a vfs.FS. An object is written aside, synced, and only then given
 // its name, which is synced too: at every moment it is whole or absent, and once Put has returned it stays. One
-// Backend owns the folder; it knows nothing of checksums or of what refers to an object.
+// Backend owns the directory; it knows nothing of checksums or of what refers to an object.
 package disk
 
 import (
@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	// leaf ends the names of files. No key holds it, so that "a" and "a/b" can both be objects: a file and a folder.
+	// leaf ends the names of files. No key holds it, so that "a" and "a/b" can both be objects: a file and a directory.
 	leaf = "@"
-
+	// defaultBuffer is the size of a write: large enough that its call costs nothing beside the disk, small enough that a
+	// hundred uploads at once take 25 MiB.
 	defaultBuffer = 256 << 10
 )
 
@@ -32,13 +33,13 @@ type Options struct {
 	BufferBytes int
 }
 
-// Backend is a blob.Backend in a folder. Objects lie below its objects folder under their keys; its tmp folder
+// Backend is a blob.Backend in a directory. Objects lie below its objects directory under their keys; its tmp directory
 // holds those that are being written.
 type Backend struct {
 	fsys    vfs.FS
 	objects string
 	tmp     string
-	folders *folders
+	dirs    *dirs
 	// buffers keeps *[]byte of bufferBytes between Puts.
 	buffers     sync.Pool
 	bufferBytes int
@@ -49,8 +50,8 @@ type Backend struct {
 
 var _ blob.Backend = (*Backend)(nil)
 
-// New returns the backend that keeps its objects in the folder called dir, which it makes, durably, if it is absent.
-// What unfinished Puts of an earlier process left behind is removed, so no other Backend may use the folder at the
+// New returns the backend that keeps its objects in the directory called dir, which it makes, durably, if it is absent.
+// What unfinished Puts of an earlier process left behind is removed, so no other Backend may use the directory at the
 // same time.
 func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 	if opts.BufferBytes <= 0 {
@@ -60,12 +61,12 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 		fsys:        fsys,
 		objects:     path.Join(dir, "objects"),
 		tmp:         path.Join(dir, "tmp"),
-		folders:     newFolders(fsys),
+		dirs:        newDirs(fsys),
 		bufferBytes: opts.BufferBytes,
 		run:         rand.Text(),
 	}
-	if err := b.folders.ensure(b.objects); err != nil {
-		return nil, fmt.Errorf("make blob folder: %w", err)
+	if err := b.dirs.ensure(b.objects); err != nil {
+		return nil, fmt.Errorf("make blob directory: %w", err)
 	}
 	if err := b.clearTemporary(); err != nil {
 		return nil, fmt.Errorf("clear unfinished blobs: %w", err)
@@ -73,6 +74,8 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 	return b, nil
 }
 
+// clearTemporary removes what was being written when an earlier process ended. Nothing refers to any of it: a reference is
+// made only after Put has returned.
 func (b *Backend) clearTemporary() error {
 	if err := b.fsys.MkdirAll(b.tmp); err != nil {
 		return err
@@ -92,6 +95,7 @@ func (b *Backend) clearTemporary() error {
 // file returns the name of the file that holds the object key.
 func (b *Backend) file(key string) string { return path.Join(b.objects, key) + leaf }
 
+// temporary returns a name that no other Put uses.
 func (b *Backend) temporary() string {
 	return path.Join(b.tmp, b.run+"-"+strconv.FormatInt(b.count.Add(1), 10))
 }
@@ -126,7 +130,7 @@ func (b *Backend) Stat(ctx context.Context, key string) (blob.Info, error) {
 }
 
 // Delete implements blob.Backend. It syncs nothing: an object that a power cut brings back is one that nothing
-// refers to, and is deleted again. Folders that become empty go too, except those of the first level, which would
+// refers to, and is deleted again. Directories that become empty go too, except those of the first level, which would
 // soon be made again.
 func (b *Backend) Delete(ctx context.Context, key string) error {
 	if err := check(ctx, key); err != nil {
@@ -139,8 +143,9 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("delete blob %s: %w", key, err)
 	}
-	for folder := path.Dir(key); strings.Contains(folder, "/"); folder = path.Dir(folder) {
-		if !b.folders.removeEmpty(path.Join(b.objects, folder)) {
+	// A Put that has just made such a directory holds it, and then it is not removed.
+	for dir := path.Dir(key); strings.Contains(dir, "/"); dir = path.Dir(dir) {
+		if !b.dirs.removeEmpty(path.Join(b.objects, dir)) {
 			break
 		}
 	}

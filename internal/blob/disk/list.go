@@ -11,14 +11,14 @@ import (
 	"batchd/internal/blob"
 )
 
-// List implements blob.Backend. It reads one folder at a time, and only those that the prefix allows.
+// List implements blob.Backend. It reads one directory at a time, and only those that the prefix allows.
 func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
-	folder, _, nested := cutLast(prefix)
-	if nested && blob.CheckKey(folder) != nil {
-		return nil // no key starts like that, and the folder may be one outside
+	dir, _, nested := cutLast(prefix)
+	if nested && blob.CheckKey(dir) != nil {
+		return nil // no key starts like that, and the directory may be one outside
 	}
 	l := lister{b: b, prefix: prefix, fn: fn}
-	return l.walk(ctx, folder)
+	return l.walk(ctx, dir)
 }
 
 // cutLast splits s at its last slash.
@@ -36,12 +36,12 @@ type lister struct {
 	fn     func(blob.Info) error
 }
 
-// walk reports the objects below the folder of that key; "" is that of all. A folder that is gone has none.
-func (l *lister) walk(ctx context.Context, folder string) error {
+// walk reports the objects below the directory of that key; "" is that of all. A directory that is gone has none.
+func (l *lister) walk(ctx context.Context, dir string) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("list blobs: %w", err)
 	}
-	entries, err := l.b.fsys.ReadDir(path.Join(l.b.objects, folder))
+	entries, err := l.b.fsys.ReadDir(path.Join(l.b.objects, dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -49,15 +49,15 @@ func (l *lister) walk(ctx context.Context, folder string) error {
 		return fmt.Errorf("list blobs: %w", err)
 	}
 	for _, e := range entries {
-		if err := l.visit(ctx, folder, e); err != nil {
+		if err := l.visit(ctx, dir, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *lister) visit(ctx context.Context, folder string, e fs.DirEntry) error {
-	key := path.Join(folder, e.Name())
+func (l *lister) visit(ctx context.Context, dir string, e fs.DirEntry) error {
+	key := path.Join(dir, e.Name())
 	if e.IsDir() {
 		if below := key + "/"; strings.HasPrefix(below, l.prefix) || strings.HasPrefix(l.prefix, below) {
 			return l.walk(ctx, key)

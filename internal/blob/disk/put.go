@@ -15,7 +15,7 @@ import (
 // maxEmptyReads is how many reads in a row may return nothing at all.
 const maxEmptyReads = 100
 
-// Put implements blob.Backend. It syncs twice: the file and the folder of its name; a folder's first use adds one
+// Put implements blob.Backend. It syncs twice: the file and the directory of its name; a directory's first use adds one
 // sync of its parent.
 func (b *Backend) Put(ctx context.Context, key string, r io.Reader) (int64, error) {
 	if err := check(ctx, key); err != nil {
@@ -106,15 +106,14 @@ func fill(ctx context.Context, r io.Reader, p []byte) (int, error) {
 // a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
 func (b *Backend) publish(temp, key string) error {
 	name := b.file(key)
-	folder := path.Dir(name)
-	release, err := b.folders.hold(folder)
+	release, err := b.dirs.hold(path.Dir(name))
 	if err != nil {
 		return err
 	}
 	defer release()
 	if err = vfs.Publish(b.fsys, temp, name); err != nil {
-		// Perhaps somebody removed the folder: it is looked at anew next time.
-		b.folders.forget()
+		// Perhaps somebody removed the directory: it is looked at anew next time.
+		b.dirs.forget()
 	}
 	return err
 }

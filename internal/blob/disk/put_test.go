@@ -43,7 +43,7 @@ func syncs(fsys *memfs.FS, do func()) []string {
 	return got
 }
 
-func TestPutSyncsTwiceAndOnceMoreForEachNewFolder(t *testing.T) {
+func TestPutSyncsTwiceAndOnceMoreForEachNewDirectory(t *testing.T) {
 	t.Parallel()
 	fsys := memfs.New()
 	b := open(t, fsys, disk.Options{})
@@ -81,7 +81,7 @@ func TestDeleteAndReadSyncNothing(t *testing.T) {
 	}
 }
 
-func TestNewSyncsTheFoldersItMayHaveFoundUnsynced(t *testing.T) {
+func TestNewSyncsTheDirectoriesItMayHaveFoundUnsynced(t *testing.T) {
 	t.Parallel()
 	fsys := memfs.New()
 	for range 2 {
@@ -119,9 +119,9 @@ func TestNewRemovesWhatAnUnfinishedPutLeft(t *testing.T) {
 	}
 }
 
-func names(t *testing.T, fsys vfs.FS, folder string) []string {
+func names(t *testing.T, fsys vfs.FS, dir string) []string {
 	t.Helper()
-	entries, err := fsys.ReadDir(folder)
+	entries, err := fsys.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func names(t *testing.T, fsys vfs.FS, folder string) []string {
 	return got
 }
 
-func TestDeleteRemovesFoldersThatBecomeEmpty(t *testing.T) {
+func TestDeleteRemovesDirectoriesThatBecomeEmpty(t *testing.T) {
 	t.Parallel()
 	fsys := memfs.New()
 	b := open(t, fsys, disk.Options{})
@@ -155,11 +155,11 @@ func TestDeleteRemovesFoldersThatBecomeEmpty(t *testing.T) {
 		}
 	}
 	if got := names(t, fsys, "blobs/objects"); !slices.Equal(got, []string{"segments"}) {
-		t.Errorf("objects holds %v, want the folder of the first level kept", got)
+		t.Errorf("objects holds %v, want the directory of the first level kept", got)
 	}
 }
 
-func TestPutRecoversWhenSomebodyRemovedAFolder(t *testing.T) {
+func TestPutRecoversWhenSomebodyRemovedADirectory(t *testing.T) {
 	t.Parallel()
 	fsys := memfs.New()
 	b := open(t, fsys, disk.Options{})
@@ -168,7 +168,7 @@ func TestPutRecoversWhenSomebodyRemovedAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := b.Put(t.Context(), "files/b", strings.NewReader("x")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("first put = %v, want an error about the folder", err)
+		t.Errorf("first put = %v, want an error about the directory", err)
 	}
 	put(t, b, "files/b", "x")
 }

@@ -70,7 +70,7 @@ func checkNames(t testing.TB, fsys *memfs.FS, want ...string) {
 		got = append(got, e.Name())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("names in the folder (-want +got):\n%s", diff)
+		t.Errorf("names in the directory (-want +got):\n%s", diff)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestF10DiskThatNeverSyncsIsReported(t *testing.T) {
 }
 
 // The kernel takes pages that a failed fsync has lost for clean. A new process that reads them from the cache and
-// syncs them with success must not believe it.
+// syncs them with success must not rely on it.
 func TestF10RestartDoesNotTrustThePageCacheOfAFailedFsync(t *testing.T) {
 	t.Parallel()
 	fsys := newFS(t)

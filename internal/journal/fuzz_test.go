@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzOpen overwrites a part of a good journal, or all of it, and cuts it. Whatever that gives, Open must not panic,
-// and every line that it then tells must be one that was recorded, unchanged.
+// and every line that it then yields must be one that was recorded, unchanged.
 func FuzzOpen(f *testing.F) {
 	records := []journal.Record{recordOf(1, 30), recordOf(2, 600), recordOf(3, 30), recordOf(4, 200)}
 	whole, starts := image(f, records...)

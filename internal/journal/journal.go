@@ -273,7 +273,7 @@ func (j *Journal) Close() error {
 	return j.closeFileLocked()
 }
 
-// Remove closes the journal and unlinks its file, which may be gone already. The folder is not synced: a journal
+// Remove closes the journal and unlinks its file, which may be gone already. The directory is not synced: a journal
 // that comes back names leases that no row names, and is garbage.
 func (j *Journal) Remove() error {
 	_ = j.Close() // its contents no longer matter

@@ -103,7 +103,7 @@ func contentsOf(t testing.TB, j *journal.Journal) map[uint32]string {
 	usage := map[uint32]batch.Usage{}
 	err := j.Lines(func(line uint32, _ batch.Kind, u batch.Usage) error {
 		if _, again := usage[line]; again {
-			t.Errorf("line %d is told twice", line)
+			t.Errorf("line %d is yielded twice", line)
 		}
 		usage[line] = u
 		return nil

@@ -13,7 +13,7 @@ import (
 	"batchd/internal/vfs/memfs"
 )
 
-// witness knows what a journal was told, and what it promised.
+// witness knows what was recorded in a journal, and what it promised.
 type witness struct {
 	created bool
 	tried   map[uint32]string
@@ -60,9 +60,9 @@ func (w *witness) adopt(j *journal.Journal, l batch.LeaseID) error {
 	return err
 }
 
-// firstLife creates a journal and records the given number of lines, some synced at once, some not, the second
+// firstRun creates a journal and records the given number of lines, some synced at once, some not, the second
 // one spooled, until an operation fails.
-func (w *witness) firstLife(fsys *memfs.FS, lines uint32) error {
+func (w *witness) firstRun(fsys *memfs.FS, lines uint32) error {
 	j, err := journal.Create(fsys, path, header)
 	if err != nil {
 		return err
@@ -84,8 +84,8 @@ func (w *witness) firstLife(fsys *memfs.FS, lines uint32) error {
 	return nil
 }
 
-// nextLife adopts the journal that a crash has left and records one line more.
-func (w *witness) nextLife(fsys *memfs.FS, line uint32) error {
+// nextRun adopts the journal that a crash has left and records one line more.
+func (w *witness) nextRun(fsys *memfs.FS, line uint32) error {
 	j, _, err := journal.Open(fsys, path)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func TestF04PowerLossAtEveryOperationKeepsWhatWasSynced(t *testing.T) {
 			fsys := newFS(t)
 			fsys.CutPowerAfter(cut)
 			w := newWitness()
-			done := w.firstLife(fsys, lines) == nil
+			done := w.firstRun(fsys, lines) == nil
 			name := fmt.Sprintf("%d lines, cut after operation %d", lines, cut)
 			for i, image := range images(fsys, rng, 24) {
 				w.check(t, fmt.Sprintf("%s, image %d", name, i), image, w.synced)
@@ -169,22 +169,22 @@ func TestF03PowerLossDuringRecoveryKeepsWhatWasSynced(t *testing.T) {
 		fsys := newFS(t)
 		fsys.CutPowerAfter(first)
 		w := newWitness()
-		done := w.firstLife(fsys, 3) == nil
+		done := w.firstRun(fsys, 3) == nil
 		for _, image := range images(fsys, rng, 4) {
 			for second := 0; ; second++ {
 				again, v := image.Crash(rng), w.clone()
 				again.CutPowerAfter(second)
-				settled := v.nextLife(again, 10) == nil || !v.created
+				done := v.nextRun(again, 10) == nil || !v.created
 				name := fmt.Sprintf("cut after operations %d and %d", first, second)
 				for _, left := range images(again, rng, 4) {
 					v.check(t, name, left, v.synced)
 					u := v.clone()
-					if err := u.nextLife(left, 20); err != nil && u.created {
-						t.Fatalf("%s: third life: %v", name, err)
+					if err := u.nextRun(left, 20); err != nil && u.created {
+						t.Fatalf("%s: third run: %v", name, err)
 					}
-					u.check(t, name+", third life", left.CrashKeepingNothing(), u.synced)
+					u.check(t, name+", third run", left.CrashKeepingNothing(), u.synced)
 				}
-				if settled {
+				if done {
 					break
 				}
 			}
@@ -224,7 +224,7 @@ func TestF09PowerLossDuringARescueKeepsWhatWasSynced(t *testing.T) {
 			})
 			fsys.CutPowerAfter(cut)
 			w := newWitness()
-			err := w.firstLife(fsys, 3)
+			err := w.firstRun(fsys, 3)
 			name := fmt.Sprintf("sync %d fails, cut after operation %d", fault, cut)
 			for i, image := range images(fsys, rng, 16) {
 				w.check(t, fmt.Sprintf("%s, image %d", name, i), image, w.synced)

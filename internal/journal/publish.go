@@ -6,8 +6,8 @@ import (
 	"batchd/internal/vfs"
 )
 
-// What this package appends to a journal's path for files of its own. A listing of a folder of journals passes
-// over them.
+// What this package appends to a journal's path for files of its own. Whoever lists a directory of journals passes over
+// them.
 const (
 	// TempSuffix marks a file that has not taken its name yet; one that a crash leaves is garbage.
 	TempSuffix = ".new"

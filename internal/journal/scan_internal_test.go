@@ -8,7 +8,7 @@ import (
 	"batchd/internal/batch"
 )
 
-// countingReader tells how many bytes were read from it.
+// countingReader counts how many bytes were read from it.
 type countingReader struct {
 	*bytes.Reader
 	n int64

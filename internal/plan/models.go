@@ -45,19 +45,19 @@ func (t *modelTable) add(model []byte, known bool) uint32 {
 	return i
 }
 
-// verdict says whether a line may name its model.
-type verdict int
+// modelCheck says whether a line may name its model.
+type modelCheck int
 
 const (
-	modelGood verdict = iota
+	modelGood modelCheck = iota
 	modelUnknown
 	modelMismatched
 	// modelUnlisted means that the table is full: the file's fault, not the line's.
 	modelUnlisted
 )
 
-// resolve returns the ordinal of a line's model, which means nothing unless the verdict is good.
-func (p *pass) resolve(model []byte) (uint32, verdict) {
+// resolve returns the ordinal of a line's model, which means nothing unless the check is modelGood.
+func (p *pass) resolve(model []byte) (uint32, modelCheck) {
 	if len(model) > maxModelBytes {
 		return 0, modelUnknown
 	}
@@ -79,8 +79,8 @@ func (p *pass) resolve(model []byte) (uint32, verdict) {
 
 // recordModel records what is wrong with a line's model and reports whether that is a fault of the line. A full
 // table is recorded once.
-func (p *pass) recordModel(line int64, model []byte, v verdict) bool {
-	switch v {
+func (p *pass) recordModel(line int64, model []byte, check modelCheck) bool {
+	switch check {
 	case modelGood:
 		return false
 	case modelUnlisted:

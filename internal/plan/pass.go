@@ -125,15 +125,15 @@ func (p *pass) check(line jsonl.Line) (Entry, bool, error) {
 		p.faults.add(line.Number, func() batch.LineError { return bad.LineError })
 		return Entry{}, false, nil
 	}
-	model, verdict := p.resolve(parsed.Model)
-	faulty := p.recordModel(line.Number, parsed.Model, verdict)
+	model, checked := p.resolve(parsed.Model)
+	faulty := p.recordModel(line.Number, parsed.Model, checked)
 	// A line with a fault still takes its id: a later line must not have it too.
 	if err := p.ids.Add(idRecord(parsed.CustomID, line, faulty), nil); err != nil {
 		return Entry{}, false, fmt.Errorf("sort custom ids: %w", err)
 	}
 	return Entry{
 		Model: model, Line: uint32(line.Number), Offset: line.Offset, Length: uint32(line.Length),
-	}, verdict == modelGood, nil
+	}, checked == modelGood, nil
 }
 
 // finish does, once, what can only be done after the last line.

@@ -21,7 +21,7 @@ const (
 	minMemory = 4 * RecordSize
 	// bufferSize is the smallest read that a merge should make, and the size of each write: larger ones gain little on
 	// any disk, smaller ones cost a call each. More runs than have such a buffer are merged in several passes.
-	bufferSize = 64 << 10
+	bufferSize = 128 << 10
 	// perPayload is what a record with a payload takes in memory beside the payload's bytes: itself, and where its
 	// payload ends.
 	perPayload = RecordSize + 8
@@ -31,7 +31,7 @@ const (
 type Options struct {
 	Temp Temp
 	// MaxMemory bounds the records, payloads and read buffers held at a time, in bytes; 0 means 8 MiB. A write buffer of
-	// 64 KiB comes on top once something is written.
+	// 128 KiB comes on top once something is written.
 	MaxMemory int64
 	// Payloads gives every record a payload.
 	Payloads bool

@@ -21,7 +21,7 @@ CREATE TABLE tenants (
     max_enqueued_tokens     INTEGER NOT NULL DEFAULT 0,
     max_batches_per_hour    INTEGER NOT NULL DEFAULT 0,
     max_requests_per_minute INTEGER NOT NULL DEFAULT 0,
-    -- What is neither deleted nor expired, kept by the triggers below so that no statement can forget it.
+    -- What is neither deleted nor expired, kept by the triggers below so that no verb can forget it.
     stored_bytes        INTEGER NOT NULL DEFAULT 0,
     files               INTEGER NOT NULL DEFAULT 0,
     callback_secret     TEXT NOT NULL
@@ -256,7 +256,7 @@ CREATE TABLE webhooks (
 
 CREATE INDEX webhooks_by_tenant ON webhooks (tenant, seq);
 
--- The outbox: one row for each event and endpoint, written with the change that made the event.
+-- The outbox: one row for each event and address, written with the change that it tells of.
 CREATE TABLE deliveries (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     id          TEXT NOT NULL UNIQUE,
@@ -265,7 +265,7 @@ CREATE TABLE deliveries (
     event       TEXT NOT NULL,
     batch       TEXT NOT NULL,
     dialect     TEXT NOT NULL,
-    -- NULL for the batch's own callback, which is at url.
+    -- NULL for the batch's own callback, whose address is in url.
     webhook     INTEGER REFERENCES webhooks (seq) ON DELETE CASCADE,
     named       INTEGER NOT NULL DEFAULT 0,
     url         TEXT NOT NULL DEFAULT '',

@@ -100,6 +100,10 @@ bench-levels: build ## Measure how many calls batchd keeps in flight, about 16 m
 proof: ## Kill the server 600 times and stop it 200 times, about five minutes; the figures go to docs/reliability.md
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
 
+.PHONY: stats
+stats: ## Count what a reader of the code meets, beside four model servers
+	@go run ./test/stats
+
 .PHONY: worlds
 worlds: ## Run all simulated worlds, about two minutes; the table goes to docs/adr/0015-whose-fault.md
 	scripts/worlds docs/adr/0015-whose-fault.md

@@ -1,0 +1,114 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"batchd/internal/batch"
+	"batchd/internal/blob"
+	"batchd/internal/config"
+	"batchd/internal/sim"
+)
+
+// interrupted is a blob store in which something happens before an object is read.
+type interrupted struct {
+	blob.Store
+	meanwhile func()
+}
+
+// Open implements blob.Store.
+func (i *interrupted) Open(ctx context.Context, b batch.Blob, offset, length int64) io.ReadCloser {
+	i.meanwhile()
+	return i.Store.Open(ctx, b, offset, length)
+}
+
+// A batch is read, then its input is looked up, and only then does the dispatcher know it. A stop that is stored between
+// finds nothing to stop, so it has to be looked for afterwards.
+func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	engine, err := sim.New(sim.Options{OnCall: func(sim.Call) { calls.Add(1) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := httptest.NewServer(engine)
+	t.Cleanup(upstream.Close)
+	cfg := config.Default()
+	cfg.DataDir = filepath.Join(t.TempDir(), "data")
+	cfg.Upstreams = []config.Upstream{{URL: upstream.URL + "/v1", Concurrency: 4}}
+	e, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := storeBatch(t, e)
+	e.folder.blobs = &interrupted{Store: e.folder.blobs, meanwhile: func() {
+		if _, err := e.folder.store.CancelBatch(t.Context(), b.Tenant, b.ID, time.Now()); err != nil {
+			t.Error(err)
+		}
+		e.Cancelled(b.ID)
+	}}
+	ended := e.watch(b.ID)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1) // room for the one result
+	go func() { stopped <- e.Run(ctx) }()
+	<-ended
+	stop()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	got, err := e.folder.store.BatchByID(t.Context(), b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status != batch.Cancelled || got.Counts.Completed != 0 || calls.Load() != 0 {
+		t.Errorf("the batch is %s, with %d lines done and %d calls made; want cancelled, none and none",
+			got.Status, got.Counts.Completed, calls.Load())
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// storeBatch stores a batch of some lines. The manifest of its input is an object of its own, as that of a large file is.
+func storeBatch(t *testing.T, e *Engine) batch.Batch {
+	t.Helper()
+	const lines = 20
+	const line = `{"custom_id":"c","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"text"}}` + "\n"
+	var input strings.Builder
+	for i := range lines {
+		input.WriteString(strings.Replace(line, `"c"`, `"c`+string(rune('a'+i))+`"`, 1))
+	}
+	content, err := e.folder.blobs.Put(t.Context(), "files/file-in", strings.NewReader(input.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := batch.EncodeManifest(batch.Manifest{}.Append(content, 0, content.Size))
+	stored, err := e.folder.blobs.Put(t.Context(), "manifests/file-in", bytes.NewReader(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	file := batch.File{
+		ID: "file-in", Tenant: e.tenant, Dialect: "openai", Name: "in.jsonl", Purpose: batch.PurposeBatch,
+		Bytes: content.Size, Lines: lines, CreatedAt: now, ContentBlob: stored,
+	}
+	if err := e.folder.store.CreateFile(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	b := batch.Batch{
+		ID: "batch_1", Tenant: e.tenant, Dialect: "openai", Endpoint: "/v1/embeddings", InputFileID: file.ID, Window: "24h",
+		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+	}
+	if err := e.folder.store.CreateBatch(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

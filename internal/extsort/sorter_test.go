@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -74,18 +75,26 @@ func sortWith(ctx context.Context, s *extsort.Sorter, items []item, taken func()
 
 func whole() int64 { return 1 << 40 }
 
-// drawItems draws items of few distinct keys, so that equal ones and long stretches in order are likely.
+// drawItems draws items, many of them with a key that others have too: only so does it show whether a sort is stable. The
+// payloads of all items differ, as far as they are long enough.
 func drawItems(t *rapid.T, payloads bool) []item {
-	word := rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64())
-	items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) item {
-		i := item{Record: extsort.Record{A: word.Draw(t, "a"), B: word.Draw(t, "b"), C: word.Draw(t, "c"), D: word.Draw(t, "d")}}
+	word := rapid.OneOf(rapid.Uint64Range(0, 1), rapid.Uint64())
+	record := rapid.OneOf(
+		rapid.Map(rapid.Uint64Range(0, 3), func(b uint64) extsort.Record { return extsort.Record{B: b} }),
+		rapid.Custom(func(t *rapid.T) extsort.Record {
+			return extsort.Record{A: word.Draw(t, "a"), B: word.Draw(t, "b"), C: word.Draw(t, "c"), D: word.Draw(t, "d")}
+		}),
+	)
+	var items []item
+	for n, r := range rapid.SliceOfN(record, 0, 300).Draw(t, "records") {
+		i := item{Record: r}
 		if payloads {
 			size := rapid.OneOf(rapid.IntRange(0, 40), rapid.IntRange(0, 5000)).Draw(t, "size")
-			i.Payload = strings.Repeat(rapid.StringN(1, 1, 1).Draw(t, "text")+"x", size)[:size]
+			i.Payload = strings.Repeat(fmt.Sprintf("%d ", n), size)[:size]
 			i.D = uint64(size)
 		}
-		return i
-	}), 0, 300).Draw(t, "items")
+		items = append(items, i)
+	}
 	if rapid.Bool().Draw(t, "in order") {
 		sort.SliceStable(items, func(i, j int) bool { return less(items[i], items[j], payloads) })
 	}
@@ -258,6 +267,43 @@ func TestRecordsThatTheDiskHasLostAreAnErrorAndNotTheEnd(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// garbling is a disk on which the first byte of the length of a file's first payload has changed.
+type garbling struct {
+	*memfs.FS
+	to byte
+}
+
+func (g garbling) Create(name string) (vfs.File, error) {
+	f, err := g.FS.Create(name)
+	return garbledFile{f, g.to}, err
+}
+
+type garbledFile struct {
+	vfs.File
+	to byte
+}
+
+func (f garbledFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	if at := extsort.RecordSize - 8 - off; at >= 0 && at < int64(n) {
+		p[at] = f.to
+	}
+	return n, err
+}
+
+func TestLengthThatCannotBeIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, to := range []byte{0x01, 0x80} {
+		s := extsort.New(extsort.Options{Temp: extsort.Temp{FS: garbling{memfs.New(), to}, Dir: tempDir}, MaxMemory: 256, Payloads: true})
+		if _, err := sortWith(t.Context(), s, shuffled(20, 10), whole); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("first byte %#x: error = %v, want that the file is damaged", to, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -46,7 +46,7 @@ type finished struct {
 	in      assemble.Input
 }
 
-// SealedUnits is the store's verb.
+// SealedUnits is the store's method.
 func (f *finished) SealedUnits(_ context.Context, id string, first, n int) ([]batch.Seal, error) {
 	if id != "batch_1" {
 		return nil, store.ErrNotFound

@@ -20,13 +20,13 @@ type Store interface {
 	CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error)
 }
 
-// RunnerOptions are what a Runner works with; all fields but OutputTTL are required.
+// RunnerOptions configures a Runner; all fields but OutputTTL are required.
 type RunnerOptions struct {
 	Store   Store
 	Blobs   blob.Store
 	Dialect func(name string) (dialect.Dialect, error)
 	Temp    extsort.Temp
-	// OutputTTL is how long result files live whose batch says nothing; 0 means until they are deleted.
+	// OutputTTL is when result files expire whose batch says nothing, from their creation on; 0 means never.
 	OutputTTL time.Duration
 	// Closed is called after a batch reached its terminal state.
 	Closed func(batchID string)

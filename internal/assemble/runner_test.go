@@ -22,7 +22,7 @@ type closing struct {
 	err error
 }
 
-// CloseBatch is the store's verb.
+// CloseBatch is the store's method.
 func (c *closing) CloseBatch(_ context.Context, got store.Close) (batch.Batch, error) {
 	c.got = &got
 	return batch.Batch{}, c.err
@@ -58,7 +58,7 @@ func TestRunnerClosesABatchWithItsFiles(t *testing.T) {
 	}
 }
 
-func TestRunnerGivesFilesTheBatchsLifeOrElseTheServers(t *testing.T) {
+func TestRunnerGivesFilesTheBatchsTTLOrElseTheServers(t *testing.T) {
 	t.Parallel()
 	for own, want := range map[time.Duration]time.Duration{0: time.Minute, time.Hour: time.Hour} {
 		c := &closing{finished: seal(t, ordered(1, 4))}
@@ -67,7 +67,7 @@ func TestRunnerGivesFilesTheBatchsLifeOrElseTheServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := c.got.Output.File.ExpiresAt; !got.Equal(now.Add(want)) {
-			t.Errorf("own life %s: expires at %s, want %s later than now", own, got, want)
+			t.Errorf("own TTL %s: expires at %s, want %s later than now", own, got, want)
 		}
 	}
 }

@@ -48,7 +48,7 @@ type manifestReader struct {
 	next int
 	// position is where in the file the next byte lies; left is how many bytes are still to be returned.
 	position, left int64
-	// current reads the extent under way, which has currentLeft bytes to give; nil between extents.
+	// current reads the current extent, which has currentLeft bytes to give; nil between extents.
 	current     io.ReadCloser
 	currentLeft int64
 }
@@ -92,7 +92,7 @@ func (r *manifestReader) open() bool {
 	return false
 }
 
-// closeExtent closes the extent under way, if there is one.
+// closeExtent closes the current extent, if there is one.
 func (r *manifestReader) closeExtent() error {
 	if r.current == nil {
 		return nil

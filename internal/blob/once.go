@@ -2,7 +2,7 @@ package blob
 
 import "sync"
 
-// maxReported bounds how many damaged blocks are told apart.
+// maxReported bounds how many damaged blocks are distinguished.
 const maxReported = 1000
 
 // Once returns a function that passes on only the first report of each block, and none after the thousandth block: a block

@@ -17,7 +17,7 @@ type reader struct {
 	blob  batch.Blob
 	// next is the position after the bytes in ready; end that after the range.
 	next, end int64
-	// buf holds the block under way once there is one; ready is the part of it that is still to be returned.
+	// buf holds the current block once there is one; ready is the part of it that is still to be returned.
 	buf   *buffer
 	ready []byte
 	// err is returned when ready is empty.

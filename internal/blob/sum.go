@@ -19,7 +19,7 @@ func blocks(size int64) int64 { return (size + batch.BlobBlock - 1) / batch.Blob
 type summer struct {
 	r    io.Reader
 	size int64
-	// sums are the checksums of the whole blocks so far, sum that of the block under way.
+	// sums are the checksums of the whole blocks so far, sum that of the block that is not whole yet.
 	sums []uint32
 	sum  uint32
 }

@@ -24,7 +24,7 @@ type Store interface {
 	CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error)
 }
 
-// RunnerOptions are what a Runner works with; all fields but KnownModel are required.
+// RunnerOptions configures a Runner; all fields but KnownModel are required.
 type RunnerOptions struct {
 	Store       Store
 	Blobs       blob.Store

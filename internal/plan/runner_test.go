@@ -21,8 +21,8 @@ import (
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// desk is the metadata store and the listener of a runner: it notes what it was told.
-type desk struct {
+// fakeStore is the metadata store and the listener of a runner: it notes its calls.
+type fakeStore struct {
 	file    batch.File
 	fileErr error
 	// startErr and failErr are what StartBatch and FailBatch return.
@@ -31,28 +31,28 @@ type desk struct {
 	started *store.Start
 	failed  *store.Failure
 	closed  *store.Close
-	told    []string
+	calls   []string
 }
 
-func (d *desk) InputFile(context.Context, string) (batch.File, error) { return d.file, d.fileErr }
+func (d *fakeStore) InputFile(context.Context, string) (batch.File, error) { return d.file, d.fileErr }
 
-func (d *desk) StartBatch(_ context.Context, s store.Start) error {
+func (d *fakeStore) StartBatch(_ context.Context, s store.Start) error {
 	d.started = &s
 	return d.startErr
 }
 
-func (d *desk) FailBatch(_ context.Context, f store.Failure) error {
+func (d *fakeStore) FailBatch(_ context.Context, f store.Failure) error {
 	d.failed = &f
 	return d.failErr
 }
 
-func (d *desk) CloseBatch(_ context.Context, c store.Close) (batch.Batch, error) {
+func (d *fakeStore) CloseBatch(_ context.Context, c store.Close) (batch.Batch, error) {
 	d.closed = &c
 	return batch.Batch{}, nil
 }
 
 // run uploads a file and validates a batch of it.
-func (d *desk) run(t *testing.T, file string, b batch.Batch) error {
+func (d *fakeStore) run(t *testing.T, file string, b batch.Batch) error {
 	t.Helper()
 	backend := blobtest.NewMemory()
 	blobs := blob.NewStore(backend, blob.Options{})
@@ -66,8 +66,8 @@ func (d *desk) run(t *testing.T, file string, b batch.Batch) error {
 		Dialect:    func(string) (dialect.Dialect, error) { return openai.New(openai.Options{}), nil },
 		Limits:     func(string) batch.Limits { return batch.DefaultLimits() },
 		KnownModel: func(context.Context) func(string) bool { return nil },
-		Started:    func(id string) { d.told = append(d.told, "started "+id) },
-		Closed:     func(id string) { d.told = append(d.told, "closed "+id) },
+		Started:    func(id string) { d.calls = append(d.calls, "started "+id) },
+		Closed:     func(id string) { d.calls = append(d.calls, "closed "+id) },
 		Now:        func() time.Time { return now },
 		Logger:     slog.New(slog.DiscardHandler),
 	})
@@ -75,16 +75,16 @@ func (d *desk) run(t *testing.T, file string, b batch.Batch) error {
 	return r.Run(t.Context(), b, batch.LeaseID{7})
 }
 
-func (d *desk) wantTold(t *testing.T, want ...string) {
+func (d *fakeStore) wantCalls(t *testing.T, want ...string) {
 	t.Helper()
-	if diff := gocmp.Diff(want, d.told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := gocmp.Diff(want, d.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 
 func TestRunnerStartsABatchWhoseLinesAreGood(t *testing.T) {
 	t.Parallel()
-	d := &desk{}
+	d := &fakeStore{}
 	if err := d.run(t, requests(1500, oneModel), batch.Batch{Stop: batch.StopNone}); err != nil {
 		t.Fatal(err)
 	}
@@ -95,24 +95,24 @@ func TestRunnerStartsABatchWhoseLinesAreGood(t *testing.T) {
 	if !strings.Contains(s.Plan.Key, s.Lease.String()) {
 		t.Errorf("plan's key %s does not carry the lease", s.Plan.Key)
 	}
-	d.wantTold(t, "started batch_1")
+	d.wantCalls(t, "started batch_1")
 }
 
 func TestRunnerFailsABatchWithBadLines(t *testing.T) {
 	t.Parallel()
-	d := &desk{}
+	d := &fakeStore{}
 	if err := d.run(t, "{\n", batch.Batch{Stop: batch.StopNone}); err != nil {
 		t.Fatal(err)
 	}
 	if d.started != nil || d.failed == nil || d.failed.Total != 1 || d.failed.Errors[0].Code != "invalid_json_line" {
 		t.Errorf("failed with %+v", d.failed)
 	}
-	d.wantTold(t, "closed batch_1")
+	d.wantCalls(t, "closed batch_1")
 }
 
 func TestRunnerFailsABatchThatItsTenantHasNoRoomFor(t *testing.T) {
 	t.Parallel()
-	d := &desk{startErr: &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: 7000}}
+	d := &fakeStore{startErr: &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: 7000}}
 	file := requests(1500, oneModel)
 	if err := d.run(t, file, batch.Batch{Stop: batch.StopNone}); err != nil {
 		t.Fatal(err)
@@ -123,22 +123,22 @@ func TestRunnerFailsABatchThatItsTenantHasNoRoomFor(t *testing.T) {
 	if got, most := d.started.Tokens, int64(len(file)/4); got > most || got < most*9/10 {
 		t.Errorf("%d tokens for %d bytes, want about a quarter", got, len(file))
 	}
-	d.wantTold(t, "closed batch_1")
+	d.wantCalls(t, "closed batch_1")
 }
 
 func TestRunnerFailsABatchWhoseInputIsGoneOrDamaged(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		desk *desk
-		code string
+		store *fakeStore
+		code  string
 	}{
-		"gone":    {&desk{fileErr: store.ErrNotFound}, "invalid_request"},
-		"damaged": {&desk{file: batch.File{Name: "damaged"}}, string(batch.CodeInputUnreadable)},
+		"gone":    {&fakeStore{fileErr: store.ErrNotFound}, "invalid_request"},
+		"damaged": {&fakeStore{file: batch.File{Name: "damaged"}}, string(batch.CodeInputUnreadable)},
 	} {
-		if err := c.desk.run(t, requests(1, oneModel), batch.Batch{Stop: batch.StopNone}); err != nil {
+		if err := c.store.run(t, requests(1, oneModel), batch.Batch{Stop: batch.StopNone}); err != nil {
 			t.Fatal(err)
 		}
-		if f := c.desk.failed; f == nil || f.Total != 1 || f.Errors[0].Code != c.code {
+		if f := c.store.failed; f == nil || f.Total != 1 || f.Errors[0].Code != c.code {
 			t.Errorf("%s: failed with %+v", name, f)
 		}
 	}
@@ -147,37 +147,37 @@ func TestRunnerFailsABatchWhoseInputIsGoneOrDamaged(t *testing.T) {
 func TestRunnerClosesAStoppedBatchWithoutFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		desk *desk
-		stop batch.Stop
-		file string
+		store *fakeStore
+		stop  batch.Stop
+		file  string
 	}{
-		"stopped before":                        {&desk{}, batch.StopCancel, ""},
-		"stopped while its lines were read":     {&desk{startErr: store.ErrConflict}, batch.StopNone, requests(1, oneModel)},
-		"stopped while bad lines were reported": {&desk{failErr: store.ErrConflict}, batch.StopNone, "{"},
+		"stopped before":                        {&fakeStore{}, batch.StopCancel, ""},
+		"stopped while its lines were read":     {&fakeStore{startErr: store.ErrConflict}, batch.StopNone, requests(1, oneModel)},
+		"stopped while bad lines were reported": {&fakeStore{failErr: store.ErrConflict}, batch.StopNone, "{"},
 	} {
-		if err := c.desk.run(t, c.file, batch.Batch{Stop: c.stop}); err != nil {
+		if err := c.store.run(t, c.file, batch.Batch{Stop: c.stop}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if cl := c.desk.closed; cl == nil || cl.Output != nil || cl.Error != nil || cl.Lease != (batch.LeaseID{7}) {
+		if cl := c.store.closed; cl == nil || cl.Output != nil || cl.Error != nil || cl.Lease != (batch.LeaseID{7}) {
 			t.Errorf("%s: closed with %+v", name, cl)
 		}
-		c.desk.wantTold(t, "closed batch_1")
+		c.store.wantCalls(t, "closed batch_1")
 	}
 }
 
 func TestRunnerDecidesNothingOnOtherErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("database is gone")
-	for name, d := range map[string]*desk{"find": {fileErr: broken}, "start": {startErr: broken}} {
+	for name, d := range map[string]*fakeStore{"find": {fileErr: broken}, "start": {startErr: broken}} {
 		if err := d.run(t, requests(1, oneModel), batch.Batch{Stop: batch.StopNone}); !errors.Is(err, broken) {
 			t.Errorf("%s: error = %v, want the store's", name, err)
 		}
 		if d.failed != nil || d.closed != nil {
 			t.Errorf("%s: failed %v, closed %v", name, d.failed, d.closed)
 		}
-		d.wantTold(t)
+		d.wantCalls(t)
 	}
-	d := &desk{startErr: store.ErrLeaseLost}
+	d := &fakeStore{startErr: store.ErrLeaseLost}
 	if err := d.run(t, requests(1, oneModel), batch.Batch{Stop: batch.StopNone}); !errors.Is(err, store.ErrLeaseLost) {
 		t.Errorf("error = %v, want store.ErrLeaseLost", err)
 	}

@@ -11,7 +11,7 @@ const (
 type cutter struct {
 	limits UnitLimits
 	units  []batch.UnitSpan
-	// open is the unit under way; its Count is 0 before the first entry.
+	// open is the unit in progress; its Count is 0 before the first entry.
 	open batch.UnitSpan
 	// lastLine is the line of the newest entry; inLineOrder says that every entry had a higher line than the one before.
 	lastLine    uint32

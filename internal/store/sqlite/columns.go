@@ -11,7 +11,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// querier is the pool of readers or the running write transaction.
+// querier is the pool of readers or the running write transaction. What is read to decide a write must be read through the
+// transaction: the readers may not see what another step of the same group has just written.
 type querier interface {
 	query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

@@ -71,6 +71,7 @@ func scanDue(rows *sql.Rows, now time.Time) (store.Delivery, error) {
 }
 
 var (
+	// Both are mistakes of the caller, and change nothing.
 	errNoSuchState = errors.New("no such state of a delivery")
 	errNeverDue    = errors.New("a pending delivery must be due again")
 )

@@ -31,7 +31,7 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 	return got, nil
 }
 
-// insertFailed stores a batch and fails it at once.
+// insertFailed stores a batch and fails it at once, by the same insert as any other batch.
 func insertFailed(ctx context.Context, t *tx, b batch.Batch, errs []batch.LineError) error {
 	if err := insertBatch(ctx, t, b, 0); err != nil {
 		return err

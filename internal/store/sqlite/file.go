@@ -124,7 +124,8 @@ func (s *Store) ListFiles(ctx context.Context, tenant string, q store.FileQuery)
 	return page(files, q.Limit), nil
 }
 
-// fileListQuery returns one of four texts, so that each has its own plan.
+// fileListQuery returns one of four texts, so that each has its own plan: conditions that are switched off by parameters
+// would leave the planner one plan for all.
 func fileListQuery(byPurpose, ascending bool) string {
 	purpose, order := "", "f.seq < ? AND (f.expires_at IS NULL OR f.expires_at > ?) ORDER BY f.seq DESC"
 	if byPurpose {

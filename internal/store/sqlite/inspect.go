@@ -115,7 +115,7 @@ func inspect(path string) (bool, error) {
 	return true, nil
 }
 
-// readHeader returns the first headerSize bytes, or all there are.
+// readHeader returns the first headerSize bytes, or all there are: a file that is too short is for the caller to judge.
 func readHeader(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -154,7 +154,7 @@ func checkReleased(ctx context.Context, conn *sql.Conn, path string) error {
 		err = &UnusableError{
 			Path:    path,
 			Problem: "was written before batchd 0.1.0, in a form that no released version reads",
-			Remedy:  "start with another data folder; it was left as it is",
+			Remedy:  "start with another data directory; it was left as it is",
 		}
 	}
 	return damaged(path, err)

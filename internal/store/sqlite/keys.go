@@ -25,7 +25,7 @@ func scanKey(rows *sql.Rows) (store.Key, error) {
 	return k, err
 }
 
-// hashColumn is a SHA-256 as it is.
+// hashColumn is a SHA-256 as it is. It only reads: the hash is written as a parameter.
 func hashColumn(hash *[32]byte) column[[32]byte] {
 	return column[[32]byte]{v: hash, decode: decodeBytes(func(raw []byte) ([32]byte, error) {
 		if len(raw) != len(hash) {

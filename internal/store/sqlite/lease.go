@@ -219,7 +219,7 @@ func (s *Store) LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error) 
 	return live, nil
 }
 
-// batchSeq returns the key of a batch's rows, or ErrNotFound.
+// batchSeq returns the number by which other tables refer to a batch, or ErrNotFound.
 func batchSeq(ctx context.Context, q querier, id string) (int64, error) {
 	var seq int64
 	found, err := one(ctx, q, []any{&seq}, `SELECT seq FROM batches WHERE id = ?`, id)

@@ -32,6 +32,7 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 	if len(statuses) == 0 && len(q.Statuses) > 0 || created.from >= created.to {
 		return nil, nil // nothing can match
 	}
+	// A span of time is first turned into a span of sequence numbers, since that is the order of the list and its indexes.
 	lower := int64(0)
 	if created.bounded {
 		first, end, err := s.seqsCreated(ctx, tenant, created)

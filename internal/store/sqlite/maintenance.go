@@ -87,7 +87,8 @@ func (s *Store) ForgetIdempotencyKeys(ctx context.Context, before time.Time, n i
 	return done, nil
 }
 
-// changeRows runs one statement in a transaction and returns how many rows it changed.
+// changeRows runs one statement in a transaction and returns how many rows it changed. Where there are none, nothing is
+// committed.
 func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int, error) {
 	var n int64
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {

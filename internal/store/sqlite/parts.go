@@ -40,6 +40,7 @@ func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now ti
 	return nil
 }
 
+// insertPart stores the part's row, which carries what is known of its lines: completing an upload reads no part again.
 func insertPart(ctx context.Context, t *tx, u uploadRow, p batch.Part) error {
 	n, err := t.change(ctx, `
 		INSERT INTO upload_parts (id, upload, tenant, content, blob_key, bytes, broken, head, tail, whole, created_at)

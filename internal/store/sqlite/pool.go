@@ -56,6 +56,7 @@ func openReaders(path string) (*pool, error) {
 	return &pool{db: db, stmts: make(map[string]*sql.Stmt)}, nil
 }
 
+// prepare returns the statement of a query, prepared once; database/sql prepares it again on each connection that needs it.
 func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	stmt := p.stmts[query]
@@ -85,6 +86,7 @@ func (p *pool) query(ctx context.Context, query string, args ...any) (*sql.Rows,
 	return stmt.QueryContext(ctx, args...)
 }
 
+// close closes the statements, then the connections. Reads in progress end with an error of the driver.
 func (p *pool) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

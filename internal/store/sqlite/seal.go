@@ -118,6 +118,7 @@ func (s *Store) SealedUnits(ctx context.Context, batchID string, first, n int) (
 	return seals, nil
 }
 
+// sealedUnits reads a page of seals. It goes by ordinal and not by an offset, so that each page costs what it holds.
 func (s *Store) sealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error) {
 	seq, err := batchSeq(ctx, s.readers, batchID)
 	if err != nil {

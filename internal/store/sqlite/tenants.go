@@ -73,6 +73,7 @@ func (s *Store) TenantNamed(ctx context.Context, name string) (store.Tenant, err
 	return t, nil
 }
 
+// oneTenant returns the tenant that a condition with one argument selects, or ErrNotFound.
 func (s *Store) oneTenant(ctx context.Context, condition, arg string) (store.Tenant, error) {
 	var t store.Tenant
 	found, err := one(ctx, s.readers, tenantDest(&t), `SELECT `+tenantColumns+` FROM tenants t WHERE `+condition, arg)

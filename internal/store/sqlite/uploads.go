@@ -94,7 +94,7 @@ func fileOfUpload(ctx context.Context, q querier, u batch.Upload, now time.Time)
 	return &f, err
 }
 
-// conflicting returns the upload whose state was in the way, and nothing with any other error.
+// conflicting returns the upload whose state was in the way, which callers show, and nothing with any other error.
 func conflicting(u uploadRow, err error) batch.Upload {
 	if errors.Is(err, store.ErrConflict) {
 		return u.Upload
@@ -165,7 +165,8 @@ func partBlobs(ctx context.Context, t *tx, u uploadRow, f batch.File) ([]string,
 	}, `SELECT blob_key FROM upload_parts WHERE upload = ?`, u.seq)
 }
 
-// endUpload takes a pending upload to one of its final states and drops its parts.
+// endUpload takes a pending upload to one of its final states and drops its parts. A trigger takes the parts' bytes off
+// what the tenant stores; blobs that the file does not refer to are collected.
 func endUpload(ctx context.Context, t *tx, u *uploadRow, final batch.UploadStatus) error {
 	u.Status = final
 	if _, err := t.change(ctx, `UPDATE uploads SET status = ?, file_id = ? WHERE seq = ? AND status = 'pending'`,

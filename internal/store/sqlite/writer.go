@@ -94,6 +94,8 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
 		return false, fmt.Errorf("checkpoint: %w", err)
 	}
+	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log anew; of
+	// a part only the log's is certain.
 	folded := busy == 0 && frames == copied
 	if folded {
 		w.onFsync(3)
@@ -136,7 +138,8 @@ func (t *tx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// exec runs a statement and returns how many rows it changed.
+// exec runs a statement and returns how many rows it changed. It does not set changed: it is for what begins and ends
+// transactions.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	stmt, err := t.prepare(ctx, query) //nolint:sqlclosecheck // the writer keeps it until its own close
 	if err != nil {

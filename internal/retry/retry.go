@@ -1,6 +1,6 @@
 // Package retry makes a new batch of the lines of an ended one that have no good result: those that failed, expired or
 // were cancelled. It owns which batches may be retried, what a retry takes over from the batch that it continues, and the
-// copying of the lines into a file that lives apart from the old one (docs/adr: "A retry's input is a file of its own"). It
+// copying of the lines into a file that lives apart from the old one (docs/adr/0012-retry-copies-lines.md). It
 // promises that no file is left behind by a retry that was refused. It knows no HTTP and no idempotency key: how the
 // new batch is stored is handed in.
 package retry
@@ -54,7 +54,7 @@ type Request struct {
 	KeyID string
 	// Window is the new batch's window; "" stands for that of the ended one.
 	Window string
-	// InputTTL is how long the input file lives; 0 means until it is deleted.
+	// InputTTL is when the input file expires, from its creation on; 0 means never.
 	InputTTL time.Duration
 	// Create stores the new batch, whose input file is there by then, and returns the batch that is stored: another one
 	// if a concurrent call for the same thing was faster.

@@ -9,8 +9,8 @@ import (
 
 // Group commit: a write joins the queue and waits for the writer's turn. Whoever gets the turn takes the oldest steps
 // out of the queue, runs them in one transaction, commits, and closes their done channels, which wakes the others. So
-// there is no writer goroutine to start, stop or lose, and a lone write commits at once. The decision record "Group
-// commit" has the figures.
+// there is no writer goroutine to start, stop or lose, and a lone write commits at once. docs/adr/0009-group-commit.md
+// has the figures.
 
 // groupMost is how many steps one transaction takes in: enough to share an fsync, few enough to bound how long the
 // first of them waits for the last.
@@ -33,6 +33,7 @@ type queue struct {
 	steps []*step
 }
 
+// add puts a step at the end.
 func (q *queue) add(s *step) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package admin is what operators do: keys, tenants and webhooks across tenants, over the metadata store alone, whether
+// Package admin is what operators do: keys, tenants, webhooks and batches across tenants, over the metadata store alone, whether
 // a server runs on it or not. It describes nothing twice: what it returns are the store's own types, with the names and
 // states that operators see, and their JSON. What is wrong with an order is a *batch.Error, of class batch.Invalid,
 // batch.NotFound or batch.Conflict, whose Param names the thing; what to type about it is for the caller to say.
@@ -18,6 +18,7 @@ import (
 type Store interface {
 	store.Tenants
 	store.Webhooks
+	ListAllBatches(ctx context.Context, after string, limit int) (store.Page[batch.Batch], error)
 }
 
 // Options configures a Service. All but UserAgent are required.

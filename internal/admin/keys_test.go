@@ -22,8 +22,9 @@ var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 // desk is a service over a store of its own, at a time that tests set.
 type desk struct {
 	*admin.Service
-	t   *testing.T
-	now time.Time
+	t     *testing.T
+	store store.Store
+	now   time.Time
 }
 
 func newDesk(t *testing.T) *desk {
@@ -37,7 +38,7 @@ func newDesk(t *testing.T) *desk {
 			t.Error(err)
 		}
 	})
-	d := &desk{t: t, now: noon}
+	d := &desk{t: t, store: st, now: noon}
 	d.Service = admin.New(admin.Options{
 		Store: st, Dialects: []string{"openai", "novita", "neosantara"}, Guard: webhook.NewGuard(nil),
 		Now: func() time.Time { return d.now },

@@ -56,6 +56,9 @@ type Store interface {
 	Webhooks
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
+	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is the id of
+	// the last batch of the page before, "" for the first page; an unknown one is ErrBadCursor.
+	ListAllBatches(ctx context.Context, after string, limit int) (Page[batch.Batch], error)
 	// Probe writes something that changes nothing, to find out whether the store takes writes.
 	Probe(ctx context.Context) error
 	// Close waits for running methods and closes the store.

@@ -22,6 +22,28 @@ func (s *Store) ListBatches(ctx context.Context, tenant string, q store.BatchQue
 	return page(batches, q.Limit), nil
 }
 
+// allBatchesQuery walks the primary key.
+const allBatchesQuery = `SELECT ` + batchColumns + ` FROM batches b WHERE b.seq < ? ORDER BY b.seq DESC LIMIT ?`
+
+// ListAllBatches implements store.Store.
+func (s *Store) ListAllBatches(ctx context.Context, after string, limit int) (store.Page[batch.Batch], error) {
+	upper := int64(math.MaxInt64)
+	if after != "" {
+		found, err := one(ctx, s.readers, []any{&upper}, `SELECT seq FROM batches WHERE id = ?`, after)
+		if err == nil && !found {
+			err = fmt.Errorf("%w: %q", store.ErrBadCursor, after)
+		}
+		if err != nil {
+			return store.Page[batch.Batch]{}, fmt.Errorf("list batches of all tenants: %w", err)
+		}
+	}
+	batches, err := all(ctx, s.readers, scanBatch, allBatchesQuery, upper, limit+1)
+	if err != nil {
+		return store.Page[batch.Batch]{}, fmt.Errorf("list batches of all tenants: %w", err)
+	}
+	return page(batches, limit), nil
+}
+
 // listBatches returns the batches of a page, and one more if there is one.
 func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQuery) ([]batch.Batch, error) {
 	upper, err := s.cursor(ctx, `SELECT seq FROM batches WHERE id = ? AND tenant = ?`, tenant, q.After, false)

@@ -21,6 +21,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		args        int
 		index       string
 	}{
+		{"batches of all tenants", allBatchesQuery, 2, "INTEGER PRIMARY KEY (rowid<?)"},
 		{"batches of a tenant", batchListQuery(0, false), 4, "batches_by_tenant (tenant=? AND seq>? AND seq<?)"},
 		{"batches of a tenant and a time", batchListQuery(0, true), 6, "batches_by_tenant (tenant=? AND seq>? AND seq<?)"},
 		{"batches of a status", batchListQuery(1, false), 5, "batches_by_status (tenant=? AND status=? AND seq>? AND seq<?)"},

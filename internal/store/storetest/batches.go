@@ -97,6 +97,27 @@ func batchTests() []test {
 			x.same(x.batchIDs(tenant, "", 6), []string{"b5", "b4", "b3", "b2", "b1", "b0"})
 			x.same(x.batchIDs(stranger, "", 6), []string(nil))
 		}},
+		{"lists those of all tenants newest first", func(x *fixture) {
+			x.create("b0")
+			f, b := x.newFile("in-c0"), x.newBatch("c0")
+			f.Tenant, b.Tenant = stranger, stranger
+			x.ok(x.store.CreateFile(x.ctx, f))
+			x.ok(x.store.CreateBatch(x.ctx, b))
+			x.create("b1")
+			ids := func(after string, limit int) []string {
+				p, err := x.store.ListAllBatches(x.ctx, after, limit)
+				x.ok(err)
+				return idsOf(p)
+			}
+			x.same(ids("", 2), []string{"b1", "c0", "more"})
+			x.same(ids("c0", 2), []string{"b0"})
+			x.same(ids("b0", 2), []string(nil))
+			p, err := x.store.ListAllBatches(x.ctx, "c0", 1)
+			x.ok(err)
+			x.same(p.Items[0], x.read("b0"))
+			_, err = x.store.ListAllBatches(x.ctx, "b7", 1)
+			x.fails(err, store.ErrBadCursor)
+		}},
 		{"refuses an unknown or foreign cursor", func(x *fixture) {
 			x.create("b1")
 			_, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{After: "b0", Limit: 1})
@@ -112,6 +133,11 @@ func (x *fixture) batchIDs(tenant, after string, limit int) []string {
 	x.Helper()
 	p, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{After: after, Limit: limit})
 	x.ok(err)
+	return idsOf(p)
+}
+
+// idsOf returns the ids on a page, and "more" at the end if there is more.
+func idsOf(p store.Page[batch.Batch]) []string {
 	var ids []string
 	for _, b := range p.Items {
 		ids = append(ids, b.ID)

@@ -187,6 +187,8 @@ func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	note("BatchOfKey", pair(s.BatchOfKey(ctx, tenant, callOf("k", "call"), x.now))...)
 	note("Batch", pair(s.Batch(ctx, tenant, "b1"))...)
 	note("ListBatches", pair(s.ListBatches(ctx, tenant, store.BatchQuery{Limit: 1}))...)
+	note("ListAllBatches", pair(s.ListAllBatches(ctx, "", 1))...)
+	note("Probe", s.Probe(ctx))
 	note("CreateFailedBatch", pair(s.CreateFailedBatch(ctx, x.newBatch("b11"), nil))...)
 	note("EditBatch", pair(s.EditBatch(ctx, tenant, "b1", remark("edited"), x.now))...)
 	note("CancelBatch", pair(s.CancelBatch(ctx, tenant, "b1", x.now))...)

@@ -44,7 +44,7 @@ type Engine struct {
 	ups      *upstreams
 	space    *datadir.Space
 	writable *datadir.Writable
-	dialects map[string]dialect.Dialect
+	profiles map[string]dialect.Profile
 	// node is this process's random name; tenant owns everything while there are no keys.
 	node   string
 	tenant string
@@ -89,7 +89,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		adopted: make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
 	}
-	if e.dialects, err = newDialects(cfg); err != nil {
+	if e.profiles, err = newProfiles(cfg); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
 	}
 	if e.storage, err = openStorage(ctx, cfg.DataDir, e.metrics, logger); err != nil {
@@ -159,11 +159,11 @@ func (e *Engine) build() {
 
 // dialect finds a renderer by the name that objects carry.
 func (e *Engine) dialect(name string) (dialect.Dialect, error) {
-	d, ok := e.dialects[name]
+	p, ok := e.profiles[name]
 	if !ok {
 		return nil, fmt.Errorf("dialect %q: this build does not know it", name)
 	}
-	return d, nil
+	return p.Dialect, nil
 }
 
 // recover adopts journals, makes the other units of dead processes free again, and loads the shown counts.

@@ -12,7 +12,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/config"
-	"batchd/internal/dialect/openai"
+	"batchd/internal/dialect"
 	"batchd/internal/oneshot"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
@@ -33,7 +33,7 @@ var _ oneshot.Engine = (*Engine)(nil)
 // nothing expires.
 func OneShot(cfg config.Config, logger *slog.Logger, observe func(oneshot.Progress)) oneshot.Options {
 	return oneshot.Options{
-		Endpoints: append(openai.Endpoints(), cfg.Endpoints...),
+		Endpoints: append(dialect.Endpoints(), cfg.Endpoints...),
 		Open: func(ctx context.Context, dir string) (oneshot.Engine, error) {
 			cfg.DataDir, cfg.Retention = dir, config.Retention{}
 			// What is waited for is in the progress; a log of it would be a second telling.

@@ -97,8 +97,6 @@ func invalid(format string, args ...any) error {
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(httpapi.Options{
 		Store: e.storage.store, Blobs: e.storage.blobs, Auth: auth, Mounts: e.mounts(),
-		Limits: e.cfg.Limits, CreateRules: e.createRules(),
-		InputLife: e.cfg.Retention.Input, OutputLife: e.cfg.Retention.Output,
 		Rate: e.rate, CheckCallback: e.checkCallback, Retry: e.retrier,
 		Progress: e.progress.Counts, WaitingFor: e.waitingFor, Upstreams: e.upstreams, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
 		StorageFull: e.storageFull, Ready: e.Ready, Local: e.local(), Metrics: e.metricsOnAPI(auth),

@@ -24,7 +24,7 @@ var mayImport = map[string]struct {
 	"vfs":       {"", "the seam to the disk knows bytes and names, not what they mean"},
 	"limit":     {"", "a pure decision from signals and a given time"},
 	"sim":       {"sim/batching", "an engine that knows batchd would agree with its mistakes"},
-	"config":    {"batch", "settings are read before anything is built from them; limits are words of the vocabulary"},
+	"config":    {"batch dialect dialect/vendors", "settings are read before anything is built from them; limits are words of the vocabulary, switches each vendor's own"},
 	"datadir":   {"vfs", "a directory as files, names and a lock; what the files hold is read by others"},
 	"web":       {"", "the dashboard uses the public API and nothing behind it"},
 	"archtest":  {"", "reads source, never imports it"},
@@ -40,6 +40,7 @@ var mayImport = map[string]struct {
 	"dialect/novita":      {"batch dialect dialect/openai", "Novita follows OpenAI: what they share is OpenAI's, and the rest is here"},
 	"dialect/neosantara":  {"batch dialect dialect/openai", "Neosantara follows OpenAI: what they share is OpenAI's, and the rest is here"},
 	"dialect/own":         {"batch dialect dialect/openai", "what no vendor has, over OpenAI's dialect"},
+	"dialect/vendors":     {"dialect dialect/openai dialect/novita dialect/neosantara", "the list of vendors, and nothing but the list"},
 
 	"store":           {"batch", "the contract of the metadata store, without a database in it"},
 	"store/sqlite":    {"batch store vfs", "the contract in one dialect of SQL; only app names it"},
@@ -65,7 +66,7 @@ var mayImport = map[string]struct {
 	"tenant":    {"batch store", "keys and quotas"},
 	"webhook":   {"batch store", "delivers what the outbox holds"},
 	"httpapi":   {"batch dialect store blob tenant retry", "the API reads and writes state; work is done by others on what they find there"},
-	"client":    {"dialect", "talks to our API from outside, so it knows only the wire"},
+	"client":    {"dialect/vendors", "talks to our API from outside, so it knows only the wire"},
 
 	"httpserver": {"", "handlers on listeners, whatever they answer"},
 	"oneshot":    {"batch datadir dialect dialect/openai limit vfs", "one file to its results over an engine that is handed in; how that works is none of its business"},

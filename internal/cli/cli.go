@@ -16,6 +16,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/client"
+	"batchd/internal/config"
 	"batchd/internal/oneshot"
 
 	"github.com/alecthomas/kong"
@@ -104,7 +105,7 @@ func execute(s *invocation) error {
 	var g grammar
 	parser, err := kong.New(&g, kong.Name("batchd"),
 		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
-		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }), kong.Vars{"version": s.versionText()},
+		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }), kong.Vars{"version": s.versionText(), "dialects": anyOf(config.Dialects())},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 	if err != nil {
 		return fmt.Errorf("build command line: %w", err)
@@ -159,6 +160,12 @@ func (e *usageError) Error() string {
 	return fmt.Sprintf("%s\nusage: batchd %s\nSee `%s` for everything it takes.", e.problem, form(e.command), help)
 }
 
+// anyOf writes names as a choice: a, b or c.
+func anyOf(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
 // form is the right form of a command.
 func form(command string) string {
 	const upstream = "--upstream http://host:8000/v1"
@@ -181,7 +188,7 @@ func form(command string) string {
 		"files content":       "files content FILE-ID [--output FILE]",
 		"files delete":        "files delete FILE-ID",
 		"keys":                "keys create|list|revoke|rotate",
-		"keys create":         "keys create --tenant NAME [--dialect openai|novita|neosantara] [--expires 90d] [--data-dir DIR]",
+		"keys create":         "keys create --tenant NAME [--dialect " + strings.Join(config.Dialects(), "|") + "] [--expires 90d] [--data-dir DIR]",
 		"keys list":           "keys list [--tenant NAME] [--data-dir DIR]",
 		"keys revoke":         "keys revoke KEY-ID [--data-dir DIR]",
 		"keys rotate":         "keys rotate KEY-ID [--overlap 24h] [--data-dir DIR]",

@@ -21,7 +21,7 @@ type keysCommand struct {
 
 type createKey struct {
 	Tenant  string `required:"" placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores."`
-	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: openai, novita or neosantara (default: the server's)."`
+	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: ${dialects} (default: the server's)."`
 	Expires string `placeholder:"WHEN" help:"When the key expires: a duration like 90d, its last day like 2027-01-31 (UTC), or an RFC 3339 time. Default: never."`
 }
 

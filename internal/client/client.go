@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"batchd/internal/dialect/vendors"
 )
 
 // DefaultServer is where a server listens that was told nothing.
@@ -57,7 +59,8 @@ func New(o Options) (*Client, error) {
 		o.HTTP = &http.Client{}
 	}
 	base := strings.TrimRight(o.Server, "/")
-	for _, api := range []string{prefix, "/openai/v1", "/neosantara/v1", "/v1"} {
+	// The shortest comes last: the others end in it.
+	for _, api := range append(vendors.Prefixes(), prefix, "/v1") {
 		base = strings.TrimSuffix(base, api)
 	}
 	return &Client{base: base, key: o.APIKey, userAgent: o.UserAgent, http: o.HTTP}, nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/vendors"
 )
 
 // Simulator is the word that stands for the built-in simulator in place of an upstream's URL.
@@ -19,9 +21,9 @@ type Config struct {
 	// AllowedHosts are further names that clients call the server by, which matters while it asks for no keys: host names
 	// without a port, of which *.example.com stands for every name below example.com.
 	AllowedHosts []string
-	// DataDir is the folder that holds the database, the blobs and the journals.
+	// DataDir is the directory that holds the database, the blobs and the journals.
 	DataDir string
-	// Store and Blobs name other places for metadata and objects; "" for the data folder, the only ones there are yet.
+	// Store and Blobs name other places for metadata and objects; "" for the data directory, the only ones there are yet.
 	Store string
 	Blobs string
 	// Role is what this process does: all, api or worker; a single node does all.
@@ -48,10 +50,9 @@ type Config struct {
 	ShutdownDelay time.Duration
 	Retention     Retention
 
-	Dialect    Dialect
-	OpenAI     OpenAI
-	Novita     Novita
-	Neosantara Neosantara
+	Dialect Dialect
+	// Vendors are the settings of the vendors' dialects, by the vendors' names.
+	Vendors map[string]dialect.Settings
 
 	Webhooks Webhooks
 
@@ -94,49 +95,17 @@ type Upstream struct {
 // NoHeader is the word that stands for leaving a header out.
 const NoHeader = "none"
 
-// Retention is how long files live for which nothing else is said; 0 is until they are deleted.
+// Retention is the TTL of files for which nothing else is said; 0 is until they are deleted.
 type Retention struct{ Input, Output time.Duration }
 
-// Dialect says which vendor's shapes are spoken under /v1.
+// Dialect says which vendor's dialect is spoken under /v1.
 type Dialect struct {
 	Default string
 	Hosts   map[string]string
 }
 
-// OpenAI are the switches of OpenAI's dialect.
-type OpenAI struct {
-	// Strict gives OpenAI's own limits, windows and retention, and nothing that batchd adds.
-	Strict bool
-	// MissingFile says what a create call with an unknown input file gets: MissingFileRefuse or MissingFileFailBatch.
-	MissingFile string
-}
-
-// What a create call with an unknown input file gets: an error, or a batch that has failed.
-const (
-	MissingFileRefuse    = "refuse"
-	MissingFileFailBatch = "fail_batch"
-)
-
-// Novita are the switches of Novita AI's dialect.
-type Novita struct {
-	// Strict drops all that batchd adds.
-	Strict bool
-	// StatusCase is "upper" or "lower".
-	StatusCase string
-	// TimeZone is the zone of its times, a name of the IANA database or an offset like +08:00; "" is UTC.
-	TimeZone string
-}
-
-// Neosantara are the switches of Neosantara's dialect.
-type Neosantara struct {
-	// Strict drops all that batchd adds.
-	Strict bool
-	// CancelledSpelling is "cancelled" or "canceled", the status of a cancelled batch outside the cancel call's answer.
-	CancelledSpelling string
-}
-
-// Dialects lists the names of all dialects.
-func Dialects() []string { return []string{"openai", "novita", "neosantara"} }
+// Dialects lists the names of all dialects, the default first.
+func Dialects() []string { return vendors.Names() }
 
 // Webhooks says who may be told of events.
 type Webhooks struct {
@@ -161,8 +130,15 @@ func Default() Config {
 		Auth:    Auth{Mode: "keys"},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
-		Dialect: Dialect{Default: "openai"}, OpenAI: OpenAI{MissingFile: MissingFileRefuse},
-		Novita: Novita{StatusCase: "upper"}, Neosantara: Neosantara{CancelledSpelling: "cancelled"},
+		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: vendorDefaults(),
 		Log: Log{Level: "info", Format: "text"},
 	}
+}
+
+func vendorDefaults() map[string]dialect.Settings {
+	all := make(map[string]dialect.Settings)
+	for _, v := range vendors.All() {
+		all[v.Name] = v.DefaultSettings()
+	}
+	return all
 }

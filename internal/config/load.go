@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/vendors"
 )
 
 // Source is where settings come from. Later ones win: the file over the defaults, the environment over the file,
@@ -116,13 +116,18 @@ func lookup(environ []string, name string) (string, bool) {
 }
 
 // build applies assignments to the defaults, in order. What stands for all upstreams comes last: it counts for those
-// that a later source names, too. OpenAI's own limits are other defaults, so that a limit that somebody wrote down
+// that a later source names, too. A vendor's own limits are other defaults, so that a limit that somebody wrote down
 // still counts.
 func build(assignments []assignment) (Config, []error) {
 	slices.SortStableFunc(assignments, func(a, b assignment) int { return rank(a.key) - rank(b.key) })
 	c, faults := apply(Default(), assignments)
-	if c.OpenAI.Strict {
-		c, _ = apply(strict(Default()), assignments)
+	for _, v := range vendors.All() {
+		if v.Defaults == nil {
+			continue
+		}
+		if d, changed := v.Defaults(c.Vendors[v.Name]); changed {
+			c, _ = apply(withDefaults(Default(), d), assignments)
+		}
 	}
 	return c, faults
 }
@@ -157,18 +162,10 @@ func named(a assignment, err error) error {
 	return fault{a.where, a.key, err}
 }
 
-// strict replaces limits, windows and retention by OpenAI's own. The life of uploads is the dialect's to give, since
-// it depends on their purpose.
-func strict(c Config) Config {
-	const (
-		lines = 50_000
-		bytes = 200 * batch.MiB
-		life  = 30 * 24 * time.Hour
-	)
-	c.OpenAI.Strict = true
-	c.Limits.MaxLines, c.Limits.MaxFileBytes = lines, bytes
-	c.Windows = []string{"24h"}
-	c.Retention.Output = life
+// withDefaults returns c with a vendor's limits, windows and retention in place of batchd's.
+func withDefaults(c Config, d dialect.Defaults) Config {
+	c.Limits.MaxLines, c.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
+	c.Windows, c.Retention.Output = d.Windows, d.OutputTTL
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/dialect"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -122,8 +123,11 @@ metrics:
 		InFlightMemory: 256 * batch.MiB, CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second, ShutdownDelay: 10 * time.Second,
 		Retention: config.Retention{Input: 7 * 24 * time.Hour},
 		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "novita"}},
-		OpenAI:    config.OpenAI{MissingFile: config.MissingFileFailBatch},
-		Novita:    config.Novita{Strict: true, StatusCase: "lower", TimeZone: "+08:00"}, Neosantara: config.Neosantara{Strict: true, CancelledSpelling: "canceled"},
+		Vendors: map[string]dialect.Settings{
+			"openai":     {"strict": "false", "missing_file": "fail_batch"},
+			"novita":     {"strict": "true", "status_case": "lower", "time_zone": "+08:00"},
+			"neosantara": {"strict": "true", "cancelled_spelling": "canceled"},
+		},
 		Webhooks: config.Webhooks{Allow: []string{"10.0.0.0/8", "fd00::/8"}},
 		Log:      config.Log{Level: "debug", Format: "json"}, Metrics: config.Metrics{Listen: "127.0.0.1:9100"},
 	}

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/vendors"
 )
 
 // setting is one key: its name in files, and in upper case with BATCHD_ before it the one in the environment.
@@ -15,7 +18,7 @@ type setting struct {
 
 // settings is the table of every key. The two that no file may hold stand for flags that apply to all upstreams.
 func settings() []setting {
-	return []setting{
+	return append([]setting{
 		{"listen", text(func(c *Config) *string { return &c.Listen })},
 		{"allowed_hosts", list(func(c *Config) *[]string { return &c.AllowedHosts })},
 		{"data_dir", text(func(c *Config) *string { return &c.DataDir })},
@@ -43,17 +46,35 @@ func settings() []setting {
 		{"retention.output", duration(func(c *Config) *time.Duration { return &c.Retention.Output })},
 		{"dialect.default", text(func(c *Config) *string { return &c.Dialect.Default })},
 		{"dialect.hosts", pairs(func(c *Config) *map[string]string { return &c.Dialect.Hosts })},
-		{"openai.strict", boolean(func(c *Config) *bool { return &c.OpenAI.Strict })},
-		{"openai.missing_file", text(func(c *Config) *string { return &c.OpenAI.MissingFile })},
-		{"novita.strict", boolean(func(c *Config) *bool { return &c.Novita.Strict })},
-		{"novita.status_case", text(func(c *Config) *string { return &c.Novita.StatusCase })},
-		{"novita.time_zone", text(func(c *Config) *string { return &c.Novita.TimeZone })},
-		{"neosantara.strict", boolean(func(c *Config) *bool { return &c.Neosantara.Strict })},
-		{"neosantara.cancelled_spelling", text(func(c *Config) *string { return &c.Neosantara.CancelledSpelling })},
 		{"webhooks.allow", list(func(c *Config) *[]string { return &c.Webhooks.Allow })},
 		{"log.level", text(func(c *Config) *string { return &c.Log.Level })},
 		{"log.format", text(func(c *Config) *string { return &c.Log.Format })},
 		{"metrics.listen", text(func(c *Config) *string { return &c.Metrics.Listen })},
+	}, vendorSettings()...)
+}
+
+// vendorSettings are the switches of all vendors' dialects.
+func vendorSettings() []setting {
+	var all []setting
+	for _, v := range vendors.All() {
+		for _, s := range v.Switches {
+			all = append(all, setting{v.Name + "." + s.Key, vendorSwitch(v.Name, s)})
+		}
+	}
+	return all
+}
+
+// vendorSwitch sets a switch of a vendor's dialect. Whether a text is one that the switch takes is for Validate to say.
+func vendorSwitch(vendor string, s dialect.Switch) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		text, err := v.scalar()
+		if err == nil && s.OnOff {
+			_, err = parseBool(text)
+		}
+		if err == nil {
+			c.Vendors[vendor][s.Key] = text
+		}
+		return err
 	}
 }
 

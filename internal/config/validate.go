@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/vendors"
 )
 
 // Validate checks the settings as a whole. The error joins all faults; each names its key and says what to do.
@@ -134,20 +135,21 @@ func (v *validation) dialects(c Config) {
 	for host, name := range c.Dialect.Hosts {
 		v.oneOf("dialect.hosts."+host, name, Dialects()...)
 	}
-	v.oneOf("openai.missing_file", c.OpenAI.MissingFile, MissingFileRefuse, MissingFileFailBatch)
-	v.oneOf("novita.status_case", c.Novita.StatusCase, "upper", "lower")
-	_, err := c.Novita.Zone()
-	v.check(err == nil, "novita.time_zone", "want a name like Asia/Jakarta or an offset like +08:00, got %q", c.Novita.TimeZone)
-	v.oneOf("neosantara.cancelled_spelling", c.Neosantara.CancelledSpelling, "cancelled", "canceled")
+	for _, vendor := range vendors.All() {
+		for _, w := range vendor.Switches {
+			v.vendorSwitch(vendor.Name+"."+w.Key, w, c.Vendors[vendor.Name][w.Key])
+		}
+	}
 }
 
-// Zone returns the zone that TimeZone names.
-func (n Novita) Zone() (*time.Location, error) {
-	if at, err := time.Parse("-07:00", n.TimeZone); err == nil {
-		_, seconds := at.Zone()
-		return time.FixedZone("", seconds), nil
+func (v *validation) vendorSwitch(key string, s dialect.Switch, text string) {
+	if len(s.Words) > 0 {
+		v.oneOf(key, text, s.Words...)
 	}
-	return time.LoadLocation(n.TimeZone)
+	if s.Check != nil {
+		err := s.Check(text)
+		v.check(err == nil, key, "%w", err)
+	}
 }
 
 // Ranges returns the ranges of Allow. Validate reports what it cannot read.

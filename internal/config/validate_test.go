@@ -3,7 +3,6 @@ package config_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"batchd/internal/config"
 )
@@ -34,10 +33,10 @@ func TestValidateNamesTheKeyAndTheRemedy(t *testing.T) {
 		"auth mode":           {func(c *config.Config) { c.Auth.Mode = "some" }, "auth.mode: want keys or none"},
 		"dialect":             {func(c *config.Config) { c.Dialect.Default = "azure" }, `dialect.default: want openai or novita or neosantara, got "azure"`},
 		"dialect of a host":   {func(c *config.Config) { c.Dialect.Hosts = map[string]string{"h": "x"} }, `dialect.hosts.h: want openai or novita or neosantara, got "x"`},
-		"missing file":        {func(c *config.Config) { c.OpenAI.MissingFile = "x" }, "openai.missing_file: want refuse or fail_batch"},
-		"status case":         {func(c *config.Config) { c.Novita.StatusCase = "Title" }, "novita.status_case: want upper or lower"},
-		"time zone":           {func(c *config.Config) { c.Novita.TimeZone = "Moon/Sea" }, `novita.time_zone: want a name like Asia/Jakarta or an offset like +08:00, got "Moon/Sea"`},
-		"spelling":            {func(c *config.Config) { c.Neosantara.CancelledSpelling = "x" }, "neosantara.cancelled_spelling: want cancelled or canceled"},
+		"missing file":        {func(c *config.Config) { c.Vendors["openai"]["missing_file"] = "x" }, "openai.missing_file: want refuse or fail_batch"},
+		"status case":         {func(c *config.Config) { c.Vendors["novita"]["status_case"] = "Title" }, "novita.status_case: want upper or lower"},
+		"time zone":           {func(c *config.Config) { c.Vendors["novita"]["time_zone"] = "Moon/Sea" }, `novita.time_zone: want a name like Asia/Jakarta or an offset like +08:00, got "Moon/Sea"`},
+		"spelling":            {func(c *config.Config) { c.Vendors["neosantara"]["cancelled_spelling"] = "x" }, "neosantara.cancelled_spelling: want cancelled or canceled"},
 		"webhook range":       {func(c *config.Config) { c.Webhooks.Allow = []string{"10.0.0.7"} }, `webhooks.allow: want ranges of addresses like 10.0.0.0/8, fd00::/8 or 192.168.1.7/32, got "10.0.0.7"`},
 		"range with a host":   {func(c *config.Config) { c.Webhooks.Allow = []string{"10.0.0.7/8"} }, `webhooks.allow: want ranges`},
 		"mapped range":        {func(c *config.Config) { c.Webhooks.Allow = []string{"::ffff:10.0.0.0/104"} }, `webhooks.allow: want ranges`},
@@ -89,19 +88,5 @@ func TestAnUpstreamsSecretsAreNotInTheFaultsAboutIt(t *testing.T) {
 	c.Upstreams = []config.Upstream{{URL: "ftp://me:s3cret@host/v1"}, {URL: "http://me:s3cret@host:port%zz/v1"}}
 	if err := c.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestTimeZoneIsANameOrAnOffset(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2026, 9, 21, 14, 0, 0, 0, time.UTC)
-	for zone, want := range map[string]string{
-		"": "2026-09-21T14:00:00Z", "UTC": "2026-09-21T14:00:00Z",
-		"+08:00": "2026-09-21T22:00:00+08:00", "Asia/Jakarta": "2026-09-21T21:00:00+07:00",
-	} {
-		got, err := config.Novita{TimeZone: zone}.Zone()
-		if err != nil || at.In(got).Format(time.RFC3339) != want {
-			t.Errorf("%q: %v, %v, want %s", zone, at.In(got), err, want)
-		}
 	}
 }

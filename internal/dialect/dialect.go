@@ -1,6 +1,7 @@
 // Package dialect is the contract between batchd and the wire shapes of the vendors it speaks like. One internal
-// model, the types of package batch, is rendered by one implementation per vendor; nothing outside knows a
-// vendor's name. A dialect does no I/O and decides no policy: it parses, renders and mints.
+// model, the types of package batch, is rendered by one implementation per vendor, and each vendor's limits, windows,
+// retention and paging are its Profile; nothing outside knows a vendor's name. A dialect does no I/O and decides no
+// policy: it parses, renders and mints.
 package dialect
 
 import (
@@ -56,14 +57,14 @@ type RetryBatch struct {
 	Window string
 }
 
-// Unrouted is a dialect whose vendor answers paths that it does not have otherwise than by its error object.
-type Unrouted interface {
+// NotFoundResponder is a dialect whose vendor answers paths that it does not have otherwise than by its error object.
+type NotFoundResponder interface {
 	// UnknownPath returns that answer's body and content type; no body means that the error object is right after all.
 	UnknownPath() (body []byte, contentType string)
 }
 
-// Typed is a dialect whose vendor sends files under types of their own; without it all are octet streams.
-type Typed interface {
+// ContentTyper is a dialect whose vendor sends files under types of their own; without it all are octet streams.
+type ContentTyper interface {
 	ContentType(purpose batch.Purpose) string
 }
 
@@ -159,7 +160,7 @@ type Objects interface {
 	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch", "file" or
 	// "upload".
 	NotFound(kind, id string) *batch.Error
-	// FileExpired returns the vendor's error for a file whose life has ended.
+	// FileExpired returns the vendor's error for a file that has expired.
 	FileExpired(id string) *batch.Error
 	// CannotCancel returns the vendor's error for cancelling a batch that is in a state that forbids it.
 	CannotCancel(b batch.Batch) *batch.Error

@@ -26,7 +26,7 @@ func (c *call) retrieveBatch() error {
 	if b, err = c.live(c.r.Context(), b); err != nil {
 		return err
 	}
-	return c.json(c.dialect.Batch(b))
+	return c.json(c.Dialect.Batch(b))
 }
 
 // live puts the live counts in place of the stored ones of a running batch, and adds what it waits for. If there are none, the batch may have
@@ -50,8 +50,7 @@ func (c *call) listBatches() error {
 	if err != nil {
 		return err
 	}
-	paging := c.mount.Paging
-	if selected.Limit, err = paging.limit(query, paging.DefaultBatches, paging.MaxBatches); err != nil {
+	if selected.Limit, err = pageLimit(query, c.Paging.Batches, c.Paging.Clamp); err != nil {
 		return err
 	}
 	if selected.After, err = cursor(query); err != nil {
@@ -67,7 +66,7 @@ func (c *call) listBatches() error {
 			return err
 		}
 	}
-	return c.json(c.dialect.BatchList(page.Items, page.HasMore))
+	return c.json(c.Dialect.BatchList(page.Items, page.HasMore))
 }
 
 // cancelBatch asks for a batch to stop. Asking again is no fault.
@@ -79,7 +78,7 @@ func (c *call) cancelBatch() error {
 	ctx := c.r.Context()
 	b, err := c.Store.CancelBatch(ctx, c.who.Tenant, id, c.Now())
 	if errors.Is(err, store.ErrConflict) {
-		return c.dialect.CannotCancel(b)
+		return c.Dialect.CannotCancel(b)
 	}
 	if err != nil {
 		return c.missing(err, "batch", id)
@@ -88,5 +87,5 @@ func (c *call) cancelBatch() error {
 	if b, err = c.live(ctx, b); err != nil {
 		return err
 	}
-	return c.json(c.dialect.CancelledBatch(b))
+	return c.json(c.Dialect.CancelledBatch(b))
 }

@@ -114,7 +114,7 @@ func TestI19MetadataOutOfBoundsIsRefused(t *testing.T) {
 func TestI26WindowIsOneOfTheServersOrOfTheGrammar(t *testing.T) {
 	t.Parallel()
 	listed := newFixture(t, nil)
-	free := newFixture(t, func(o *httpapi.Options) { o.CreateRules.Any = true })
+	free := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].CreateRules.Any = true })
 	for window, inGrammar := range map[string]bool{
 		"0s": false, "-1h": false, "1ms": false, "100y": false, "24H": false, "1e3h": false, "": false, "1": false, "h": false,
 		"31d": false, "99999999999999999999d": false, " 24h": false, "024h": false, "1.5h": false,
@@ -136,7 +136,7 @@ func TestI26WindowIsOneOfTheServersOrOfTheGrammar(t *testing.T) {
 	}
 }
 
-// advance brings a fresh batch to a state by the executor's own verbs.
+// advance brings a fresh batch to a state by the executor's own methods.
 func (f *fixture) advance(id string, to batch.Status) {
 	f.t.Helper()
 	ctx := f.t.Context()

@@ -23,23 +23,24 @@ const (
 // call is one API request under way.
 type call struct {
 	*server
-	mount   *Mount
-	dialect dialect.Dialect
-	who     tenant.Identity
-	w       *reply
-	r       *http.Request
+	mount *Mount
+	// Profile is that of the dialect that the call speaks.
+	dialect.Profile
+	who tenant.Identity
+	w   *reply
+	r   *http.Request
 }
 
-// speak returns the dialect of a call whose identity is not known, for the errors before it is.
-func (m *Mount) speak(r *http.Request) dialect.Dialect { return m.speakTo(r, tenant.Identity{}) }
+// speak returns the profile of a call whose identity is not known, for the errors before it is.
+func (m *Mount) speak(r *http.Request) dialect.Profile { return m.speakTo(r, tenant.Identity{}) }
 
-func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Dialect {
+func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
 	if m.Choose != nil {
-		if d := m.Choose(r.Host, who); d != nil {
-			return d
+		if p, ok := m.Choose(r.Host, who); ok {
+			return p
 		}
 	}
-	return m.Dialect
+	return m.Profile
 }
 
 // authenticate finds out who calls, and with that the dialect, and counts the call.
@@ -48,7 +49,7 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
-	c.who, c.dialect = who, c.mount.speakTo(c.r, who)
+	c.who, c.Profile = who, c.mount.speakTo(c.r, who)
 	return c.countRequest()
 }
 
@@ -56,7 +57,7 @@ func (c *call) authenticate() error {
 func (c *call) id(kind string) (string, error) {
 	id := c.r.PathValue("id")
 	if !plausible(id) {
-		return "", c.dialect.NotFound(kind, id)
+		return "", c.Dialect.NotFound(kind, id)
 	}
 	return id, nil
 }

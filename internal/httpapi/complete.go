@@ -74,8 +74,8 @@ func (c *call) assemble(u batch.Upload, parts []batch.Part, asked dialect.Comple
 	}
 	now := c.Now()
 	file := batch.File{
-		ID: c.dialect.NewFileID(), Tenant: u.Tenant, Dialect: c.dialect.Name(), Name: u.Name, Purpose: u.Purpose,
-		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: expiry(now, u.FileTTL, c.mount.InputLife),
+		ID: c.Dialect.NewFileID(), Tenant: u.Tenant, Dialect: c.Dialect.Name(), Name: u.Name, Purpose: u.Purpose,
+		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: expiry(now, u.FileTTL, c.InputTTL),
 	}
 	if u.Purpose == batch.PurposeBatch {
 		file.Lines = span.Lines()
@@ -115,12 +115,12 @@ func noPart(id string) error {
 
 // checkWhole checks the content of the file that an upload is to become; the digest last, which reads all of it.
 func (c *call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error {
-	size, limit := m.Size(), c.mount.Limits.MaxFileBytes
+	size, limit := m.Size(), c.Limits.MaxFileBytes
 	switch {
 	case size != u.Bytes:
 		return batch.Invalidf("part_ids", "", "The parts have %d bytes in all, but the upload was created for %d.", size, u.Bytes)
 	case size > limit:
-		return aboutParts(c.dialect.UploadTooLarge(limit))
+		return aboutParts(c.Dialect.UploadTooLarge(limit))
 	}
 	if u.Purpose == batch.PurposeBatch {
 		if err := c.checkFirstLine(u, m); err != nil {
@@ -149,7 +149,7 @@ func (c *call) checkFirstLine(u batch.Upload, m batch.Manifest) error {
 	var lines lineScan
 	lines.keepFirst(head.Bytes())
 	if !lines.firstIsObject() {
-		return aboutParts(c.dialect.BadFirstLine(u.Name))
+		return aboutParts(c.Dialect.BadFirstLine(u.Name))
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ type contract struct {
 // describeMounts returns the contracts of a server's mounts by prefix.
 func describeMounts(t *testing.T, strict bool) map[string]*contract {
 	t.Helper()
-	f := newFixture(t, func(o *httpapi.Options) { vendors(o, strict) })
+	f := newFixture(t, func(o *httpapi.Options) { mountVendors(o, strict) })
 	all := make(map[string]*contract)
 	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		w := f.do("GET", prefix+"/openapi.json", "")

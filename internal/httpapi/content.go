@@ -196,7 +196,7 @@ func (d *download) sendPacked(f batch.File) error {
 func (d *download) begin(f batch.File, status int, packed bool) {
 	h := d.w.Header()
 	setValidators(h, f, packed)
-	h.Set("Content-Type", contentType(d.dialect, f.Purpose))
+	h.Set("Content-Type", contentType(d.Dialect, f.Purpose))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", disposition(f.Name))
 	d.w.WriteHeader(status)
@@ -204,7 +204,7 @@ func (d *download) begin(f batch.File, status int, packed bool) {
 
 // contentType is the type of a file's content: the vendor's word where it has one.
 func contentType(d dialect.Dialect, purpose batch.Purpose) string {
-	if typed, ok := d.(dialect.Typed); ok {
+	if typed, ok := d.(dialect.ContentTyper); ok {
 		return typed.ContentType(purpose)
 	}
 	return "application/octet-stream"

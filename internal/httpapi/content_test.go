@@ -275,7 +275,7 @@ func TestI24DeletedFileIsHiddenAtOnceAndItsBytesStay(t *testing.T) {
 func TestExpiredFileIsAbsent(t *testing.T) {
 	t.Parallel()
 	clock := now
-	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock }; o.InputLife = time.Hour })
+	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock }; o.Mounts[0].InputTTL = time.Hour })
 	id := f.mustUpload(goodLine)
 	clock = now.Add(time.Hour)
 	for _, path := range []string{"/v1/files/" + id, "/v1/files/" + id + "/content"} {

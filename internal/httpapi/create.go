@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +19,7 @@ func (c *call) createBatch() error {
 	if err != nil {
 		return err
 	}
-	asked, err := c.dialect.ParseCreateBatch(body, c.mount.CreateRules)
+	asked, err := c.Dialect.ParseCreateBatch(body, c.CreateRules)
 	if err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func (c *call) createBatch() error {
 	if err != nil {
 		return err
 	}
-	return c.json(c.dialect.Batch(b))
+	return c.json(c.Dialect.Batch(b))
 }
 
 // storeBatch checks what was asked for against what the tenant has, and stores it.
@@ -46,7 +47,7 @@ func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) 
 		b, err = c.keepBatch(b, key)
 	}
 	var unusable *unusableInput
-	if errors.As(err, &unusable) && c.mount.MissingFileFails {
+	if errors.As(err, &unusable) && c.MissingFileFails {
 		return c.keepFailed(b)
 	}
 	return b, err
@@ -79,7 +80,7 @@ func (c *call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch,
 
 // keepFailed stores b as a batch that has failed because its input file cannot be used.
 func (c *call) keepFailed(b batch.Batch) (batch.Batch, error) {
-	failed, err := c.Store.CreateFailedBatch(c.r.Context(), b, []batch.LineError{c.dialect.InputMissing(b.InputFileID)})
+	failed, err := c.Store.CreateFailedBatch(c.r.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("create failed batch: %w", c.quotaFault(err))
 	}
@@ -103,17 +104,13 @@ func (c *call) checkCallback(url string) error {
 func (c *call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
 	window, err := batch.ParseWindow(asked.Window)
 	if err != nil {
-		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.dialect.Name(), err)
-	}
-	life := time.Duration(asked.OutputTTLSeconds) * time.Second
-	if life == 0 {
-		life = c.mount.OutputLife
+		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
 	}
 	now := c.Now()
 	return batch.Batch{
-		ID: c.dialect.NewBatchID(), Tenant: c.who.Tenant, KeyID: c.who.KeyID, Dialect: c.dialect.Name(),
+		ID: c.Dialect.NewBatchID(), Tenant: c.who.Tenant, KeyID: c.who.KeyID, Dialect: c.Dialect.Name(),
 		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
-		OutputTTL: life, Remark: asked.Remark, CallbackURL: asked.CallbackURL,
+		OutputTTL: cmp.Or(time.Duration(asked.OutputTTLSeconds)*time.Second, c.OutputTTL), Remark: asked.Remark, CallbackURL: asked.CallbackURL,
 		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
 	}, nil
 }
@@ -126,7 +123,7 @@ func (c *call) checkInput(b batch.Batch) error {
 		return implausibleInput(id)
 	}
 	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, b.CreatedAt)
-	most := c.mount.Limits.MaxLines
+	most := c.Limits.MaxLines
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return noInput(id)

@@ -56,7 +56,9 @@ func TestFileOfMoreLinesThanABatchMayHaveIsRefusedAtCreate(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) {
 		o.Mounts[0].Limits = batch.DefaultLimits()
 		o.Mounts[0].Limits.MaxLines = 2
-		o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: "/other/v1", Dialect: o.Mounts[0].Dialect, MissingFileFails: true, Limits: o.Mounts[0].Limits})
+		failing := o.Mounts[0]
+		failing.Prefix, failing.MissingFileFails = "/other/v1", true
+		o.Mounts = append(o.Mounts, failing)
 	})
 	f.mustCreate(f.mustUpload(goodLine + goodLine))
 	long := createBody(f.mustUpload(strings.Repeat(goodLine, 3)))
@@ -115,7 +117,7 @@ func TestExpiredFileSaysSoWhereTheDialectDoes(t *testing.T) {
 	clock := now
 	f := newFixture(t, func(o *httpapi.Options) {
 		o.Now = func() time.Time { return clock }
-		o.Mounts[0].InputLife = time.Hour
+		o.Mounts[0].InputTTL = time.Hour
 		o.Mounts[0].Dialect = perishing{openai.New(openai.Options{})}
 	})
 	file := f.mustUpload(goodLine)

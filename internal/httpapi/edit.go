@@ -7,13 +7,13 @@ import (
 
 // edits reports whether the call's dialect has the editing of batches, which is ours.
 func (c *call) edits() bool {
-	_, ok := c.dialect.(dialect.Editor)
-	return ok && c.dialect.Extensions()
+	_, ok := c.Dialect.(dialect.Editor)
+	return ok && c.Dialect.Extensions()
 }
 
 // editBatch changes what may be changed of a batch in any state.
 func (c *call) editBatch() error {
-	editor, ok := c.dialect.(dialect.Editor)
+	editor, ok := c.Dialect.(dialect.Editor)
 	if !ok {
 		return noRoute()
 	}
@@ -37,5 +37,5 @@ func (c *call) editBatch() error {
 	if b, err = c.live(ctx, b); err != nil {
 		return err
 	}
-	return c.json(c.dialect.Batch(b))
+	return c.json(c.Dialect.Batch(b))
 }

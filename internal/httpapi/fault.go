@@ -23,7 +23,7 @@ const unavailableFor = 5 * time.Second
 // fail answers with err. Once part of the body has been sent the connection is cut instead, so that the client
 // cannot take what it has for the whole.
 func (c *call) fail(err error) {
-	status, fault := statusOf(c.dialect, err)
+	status, fault := statusOf(c.Dialect, err)
 	if c.r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		status = statusClientGone
 	}
@@ -43,13 +43,13 @@ func (c *call) fail(err error) {
 		c.w.whole(status, contentType, body)
 		return
 	}
-	c.w.json(status, c.dialect.Error(&told, status))
+	c.w.json(status, c.Dialect.Error(&told, status))
 }
 
 // unrouted returns the dialect's own answer to a path that it does not have, nil for every other error and where its
 // error object is that answer.
 func (c *call) unrouted(err error) (body []byte, contentType string) {
-	d, ok := c.dialect.(dialect.Unrouted)
+	d, ok := c.Dialect.(dialect.NotFoundResponder)
 	if unknown := (*unknownPath)(nil); !ok || !errors.As(err, &unknown) {
 		return nil, ""
 	}

@@ -16,7 +16,7 @@ func (c *call) file() (batch.File, error) {
 	}
 	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, c.Now())
 	if errors.Is(err, store.ErrExpired) {
-		return batch.File{}, c.dialect.FileExpired(id)
+		return batch.File{}, c.Dialect.FileExpired(id)
 	}
 	return f, c.missing(err, "file", id)
 }
@@ -27,7 +27,7 @@ func (c *call) missing(err error, kind, id string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrNotFound):
-		return c.dialect.NotFound(kind, id)
+		return c.Dialect.NotFound(kind, id)
 	default:
 		return fmt.Errorf("%s %s: %w", kind, id, err)
 	}
@@ -38,7 +38,7 @@ func (c *call) retrieveFile() error {
 	if err != nil {
 		return err
 	}
-	return c.json(c.dialect.File(f))
+	return c.json(c.Dialect.File(f))
 }
 
 // deleteFile hides the file at once. A batch that reads it, and downloads under way, go on undisturbed.
@@ -50,13 +50,12 @@ func (c *call) deleteFile() error {
 	if err := c.Store.DeleteFile(c.r.Context(), c.who.Tenant, id, c.Now()); err != nil {
 		return c.missing(err, "file", id)
 	}
-	return c.json(c.dialect.DeletedFile(id))
+	return c.json(c.Dialect.DeletedFile(id))
 }
 
 func (c *call) listFiles() error {
 	query := c.r.URL.Query()
-	paging := c.mount.Paging
-	limit, err := paging.limit(query, paging.DefaultFiles, paging.MaxFiles)
+	limit, err := pageLimit(query, c.Paging.Files, c.Paging.Clamp)
 	if err != nil {
 		return err
 	}
@@ -74,5 +73,5 @@ func (c *call) listFiles() error {
 	if err != nil {
 		return listFault(err)
 	}
-	return c.json(c.dialect.FileList(page.Items, page.HasMore))
+	return c.json(c.Dialect.FileList(page.Items, page.HasMore))
 }

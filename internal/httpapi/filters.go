@@ -28,7 +28,7 @@ func (c *call) filters(q url.Values) (wanted store.BatchQuery, err error) {
 		return wanted, err
 	}
 	if status != "" {
-		if wanted.Statuses, err = c.dialect.ParseStatus(status); err != nil {
+		if wanted.Statuses, err = c.Dialect.ParseStatus(status); err != nil {
 			return wanted, err
 		}
 	}
@@ -46,7 +46,7 @@ func (c *call) filter(q url.Values, param string) (string, error) {
 	switch {
 	case len(values) == 0:
 		return "", nil
-	case !c.dialect.Extensions():
+	case !c.Dialect.Extensions():
 		return "", dialect.UnknownParameter(param)
 	case len(values) > 1:
 		return "", batch.Invalidf(param, "invalid_value", "Invalid '%s': it is given %d times. Give it once.", param, len(values))

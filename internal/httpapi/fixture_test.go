@@ -67,15 +67,19 @@ func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
 	f := &fixture{t: t, store: s, objects: newMemory()}
 	o := httpapi.Options{
 		Store: s, Blobs: blob.NewStore(f.objects, blob.Options{CacheBlocks: -1}), Auth: byKey{},
-		Mounts:      []httpapi.Mount{{Prefix: "/v1", Dialect: openai.New(openai.Options{Random: counting()})}},
-		CreateRules: dialect.CreateRules{Endpoints: openai.Endpoints(), Windows: []string{"1h", "24h", "48h", "7d"}},
-		Now:         func() time.Time { return now },
+		Mounts: []httpapi.Mount{{Prefix: "/v1", Profile: server().Profile(openai.New(openai.Options{Random: counting()}))}},
+		Now:    func() time.Time { return now },
 	}
 	if change != nil {
 		change(&o)
 	}
 	f.handler = httpapi.New(o)
 	return f
+}
+
+// server is what the tests' servers say where a dialect has nothing of its own.
+func server() dialect.Server {
+	return dialect.Server{Limits: batch.DefaultLimits(), Windows: []string{"1h", "24h", "48h", "7d"}}
 }
 
 // on returns the same server for another test, like one run of a fuzz target.

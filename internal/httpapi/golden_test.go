@@ -117,7 +117,7 @@ func newPlay(t *testing.T, archive *txtar.Archive) *play {
 	p.fixture = newFixture(t, func(o *httpapi.Options) {
 		o.Now = func() time.Time { return p.clock }
 		p.blobs = o.Blobs
-		p.dialects = vendors(o, strings.Contains(settings, "strict\n"))
+		p.dialects = mountVendors(o, strings.Contains(settings, "strict\n"))
 		o.Retry = retrier(o, func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
 			lines := b.Counts.Total - b.Counts.Completed
 			rest, err := o.Blobs.Put(ctx, "files/rest-of-"+b.ID, strings.NewReader(strings.Repeat(goodLine, int(lines))))

@@ -13,7 +13,7 @@ import (
 func TestB09RefusalsAreInTheShapeOfTheMount(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *httpapi.Options) {
-		vendors(o, false)
+		mountVendors(o, false)
 		o.Auth = tenant.Open{Tenant: ours, Hosts: tenant.NewHosts("127.0.0.1:8080", "example.com")}
 	})
 	const (

@@ -42,14 +42,6 @@ type Options struct {
 	// Mounts are the dialects by path prefix. The first one also words the errors of paths under no prefix.
 	Mounts []Mount
 
-	// Limits and CreateRules hold for every mount that has none of its own.
-	Limits      batch.Limits
-	CreateRules dialect.CreateRules
-	// InputLife and OutputLife are how long files live for which the client and the dialect say nothing; zero means
-	// until they are deleted.
-	InputLife  time.Duration
-	OutputLife time.Duration
-
 	// Progress returns the live counts of a running batch, which are ahead of the stored ones. A batch has them from
 	// before it can be seen as running until after its terminal state is stored. Nil: stored counts are shown.
 	Progress func(batchID string) (batch.Counts, bool)
@@ -94,22 +86,14 @@ type Readiness struct {
 	Reasons []string
 }
 
-// Mount is a dialect under a path prefix like "/v1".
+// Mount is the API under a path prefix like "/v1".
 type Mount struct {
-	Prefix  string
-	Dialect dialect.Dialect
-	// Choose returns the dialect of a call where host or key have one of their own; nil, or a nil result, means
-	// Dialect. The identity is zero for a call that was refused.
-	Choose func(host string, who tenant.Identity) dialect.Dialect
-	// Limits and CreateRules replace the server's where they are not zero.
-	Limits      batch.Limits
-	CreateRules dialect.CreateRules
-	Paging      Paging
-	// InputLife and OutputLife replace the server's where they are not zero.
-	InputLife, OutputLife time.Duration
-	// MissingFileFails makes a create call with an unknown input file succeed with a batch that has failed, which is what
-	// OpenAI does, instead of refusing it.
-	MissingFileFails bool
+	Prefix string
+	// Profile is that of the dialect which is spoken there.
+	dialect.Profile
+	// Choose returns the profile of a call where host or key have one of their own, and false where they do not. Nil means
+	// that none has. The identity is zero for a call that was refused.
+	Choose func(host string, who tenant.Identity) (dialect.Profile, bool)
 }
 
 // New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
@@ -165,25 +149,5 @@ func withDefaults(o Options) Options {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	o.Limits = limitsOr(o.Limits, batch.DefaultLimits())
-	mounts := make([]Mount, len(o.Mounts))
-	for i, m := range o.Mounts {
-		m.Limits = limitsOr(m.Limits, o.Limits)
-		if m.CreateRules.Endpoints == nil {
-			m.CreateRules = o.CreateRules
-		}
-		m.Paging = m.Paging.withDefaults()
-		m.InputLife = cmp.Or(m.InputLife, o.InputLife)
-		m.OutputLife = cmp.Or(m.OutputLife, o.OutputLife)
-		mounts[i] = m
-	}
-	o.Mounts = mounts
 	return o
-}
-
-func limitsOr(l, fallback batch.Limits) batch.Limits {
-	if l == (batch.Limits{}) {
-		return fallback
-	}
-	return l
 }

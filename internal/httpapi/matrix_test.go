@@ -128,7 +128,7 @@ func newCell(t *testing.T, prefix, method, path string, r row) *cell {
 	t.Helper()
 	c := &cell{row: r, prefix: prefix, method: method, path: path}
 	c.fixture = newFixture(t, func(o *httpapi.Options) {
-		vendors(o, false)
+		mountVendors(o, false)
 		demandKeys(o)
 		at := slices.IndexFunc(o.Mounts, func(m httpapi.Mount) bool { return m.Prefix == prefix })
 		c.offered = r.offered == nil || r.offered(o.Mounts[at].Dialect)

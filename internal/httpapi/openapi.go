@@ -4,5 +4,5 @@ package httpapi
 // with the server's version only.
 func (c *call) describe() error {
 	c.w.Header().Set("Cache-Control", "public, max-age=300")
-	return c.json(c.dialect.Description())
+	return c.json(c.Dialect.Description())
 }

@@ -13,11 +13,9 @@ func TestEachPrefixDescribesItsDialectToAnybody(t *testing.T) {
 	t.Parallel()
 	usual, hosted := openai.New(openai.Options{}), described{openai.New(openai.Options{})}
 	f := newFixture(t, func(o *httpapi.Options) {
-		o.Mounts[0].Choose = func(host string, who tenant.Identity) dialect.Dialect {
-			if host == "hosted.example" || who.Tenant != "" {
-				return hosted
-			}
-			return usual
+		o.Mounts[0].Dialect = usual
+		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
+			return server().Profile(hosted), host == "hosted.example" || who.Tenant != ""
 		}
 	})
 	w := f.do("GET", "/v1/openapi.json", "", "Authorization", "Bearer wrong")

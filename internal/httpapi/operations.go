@@ -32,7 +32,7 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 	}
 	rt := route{path: path, open: true, methods: map[string]func(*call) error{http.MethodGet: get}}
 	// The server's own paths are under no prefix, and word their errors like the first mount.
-	m := &Mount{Dialect: s.Mounts[0].Dialect}
+	m := &Mount{Profile: s.Mounts[0].Profile}
 	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, replyOf(w), r) }
 }
 

@@ -94,7 +94,7 @@ func TestI23BadCursorsAndLimitsAreRefused(t *testing.T) {
 
 func TestMountThatClampsTakesAnyLimit(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Paging = httpapi.Paging{Clamp: true, MaxBatches: 2} })
+	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Paging.Clamp, o.Mounts[0].Paging.Batches.Max = true, 2 })
 	for range 3 {
 		f.mustCreate(f.mustUpload(goodLine))
 	}

@@ -55,7 +55,7 @@ func (c *call) keepPart(u batch.Upload, p batch.Part, f *form) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return c.dialect.NotFound("upload", u.ID)
+		return c.Dialect.NotFound("upload", u.ID)
 	case errors.Is(err, store.ErrTooLong):
 		return batch.Invalidf(dataField, "", "The upload's parts would have more bytes than the %d that it was created for, also if each was sent twice.", u.Bytes)
 	case errors.Is(err, store.ErrTooManyParts):

@@ -8,7 +8,7 @@ import (
 )
 
 // retries reports whether the call's dialect and this server have the retry of batches, which is ours.
-func (c *call) retries() bool { return c.Retry != nil && c.dialect.Extensions() }
+func (c *call) retries() bool { return c.Retry != nil && c.Dialect.Extensions() }
 
 // retryBatch makes a new batch of those lines of an ended one that have no good result.
 func (c *call) retryBatch() error {
@@ -16,7 +16,7 @@ func (c *call) retryBatch() error {
 	if err != nil {
 		return err
 	}
-	asked, err := c.dialect.ParseRetryBatch(body, c.mount.CreateRules)
+	asked, err := c.Dialect.ParseRetryBatch(body, c.CreateRules)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (c *call) retryBatch() error {
 	if err != nil {
 		return err
 	}
-	return c.json(c.dialect.Batch(b))
+	return c.json(c.Dialect.Batch(b))
 }
 
 // continueBatch retries a batch if that can be done and there is room for a copy of its lines.
@@ -44,8 +44,8 @@ func (c *call) continueBatch(ended batch.Batch, asked dialect.RetryBatch, key *s
 		return batch.Batch{}, c.fullOr(err)
 	}
 	b, err := c.Retry.Retry(c.r.Context(), retry.Request{
-		Ended: ended, FileID: c.dialect.NewFileID(), BatchID: c.dialect.NewBatchID(), KeyID: c.who.KeyID,
-		Window: asked.Window, InputTTL: c.mount.InputLife,
+		Ended: ended, FileID: c.Dialect.NewFileID(), BatchID: c.Dialect.NewBatchID(), KeyID: c.who.KeyID,
+		Window: asked.Window, InputTTL: c.InputTTL,
 		Create: func(next batch.Batch) (batch.Batch, error) { return c.keepBatch(next, key) },
 	})
 	return b, c.quotaFault(err)

@@ -61,7 +61,7 @@ func TestRetryMakesABatchOfWhatIsLeft(t *testing.T) {
 	f := retrying(t, func(o *httpapi.Options) {
 		o.Created = func(id string) { created = append(created, id) }
 		o.CheckCallback = func(string) error { return nil }
-		o.Mounts[0].InputLife = 48 * time.Hour
+		o.Mounts[0].InputTTL = 48 * time.Hour
 	})
 	old := f.ended(`"metadata":{"a":"é"},"output_expires_after":{"anchor":"created_at","seconds":3600},"callback_url":"https://public.example/x"`)
 	id := field(t, f.want(f.retry(old, ""), 200), "id")

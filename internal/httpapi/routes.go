@@ -77,7 +77,7 @@ func (s *server) mount(m *Mount) {
 // dialect; that a method is in no dialect needs none.
 func (s *server) serveRoute(m *Mount, rt route, w *reply, r *http.Request) {
 	w.route = m.Prefix + rt.path
-	c := &call{server: s, mount: m, dialect: m.speak(r), w: w, r: r}
+	c := &call{server: s, mount: m, Profile: m.speak(r), w: w, r: r}
 	if err := c.serve(rt); err != nil {
 		c.fail(err)
 	}
@@ -127,7 +127,7 @@ func (rt route) allowed(c *call) []string {
 
 // unknownRoute answers a path that is in no route.
 func (s *server) unknownRoute(m *Mount, w *reply, r *http.Request) {
-	c := &call{server: s, mount: m, dialect: m.speak(r), w: w, r: r}
+	c := &call{server: s, mount: m, Profile: m.speak(r), w: w, r: r}
 	c.fail(noRoute())
 }
 

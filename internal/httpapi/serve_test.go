@@ -172,13 +172,10 @@ func TestMountsSpeakTheirDialectAndAKeyMayChooseAnother(t *testing.T) {
 	keyed := named{openai.New(openai.Options{}), "keyed"}
 	f := newFixture(t, func(o *httpapi.Options) {
 		o.Auth = everyone{}
-		o.Mounts[0].Choose = func(host string, who tenant.Identity) dialect.Dialect {
-			if who.Dialect == "keyed" || host == "keyed.example" {
-				return keyed
-			}
-			return nil
+		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
+			return server().Profile(keyed), who.Dialect == "keyed" || host == "keyed.example"
 		}
-		o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: "/other/v1", Dialect: other})
+		o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: "/other/v1", Profile: server().Profile(other)})
 	})
 	for name, tc := range map[string]struct{ prefix, key, want string }{
 		"first mount":    {"/v1", "", `{"id":"%","object":"file","deleted":true}`},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const (
 // follows them; the file exists for anybody only after every check has passed.
 func (c *call) uploadFile() error {
 	form, err := c.receive(formFile{
-		field: "file", named: true, firstLine: true, limit: c.mount.Limits.MaxFileBytes, tooLarge: c.dialect.UploadTooLarge,
+		field: "file", named: true, firstLine: true, limit: c.Limits.MaxFileBytes, tooLarge: c.Dialect.UploadTooLarge,
 	})
 	if err != nil {
 		return err
@@ -40,7 +41,7 @@ func (c *call) uploadFile() error {
 	if err := c.keepFile(file, form); err != nil {
 		return err
 	}
-	return c.json(c.dialect.File(file))
+	return c.json(c.Dialect.File(file))
 }
 
 // receive reads a form and stores the bytes of its file. What is refused leaves nothing behind. The form must be
@@ -76,37 +77,34 @@ func (c *call) admit(want formFile) (*allowance, error) {
 
 // file checks the whole form and returns the file it makes.
 func (f *form) file() (batch.File, error) {
-	u, err := f.dialect.CheckUpload(f.fields, f.name())
+	u, err := f.Dialect.CheckUpload(f.fields, f.name())
 	if err != nil {
 		return batch.File{}, err
 	}
 	now := f.Now()
 	file := batch.File{
-		ID: f.dialect.NewFileID(), Tenant: f.who.Tenant, Dialect: f.dialect.Name(), Name: u.Filename,
+		ID: f.Dialect.NewFileID(), Tenant: f.who.Tenant, Dialect: f.Dialect.Name(), Name: u.Filename,
 		Purpose: u.Purpose, Bytes: f.blob.Size, CreatedAt: now,
 	}
 	if u.Purpose == batch.PurposeBatch {
 		if !f.lines.firstIsObject() {
-			return batch.File{}, f.dialect.BadFirstLine(u.Filename)
+			return batch.File{}, f.Dialect.BadFirstLine(u.Filename)
 		}
 		file.Lines = f.lines.count()
 	}
 	if f.blob.Size > 0 {
 		file.Content = batch.Manifest{}.Append(f.blob, 0, f.blob.Size)
 	}
-	file.ExpiresAt = expiry(now, time.Duration(u.TTLSeconds)*time.Second, f.mount.InputLife)
+	file.ExpiresAt = expiry(now, time.Duration(u.TTLSeconds)*time.Second, f.InputTTL)
 	return file, nil
 }
 
-// expiry returns the end of a file's life, zero for none.
-func expiry(now time.Time, life, fallback time.Duration) time.Time {
-	if life == 0 {
-		life = fallback
-	}
-	if life == 0 {
+// expiry returns when a file of this TTL, or of the server's if that is 0, expires; zero for never.
+func expiry(now time.Time, ttl, fallback time.Duration) time.Time {
+	if ttl = cmp.Or(ttl, fallback); ttl == 0 {
 		return time.Time{}
 	}
-	return now.Add(life)
+	return now.Add(ttl)
 }
 
 // keepFile stores the file's row, also if the client goes away meanwhile. If that fails, the bytes are removed only

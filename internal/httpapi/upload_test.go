@@ -251,7 +251,7 @@ func TestI13UploadOfDeclaredSizeThatDoesNotArriveIsCutShort(t *testing.T) {
 func TestUploadOverTheLimitIsToldSoThoughTheClientKeepsSending(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
-	f := newFixture(t, func(o *httpapi.Options) { o.Limits = batch.Limits{MaxFileBytes: limit} })
+	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: limit} })
 	server := httptest.NewServer(f.handler)
 	t.Cleanup(server.Close)
 	for name, size := range map[string]int{"a little over": limit + 1, "far over": 20 << 20} {
@@ -281,7 +281,7 @@ func TestUploadOverTheLimitIsToldSoThoughTheClientKeepsSending(t *testing.T) {
 
 func TestUploadOfExactlyTheLimitPasses(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Limits = batch.Limits{MaxFileBytes: int64(len(goodLine))} })
+	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: int64(len(goodLine))} })
 	f.mustUpload(goodLine)
 }
 

@@ -12,14 +12,14 @@ import (
 
 // takesParts reports whether the call's dialect takes files in parts, whatever the method.
 func (c *call) takesParts(string) bool {
-	_, ok := c.dialect.(dialect.Uploader)
+	_, ok := c.Dialect.(dialect.Uploader)
 	return ok
 }
 
 // inParts makes a handler of one that needs a dialect which takes files in parts.
 func inParts(handle func(*call, dialect.Uploader) error) func(*call) error {
 	return func(c *call) error {
-		up, ok := c.dialect.(dialect.Uploader)
+		up, ok := c.Dialect.(dialect.Uploader)
 		if !ok {
 			return noRoute()
 		}
@@ -36,13 +36,13 @@ func (c *call) createUpload(up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	asked, err := up.ParseCreateUpload(body, c.mount.Limits.MaxFileBytes)
+	asked, err := up.ParseCreateUpload(body, c.Limits.MaxFileBytes)
 	if err != nil {
 		return err
 	}
 	now := c.Now()
 	u := batch.Upload{
-		ID: up.NewUploadID(), Tenant: c.who.Tenant, Dialect: c.dialect.Name(),
+		ID: up.NewUploadID(), Tenant: c.who.Tenant, Dialect: c.Dialect.Name(),
 		Name: asked.Filename, Purpose: asked.Purpose, MIMEType: asked.MIMEType, Bytes: asked.Bytes,
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
 		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadLife),

@@ -102,7 +102,7 @@ func TestUploadIsPendingUntilItIsCompleted(t *testing.T) {
 
 func TestAnnouncementsThatCannotBecomeAFileAreRefused(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Limits.MaxFileBytes = 1000 })
+	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits.MaxFileBytes = 1000 })
 	for name, tc := range map[string]struct{ body, param string }{
 		"no JSON":       {"bytes", ""},
 		"empty":         {"", ""},

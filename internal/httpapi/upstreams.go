@@ -9,12 +9,12 @@ import (
 
 // watches reports whether the call's dialect shows how the upstreams stand, and the server knows it.
 func (c *call) watches(string) bool {
-	_, shows := c.dialect.(dialect.Watcher)
+	_, shows := c.Dialect.(dialect.Watcher)
 	return shows && c.Upstreams != nil
 }
 
 func (c *call) listUpstreams() error {
-	d := c.dialect.(dialect.Watcher) //nolint:errcheck // the route is offered only where it is one
+	d := c.Dialect.(dialect.Watcher) //nolint:errcheck // the route is offered only where it is one
 	if c.who.Operator {
 		return c.json(d.Upstreams(c.Upstreams()))
 	}
@@ -24,7 +24,7 @@ func (c *call) listUpstreams() error {
 // waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
 // operator, and for the batch whose line got them.
 func (c *call) waitingFor(b batch.Batch) []batch.Waiting {
-	if c.WaitingFor == nil || !c.dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
+	if c.WaitingFor == nil || !c.Dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
 		return nil
 	}
 	all := c.WaitingFor(b.ID)

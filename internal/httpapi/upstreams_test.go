@@ -54,7 +54,7 @@ func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing
 	t.Parallel()
 	for _, keys := range []bool{true, false} {
 		f := newFixture(t, func(o *httpapi.Options) {
-			vendors(o, false)
+			mountVendors(o, false)
 			o.WaitingFor, o.Upstreams = waits, stands
 			if keys {
 				demandKeys(o)
@@ -63,7 +63,7 @@ func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing
 		if keys {
 			f.addKeys()
 		}
-		seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: vendors(&httpapi.Options{}, false)}
+		seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&httpapi.Options{}, false)}
 		seed.seed("batch in_progress id=batch_1 total=3000")
 		for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 			for _, path := range []string{"/batches/batch_1", "/batches"} {
@@ -88,13 +88,13 @@ func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing
 func TestAStrictDialectDoesNotAskWhatABatchWaitsFor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *httpapi.Options) {
-		vendors(o, true)
+		mountVendors(o, true)
 		o.WaitingFor = func(string) []batch.Waiting {
 			t.Error("it was asked")
 			return nil
 		}
 	})
-	seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: vendors(&httpapi.Options{}, true)}
+	seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&httpapi.Options{}, true)}
 	seed.seed("batch in_progress id=batch_1\nbatch cancelling id=batch_2\nbatch validating id=batch_3\nbatch completed id=batch_4")
 	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1"} {
 		if body := f.want(f.do("GET", prefix+"/batches", ""), 200); strings.Contains(body, "waiting_for") {

@@ -1,6 +1,9 @@
 package httpapi_test
 
 import (
+	"net/http/httptest"
+	"strings"
+	"testing"
 	"time"
 
 	"batchd/internal/batch"
@@ -9,52 +12,53 @@ import (
 	"batchd/internal/dialect/novita"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/dialect/own"
+	"batchd/internal/dialect/vendors"
 	"batchd/internal/httpapi"
 	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
 	"batchd/internal/tenant"
 )
 
-// vendors mounts every dialect the way a server does that was told nothing, or to be strict. Under /v1 a key may choose.
-// It returns the dialects by their names.
-func vendors(o *httpapi.Options, strict bool) map[string]dialect.Dialect {
+// mountVendors mounts every dialect the way a server does that was told nothing, or to be strict. Under /v1 a key may
+// choose. It returns the dialects by their names.
+func mountVendors(o *httpapi.Options, strict bool) map[string]dialect.Dialect {
 	random := counting()
 	byName := map[string]dialect.Dialect{
 		openai.Name:     openai.New(openai.Options{Strict: strict, Random: random}),
 		novita.Name:     novita.New(novita.Options{Strict: strict, Random: random}),
 		neosantara.Name: neosantara.New(neosantara.Options{Strict: strict, Random: random}),
 	}
-	const day = 24 * time.Hour
-	limits := batch.DefaultLimits()
-	limits.MaxFileBytes = 100 * batch.MiB
-	novitaLimits := limits
-	novitaLimits.MaxLines = 50_000
+	profiles := make(map[string]dialect.Profile)
 	o.Mounts = []httpapi.Mount{
-		{
-			Prefix: "/v1", Dialect: byName[openai.Name],
-			Choose: func(_ string, who tenant.Identity) dialect.Dialect { return byName[who.Dialect] },
-		},
-		{
-			Prefix: "/openai/v1", Dialect: byName[novita.Name], Limits: novitaLimits, InputLife: 15 * day, OutputLife: 30 * day,
-			Paging: httpapi.Paging{Clamp: true},
-		},
-		{
-			Prefix: "/neosantara/v1", Dialect: byName[neosantara.Name], Limits: limits,
-			Paging: httpapi.Paging{Clamp: true, DefaultFiles: 20},
-		},
-		{Prefix: "/batchd/v1", Dialect: own.New(random)},
+		{Prefix: "/v1", Choose: func(_ string, who tenant.Identity) (dialect.Profile, bool) {
+			p, ok := profiles[who.Dialect]
+			return p, ok
+		}},
+		{Prefix: own.Prefix, Profile: server().Profile(own.New(random))},
 	}
-	o.Upstreams = func() []batch.Upstream { return nil }
-	if strict {
-		own := batch.DefaultLimits()
-		own.MaxLines, own.MaxFileBytes = 50_000, 200*batch.MiB
-		o.Mounts[0].Limits, o.Mounts[0].OutputLife = own, 30*day
-		o.Mounts[0].CreateRules = dialect.CreateRules{Endpoints: openai.OwnEndpoints(), Windows: []string{"24h"}}
-		o.Mounts[1].CreateRules = dialect.CreateRules{Endpoints: []string{"/v1/chat/completions", "/v1/completions"}, Windows: []string{"24h", "48h"}}
-		o.Mounts[2].CreateRules = dialect.CreateRules{
-			Endpoints: []string{"/v1/chat/completions", "/v1/embeddings", "/v1/responses"}, Windows: []string{"24h"},
+	for _, v := range vendors.All() {
+		settings, rules := v.DefaultSettings(), server()
+		if strict {
+			settings["strict"] = "true"
+		}
+		if v.Defaults != nil {
+			if d, ok := v.Defaults(settings); ok {
+				rules.Limits.MaxLines, rules.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
+				rules.Windows, rules.OutputTTL = d.Windows, d.OutputTTL
+			}
+		}
+		p, err := v.Profile(settings, rules)
+		if err != nil {
+			panic(err) // the defaults are good
+		}
+		p.Dialect = byName[v.Name] // with ids that can be foretold
+		profiles[v.Name] = p
+		if v.Prefix != "" {
+			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: v.Prefix, Profile: p})
 		}
 	}
+	o.Mounts[0].Profile = profiles[openai.Name]
+	o.Upstreams = func() []batch.Upstream { return nil }
 	return byName
 }
 
@@ -94,5 +98,59 @@ func (f *fixture) addKeys() {
 	}
 	if err != nil {
 		f.t.Fatalf("add keys: %v", err)
+	}
+}
+
+// TestTheWholeProfileOfTheKeysDialectHolds makes calls under /v1 with keys of every dialect: limits, windows, retention
+// and pages are those of the vendor, as under its own prefix.
+func TestTheWholeProfileOfTheKeysDialectHolds(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *httpapi.Options) {
+		mountVendors(o, true)
+		demandKeys(o)
+		inner := o.Mounts[0].Choose
+		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
+			p, ok := inner(host, who)
+			if who.Dialect == novita.Name {
+				p.Limits.MaxLines = 2 // in place of 50,000
+			}
+			return p, ok
+		}
+	})
+	f.addKeys()
+	for _, tc := range []struct {
+		key, window string
+		tooLong     bool
+		overLimit   int
+		days        int64
+	}{
+		{key: openai.Name, window: "24h", overLimit: 400, days: 30},
+		{key: novita.Name, window: "48h", tooLong: true, overLimit: 200, days: 15},
+		{key: neosantara.Name, window: "24h", overLimit: 200},
+	} {
+		t.Run(tc.key, func(t *testing.T) {
+			auth := []string{"Authorization", "Bearer " + tc.key}
+			at := f.on(t)
+			file := at.mustUpload(strings.Repeat(goodLine, 3), auth...)
+			create := func(window string) *httptest.ResponseRecorder {
+				return at.do("POST", "/v1/batches", strings.Replace(createBody(file), "24h", window, 1), auth...)
+			}
+			if got, want := create(tc.window).Code != 200, tc.tooLong; got != want {
+				t.Errorf("3 lines, window %s: refused %v, want %v", tc.window, got, want)
+			}
+			if w := create("1h"); w.Code != 400 {
+				t.Errorf("window 1h: %d, want the vendor's windows alone", w.Code)
+			}
+			stored, err := at.store.File(t.Context(), ours, file, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := int64(stored.ExpiresAt.Sub(now) / (24 * time.Hour)); !stored.ExpiresAt.IsZero() && got != tc.days || stored.ExpiresAt.IsZero() && tc.days != 0 {
+				t.Errorf("the file expires at %v, want after %d days", stored.ExpiresAt, tc.days)
+			}
+			if w := at.do("GET", "/v1/files?limit=0", "", auth...); w.Code != tc.overLimit {
+				t.Errorf("limit=0: %d, want %d", w.Code, tc.overLimit)
+			}
+		})
 	}
 }

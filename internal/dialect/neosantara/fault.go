@@ -91,7 +91,7 @@ func (d *Dialect) NotFound(kind, _ string) *batch.Error {
 	return e
 }
 
-// FileExpired returns the error for a file whose life has ended.
+// FileExpired returns the error for a file that has expired.
 func (d *Dialect) FileExpired(string) *batch.Error {
 	return &batch.Error{Class: batch.Gone, Code: codeFileExpired, Message: "File has expired"}
 }

@@ -17,8 +17,8 @@ import (
 // Name is the dialect's name in configuration and in stored objects.
 const Name = "neosantara"
 
-// DefaultWindow is the window of a create call that names none.
-const DefaultWindow = "24h"
+// defaultWindow is the window of a create call that names none.
+const defaultWindow = "24h"
 
 // maxMetadata is how many bytes of JSON a batch's metadata may have.
 const maxMetadata = int(16 * batch.KiB)
@@ -57,8 +57,8 @@ type Dialect struct {
 }
 
 var (
-	_ dialect.Dialect = (*Dialect)(nil)
-	_ dialect.Typed   = (*Dialect)(nil)
+	_ dialect.Dialect      = (*Dialect)(nil)
+	_ dialect.ContentTyper = (*Dialect)(nil)
 )
 
 //go:embed openapi.json
@@ -67,10 +67,10 @@ var document string
 // New returns the dialect. It panics if the spelling is neither of the two.
 func New(o Options) *Dialect {
 	base := openai.New(openai.Options{Strict: o.Strict, Variant: openai.Variant{
-		DefaultWindow: DefaultWindow,
+		DefaultWindow: defaultWindow,
 		Purposes:      []string{"batch", "assistants", "fine-tune"},
 		MetadataBytes: maxMetadata,
-		ServerLife:    true,
+		ServerTTL:     true,
 	}})
 	d := &Dialect{
 		requests: base, lines: base, faults: base, base: base,

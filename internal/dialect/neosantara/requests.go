@@ -12,7 +12,7 @@ const (
 	spelledOneL = "canceled"
 )
 
-// ParseCreateBatch reads the body of a create call. A life for the result files, which Neosantara does not document, is
+// ParseCreateBatch reads the body of a create call. A TTL for the result files, which Neosantara does not document, is
 // taken as OpenAI means it, since OpenAI's SDKs can send it; a strict dialect refuses it, so that nobody believes it had
 // an effect.
 func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {
@@ -24,7 +24,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 }
 
 // CheckUpload checks an upload once all its fields are known. Neosantara has its own code for a form without a file; the
-// rest is checked like OpenAI's. A strict dialect refuses a life for the file.
+// rest is checked like OpenAI's. A strict dialect refuses a TTL for the file.
 func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialect.Upload, error) {
 	if filename == "" {
 		return dialect.Upload{}, batch.Invalidf("file", "missing_file", "Missing required file parameter")

@@ -18,6 +18,9 @@ import (
 // Name is the dialect's name in configuration and in stored objects.
 const Name = "novita"
 
+// defaultWindow is the window of a create call that names none.
+const defaultWindow = "48h"
+
 // The cases that statuses are shown in: Novita's reference has upper case, the samples of its guide lower.
 const (
 	UpperCase = "upper"
@@ -56,20 +59,20 @@ type Dialect struct {
 }
 
 var (
-	_ dialect.Dialect  = (*Dialect)(nil)
-	_ dialect.Editor   = (*Dialect)(nil)
-	_ dialect.Unrouted = (*Dialect)(nil)
+	_ dialect.Dialect           = (*Dialect)(nil)
+	_ dialect.Editor            = (*Dialect)(nil)
+	_ dialect.NotFoundResponder = (*Dialect)(nil)
 )
 
 // New returns the dialect.
 func New(o Options) *Dialect {
-	// Never strict, which is about OpenAI's statuses and lives of files; what strictness means here is decided here.
+	// Never strict, which is about OpenAI's statuses and the TTL of its files; what strictness means here is decided here.
 	shared := openai.New(openai.Options{Variant: openai.Variant{
-		DefaultWindow: "48h",
+		DefaultWindow: defaultWindow,
 		Purposes:      []string{string(batch.PurposeBatch)},
 		BareLines:     true,
 		URLPrefix:     "/openai",
-		Remark:        true,
+		Additions:     takeRemark,
 		StrictNames:   o.Strict,
 	}})
 	d := &Dialect{

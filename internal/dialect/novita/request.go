@@ -13,6 +13,21 @@ import (
 	"batchd/internal/dialect/openai"
 )
 
+// remarkMember is the member that holds a batch's remark, a note of at most maxRemark characters. Novita shows remarks and
+// documents no way to set one: reading them is ours.
+const (
+	remarkMember = "remark"
+	maxRemark    = 512
+)
+
+// takeRemark reads the remark of a create call.
+func takeRemark(members map[string]jsontext.Value, c *dialect.CreateBatch) (err error) {
+	if v := members[remarkMember]; len(v) > 0 && v.Kind() != jsontext.KindNull {
+		c.Remark, err = openai.ShortText(remarkMember, v, maxRemark)
+	}
+	return err
+}
+
 // ParseCreateBatch reads the body of a create call. What Novita does not document is taken as OpenAI means it, since
 // OpenAI's SDKs can send it; a strict dialect refuses it, so that nobody believes it had an effect.
 func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {
@@ -26,7 +41,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 	}{
 		{"metadata", c.Metadata != nil},
 		{"output_expires_after", c.OutputTTLSeconds != 0},
-		{"remark", c.Remark != ""},
+		{remarkMember, c.Remark != ""},
 		{"callback_url", c.CallbackURL != ""},
 	} {
 		if member.sent {
@@ -36,7 +51,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 	return c, nil
 }
 
-// CheckUpload checks an upload once all its fields are known. A strict dialect refuses a life for the file, which
+// CheckUpload checks an upload once all its fields are known. A strict dialect refuses a TTL for the file, which
 // Novita does not document.
 func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialect.Upload, error) {
 	u, err := d.requests.CheckUpload(fields, filename)
@@ -66,7 +81,7 @@ func (d *Dialect) ParseStatus(word string) ([]batch.Status, error) {
 }
 
 // ParseEditBatch reads the body of an edit, which can set the remark and nothing else. Members that it does not know
-// are ignored, as in a create call. Novita shows remarks and documents no way to set one: this one is ours.
+// are ignored, as in a create call.
 func (d *Dialect) ParseEditBatch(body []byte) (dialect.EditBatch, error) {
 	var members map[string]jsontext.Value
 	err := json.Unmarshal(body, &members)
@@ -76,9 +91,9 @@ func (d *Dialect) ParseEditBatch(body []byte) (dialect.EditBatch, error) {
 	case err != nil || members == nil:
 		return dialect.EditBatch{}, batch.Invalidf("", "", "The request body is not valid JSON: an object is expected.")
 	}
-	value, sent := members["remark"]
+	value, sent := members[remarkMember]
 	if !sent {
-		return dialect.EditBatch{}, batch.Invalidf("remark", "missing_required_parameter",
+		return dialect.EditBatch{}, batch.Invalidf(remarkMember, "missing_required_parameter",
 			"There is nothing to change. 'remark' is what can be changed.")
 	}
 	remark, err := parseRemark(value)
@@ -95,7 +110,7 @@ func parseRemark(v jsontext.Value) (string, error) {
 		return "", nil
 	case jsontext.KindString:
 	default:
-		return "", batch.Invalidf("remark", "invalid_type", "Invalid type for 'remark': expected a string or null.")
+		return "", batch.Invalidf(remarkMember, "invalid_type", "Invalid type for 'remark': expected a string or null.")
 	}
-	return openai.ShortText("remark", v, openai.MaxRemark)
+	return openai.ShortText(remarkMember, v, maxRemark)
 }

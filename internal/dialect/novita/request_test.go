@@ -1,6 +1,7 @@
 package novita_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -227,5 +228,30 @@ func TestRemarksHaveTheSameRulesAtCreationAndLater(t *testing.T) {
 		case errEdit != nil && wantFault(t, errEdit).Code != wantFault(t, errCreate).Code:
 			t.Errorf("%.20s: at creation %v, later %v", remark, errCreate, errEdit)
 		}
+	}
+}
+
+func TestCreateCallTakesARemark(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("é", 512)
+	for name, tc := range map[string]struct{ remark, want, param string }{
+		"text":       {`"night run é"`, "night run é", ""},
+		"null":       {`null`, "", ""},
+		"longest":    {`"` + longest + `"`, longest, ""},
+		"too long":   {`"` + longest + `é"`, "", "remark"},
+		"a number":   {`7`, "", "remark"},
+		"line break": {`"a\nb"`, "", "remark"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := `{"input_file_id":"file_1","endpoint":"/v1/chat/completions","remark":` + tc.remark + `}`
+			got, err := novita.New(novita.Options{}).ParseCreateBatch([]byte(body), dialect.CreateRules{
+				Endpoints: []string{"/v1/chat/completions"}, Windows: []string{"48h"},
+			})
+			var fault *batch.Error
+			if errors.As(err, &fault); (fault != nil) != (tc.param != "") || fault != nil && fault.Param != tc.param || got.Remark != tc.want {
+				t.Errorf("remark %q, %v", got.Remark, err)
+			}
+		})
 	}
 }

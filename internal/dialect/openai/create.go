@@ -45,7 +45,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 		return c, err
 	}
 	asked, err := m.expiry("output_expires_after")
-	c.OutputTTLSeconds = d.life(asked)
+	c.OutputTTLSeconds = d.ttl(asked)
 	return c, err
 }
 
@@ -80,11 +80,8 @@ func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {
 	return window, checkWindow(window, rules)
 }
 
-// MaxRemark and maxCallback bound what batchd adds to a create call, in characters.
-const (
-	MaxRemark   = 512
-	maxCallback = 2048
-)
+// maxCallback bounds the address to be told of a batch's end, in characters.
+const maxCallback = 2048
 
 // parseAdditions reads what batchd adds to the vendor's create call. A strict dialect ignores it like any other member
 // that it does not know, except a callback, whose loss would be noticed too late.
@@ -95,19 +92,15 @@ func (d *Dialect) parseAdditions(m members, c *dialect.CreateBatch) (err error) 
 		}
 		return nil
 	}
-	if d.variant.Remark && m.has("remark") {
-		if c.Remark, err = m.shortText("remark", MaxRemark); err != nil {
+	if d.variant.Additions != nil {
+		if err := d.variant.Additions(m, c); err != nil {
 			return err
 		}
 	}
 	if m.has("callback_url") {
-		c.CallbackURL, err = m.shortText("callback_url", maxCallback)
+		c.CallbackURL, err = ShortText("callback_url", m["callback_url"], maxCallback)
 	}
 	return err
-}
-
-func (m members) shortText(name string, limit int) (string, error) {
-	return ShortText(name, m[name], limit)
 }
 
 // ShortText reads a string of at most limit characters without control characters.

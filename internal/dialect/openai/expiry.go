@@ -11,7 +11,7 @@ import (
 	"batchd/internal/dialect"
 )
 
-// expiry reads the life of a file, an object named param, and returns it in seconds, 0 for none given.
+// expiry reads the TTL of a file, an object named param, and returns it in seconds, 0 for none given.
 func (m members) expiry(param string) (int64, error) {
 	if !m.has(param) {
 		return 0, nil
@@ -20,26 +20,26 @@ func (m members) expiry(param string) (int64, error) {
 	if v.Kind() != jsontext.KindBeginObject {
 		return 0, wrongType(param, codeType, "an object", v)
 	}
-	life, err := parseObject(v)
+	after, err := parseObject(v)
 	if err != nil {
 		return 0, err
 	}
-	anchor, err := life.text(param+".", "anchor")
+	anchor, err := after.text(param+".", "anchor")
 	if err != nil {
 		return 0, err
 	}
 	if anchor != "created_at" {
 		return 0, unsupported(param+".anchor", anchor, []string{"created_at"})
 	}
-	seconds, err := life.integer(param+".", "seconds")
+	seconds, err := after.integer(param+".", "seconds")
 	if err != nil {
 		return 0, err
 	}
-	return checkLife(param+".seconds", seconds)
+	return checkTTL(param+".seconds", seconds)
 }
 
-// checkLife reads the life of a file, written in decimal digits.
-func checkLife(param, digits string) (int64, error) {
+// checkTTL reads the TTL of a file, written in decimal digits.
+func checkTTL(param, digits string) (int64, error) {
 	return checkInteger(param, digits, oneHour, thirtyDays)
 }
 

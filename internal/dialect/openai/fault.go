@@ -64,7 +64,7 @@ func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	return &batch.Error{Class: batch.NotFound, Param: "id", Message: "No such " + name + " object: " + dialect.Clip(id, shownID)}
 }
 
-// FileExpired returns the error for a file whose life has ended: to OpenAI's clients there is no such file any more.
+// FileExpired returns the error for a file that has expired: to OpenAI's clients there is no such file any more.
 func (d *Dialect) FileExpired(id string) *batch.Error { return d.NotFound("file", id) }
 
 // CannotCancel returns the error for cancelling a batch that has ended, or whose window has.

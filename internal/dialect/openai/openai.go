@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 )
@@ -23,7 +25,7 @@ const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 // Options tune the dialect. The zero value is what a self-hosted server wants.
 type Options struct {
 	// Strict answers an upload over the limit with OpenAI's own status, 400 instead of 413, gives batch inputs and
-	// results OpenAI's life of 30 days where the client asked for none, and neither takes nor shows what batchd adds to
+	// results OpenAI's TTL of 30 days where the client asked for none, and neither takes nor shows what batchd adds to
 	// the API. OpenAI's limits and windows are the server's settings.
 	Strict bool
 	// Random fills p with random bytes for ids; nil means crypto/rand. It may be called concurrently.
@@ -45,11 +47,11 @@ type Variant struct {
 	BareLines bool
 	// URLPrefix may stand before the endpoint in a line's url and in a create call; "" for none.
 	URLPrefix string
-	// Remark takes a remark at creation.
-	Remark bool
-	// ServerLife leaves the life of files for which the client asked none to the server, also where the dialect is
-	// strict.
-	ServerLife bool
+	// Additions reads what batchd adds to the vendor's create call beside the callback; nil for nothing. A member of a name
+	// that is not there has no bytes.
+	Additions func(members map[string]jsontext.Value, c *dialect.CreateBatch) error
+	// ServerTTL leaves the TTL of files for which the client asked none to the server, also where the dialect is strict.
+	ServerTTL bool
 	// StrictNames refuses names of inputs as a strict dialect does.
 	StrictNames bool
 }
@@ -121,12 +123,8 @@ func (d *Dialect) NewFileID() string {
 	return "file-" + string(id)
 }
 
-// Endpoints returns the paths a batch may be run against unless the server is told otherwise: OpenAI's own eight,
-// and two that inference engines commonly serve.
-func Endpoints() []string { return append(OwnEndpoints(), "/v1/rerank", "/v1/score") }
-
-// OwnEndpoints returns those of OpenAI.
-func OwnEndpoints() []string {
+// ownEndpoints returns the paths that OpenAI runs batches against.
+func ownEndpoints() []string {
 	return []string{
 		"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
 		"/v1/images/generations", "/v1/images/edits", "/v1/videos",
@@ -135,16 +133,16 @@ func OwnEndpoints() []string {
 
 const (
 	chatCompletions = "/v1/chat/completions"
-	// thirtyDays is the life OpenAI gives files, in seconds, and also the longest that may be asked for.
+	// thirtyDays is the TTL OpenAI gives files, in seconds, and also the longest that may be asked for.
 	thirtyDays = 30 * 24 * 60 * 60
-	// oneHour is the shortest life of a file, in seconds.
+	// oneHour is the shortest TTL of a file, in seconds.
 	oneHour = 60 * 60
 )
 
-// life returns how many seconds a batch's file lives for which the client asked to live so long; 0 stands for ever, or
-// for what the server decides.
-func (d *Dialect) life(asked int64) int64 {
-	if asked == 0 && d.strict && !d.variant.ServerLife {
+// ttl returns the TTL of a batch's file, in seconds, for which the client asked so much; 0 stands for ever, or for what
+// the server decides.
+func (d *Dialect) ttl(asked int64) int64 {
+	if asked == 0 && d.strict && !d.variant.ServerTTL {
 		return thirtyDays
 	}
 	return asked

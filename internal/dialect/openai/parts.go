@@ -80,7 +80,7 @@ func (m members) mimeType() (string, error) {
 	if !m.has(param) {
 		return "", missing(param)
 	}
-	t, err := m.shortText(param, maxMIMEType)
+	t, err := ShortText(param, m[param], maxMIMEType)
 	if err == nil && t == "" {
 		return "", batch.Invalidf(param, codeValue, "Invalid 'mime_type': the string is empty.")
 	}

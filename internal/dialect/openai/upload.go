@@ -34,15 +34,15 @@ func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialec
 	if u.Purpose == "" {
 		return u, missing("purpose")
 	}
-	asked, err := uploadLife(fields)
+	asked, err := uploadTTL(fields)
 	if err != nil {
 		return u, err
 	}
 	return u, d.settle(&u, asked, "file")
 }
 
-// settle checks an upload's purpose and sets the life of its file, for which the client asked to live so long. param is
-// where a name that does not fit the purpose was given.
+// settle checks an upload's purpose and sets the TTL of its file, for which the client asked so much. param is where a
+// name that does not fit the purpose was given.
 func (d *Dialect) settle(u *dialect.Upload, asked int64, param string) error {
 	if known := d.purposes(); !slices.Contains(known, string(u.Purpose)) {
 		return unsupported("purpose", string(u.Purpose), known)
@@ -55,7 +55,7 @@ func (d *Dialect) settle(u *dialect.Upload, asked int64, param string) error {
 		return batch.Invalidf(param, "", "Invalid file format for Batch API. Must be .jsonl, but the name is '%s'.",
 			dialect.Clip(u.Filename, shownValue))
 	}
-	u.TTLSeconds = d.life(asked)
+	u.TTLSeconds = d.ttl(asked)
 	return nil
 }
 
@@ -66,8 +66,8 @@ func (d *Dialect) mayBeInput(name string) bool {
 	return strings.EqualFold(path.Ext(name), ".jsonl") || name == bytesName || !strict && name != ""
 }
 
-// uploadLife reads expires_after, whose members arrive as form fields named in brackets.
-func uploadLife(fields map[string]string) (int64, error) {
+// uploadTTL reads expires_after, whose members arrive as form fields named in brackets.
+func uploadTTL(fields map[string]string) (int64, error) {
 	anchor, hasAnchor := fields["expires_after[anchor]"]
 	seconds, hasSeconds := fields["expires_after[seconds]"]
 	switch {
@@ -80,7 +80,7 @@ func uploadLife(fields map[string]string) (int64, error) {
 	case !hasSeconds:
 		return 0, missing("expires_after.seconds")
 	}
-	return checkLife("expires_after.seconds", seconds)
+	return checkTTL("expires_after.seconds", seconds)
 }
 
 // displayName makes a name safe to show: the last element of a path of either kind, without control characters,

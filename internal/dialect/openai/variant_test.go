@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
@@ -139,21 +141,23 @@ func TestURLPrefixMayStandBeforeEndpoints(t *testing.T) {
 	}
 }
 
-func TestRemarksAreTakenWhereTheVendorHasThem(t *testing.T) {
+func TestAdditionsOfTheVendorAreReadUnlessItIsStrict(t *testing.T) {
 	t.Parallel()
-	v := openai.Variant{Remark: true}
+	v := openai.Variant{Additions: func(members map[string]jsontext.Value, c *dialect.CreateBatch) error {
+		if members["remark"].Kind() != jsontext.KindString {
+			return dialect.UnknownParameter("remark")
+		}
+		c.Remark = string(members["remark"])
+		return nil
+	}}
 	for name, tc := range map[string]struct {
 		d             *openai.Dialect
 		remark        string
 		want, problem string
 	}{
-		"taken":     {like(v), `"night run é"`, "night run é", "none"},
-		"null":      {like(v), `null`, "", "none"},
-		"longest":   {like(v), `"` + strings.Repeat("é", 512) + `"`, strings.Repeat("é", 512), "none"},
-		"too long":  {like(v), `"` + strings.Repeat("é", 513) + `"`, "", "remark"},
-		"a number":  {like(v), `7`, "", "remark"},
-		"control":   {like(v), `"a\nb"`, "", "remark"},
-		"not known": {like(openai.Variant{}), `"x"`, "", "none"},
+		"taken":     {like(v), `"night run"`, `"night run"`, "none"},
+		"refused":   {like(v), `7`, "", "remark"},
+		"not known": {like(openai.Variant{}), `7`, "", "none"},
 		"strict":    {openai.New(openai.Options{Strict: true, Variant: v}), `7`, "", "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,9 +170,9 @@ func TestRemarksAreTakenWhereTheVendorHasThem(t *testing.T) {
 	}
 }
 
-func TestServerLifeGivesFilesNoneOfTheirOwn(t *testing.T) {
+func TestServerTTLGivesFilesNoneOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	d := openai.New(openai.Options{Strict: true, Variant: openai.Variant{ServerLife: true}})
+	d := openai.New(openai.Options{Strict: true, Variant: openai.Variant{ServerTTL: true}})
 	c, err := d.ParseCreateBatch([]byte(create("")), rules())
 	if err != nil || c.OutputTTLSeconds != 0 {
 		t.Errorf("results live %d s, %v", c.OutputTTLSeconds, err)

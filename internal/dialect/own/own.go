@@ -20,6 +20,9 @@ import (
 //go:embed additions.json
 var additions string
 
+// Prefix is the path under which it is spoken.
+const Prefix = "/batchd/v1"
+
 // Dialect implements dialect.Dialect.
 type Dialect struct {
 	*openai.Dialect

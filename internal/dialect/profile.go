@@ -1,0 +1,84 @@
+package dialect
+
+import (
+	"slices"
+	"time"
+
+	"batchd/internal/batch"
+)
+
+// Profile is all that holds for a call in one dialect: the shapes, and what the vendor has around them. It is complete:
+// no zero stands for a default. Profiles are values; what they hold is shared and must not be changed.
+type Profile struct {
+	// Dialect parses and renders.
+	Dialect Dialect
+	// Limits bound files and lines, CreateRules say what create calls are checked against.
+	Limits      batch.Limits
+	CreateRules CreateRules
+	Paging      Paging
+	// InputTTL and OutputTTL are how long uploads and result files are kept for which client and dialect say nothing; 0 is
+	// until they are deleted.
+	InputTTL, OutputTTL time.Duration
+	// MissingFileFails makes a create call with an unknown input file succeed with a batch that has failed, instead of
+	// refusing it.
+	MissingFileFails bool
+}
+
+// Paging bounds the pages of lists.
+type Paging struct {
+	Batches, Files PageBounds
+	// Clamp takes a limit that is out of bounds for the nearest bound, instead of refusing it.
+	Clamp bool
+}
+
+// PageBounds are how many objects a page has if the client does not say, and at most.
+type PageBounds struct{ Default, Max int }
+
+// DefaultPaging returns OpenAI's bounds, which hold where a vendor documents none.
+func DefaultPaging() Paging {
+	return Paging{Batches: PageBounds{Default: 20, Max: 100}, Files: PageBounds{Default: 10_000, Max: 10_000}}
+}
+
+// Server is what the server's settings say for every dialect.
+type Server struct {
+	Limits batch.Limits
+	// Endpoints are those that the settings add to the ones built in.
+	Endpoints []string
+	Windows   []string
+	// InputTTL and OutputTTL are as in Profile.
+	InputTTL, OutputTTL time.Duration
+}
+
+// Profile returns the profile of a dialect that has nothing of its own but its shapes.
+func (s Server) Profile(d Dialect) Profile {
+	return Profile{
+		Dialect: d, Limits: s.Limits, CreateRules: CreateRules{Endpoints: append(Endpoints(), s.Endpoints...), Windows: s.Windows},
+		Paging: DefaultPaging(), InputTTL: s.InputTTL, OutputTTL: s.OutputTTL,
+	}
+}
+
+// Endpoints returns the paths that batches may be run against on every server: OpenAI's own eight, and two that inference
+// engines commonly serve.
+func Endpoints() []string {
+	return []string{
+		"/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations",
+		"/v1/images/generations", "/v1/images/edits", "/v1/videos", "/v1/rerank", "/v1/score",
+	}
+}
+
+// Tighten applies a vendor's bounds on lines, 0 for none, and on a file's bytes, unless those that hold are tighter.
+func (p *Profile) Tighten(lines, fileBytes int64) {
+	if lines > 0 && (p.Limits.MaxLines == 0 || lines < p.Limits.MaxLines) {
+		p.Limits.MaxLines = lines
+	}
+	p.Limits.MaxFileBytes = min(p.Limits.MaxFileBytes, fileBytes)
+}
+
+// AddWindows accepts a vendor's completion windows beside those that are accepted already.
+func (p *Profile) AddWindows(windows ...string) {
+	for _, w := range windows {
+		if !slices.Contains(p.CreateRules.Windows, w) {
+			p.CreateRules.Windows = append(slices.Clone(p.CreateRules.Windows), w)
+		}
+	}
+}

@@ -47,6 +47,9 @@ func (e *Engine) mounts() []httpapi.Mount {
 			all = append(all, httpapi.Mount{Prefix: v.Prefix, Profile: e.profiles[v.Name]})
 		}
 	}
+	for i := range all {
+		all[i].Routes = httpapi.Routes()
+	}
 	return all
 }
 

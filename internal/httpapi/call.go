@@ -1,14 +1,18 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
 
@@ -18,17 +22,25 @@ const (
 	// maxJSONBody bounds the body of a JSON call. It has room above 1 MiB so that one oversized value gets an error that
 	// names it.
 	maxJSONBody = batch.MiB + 64*batch.KiB
+	// detachedFor bounds writes that must happen also when the client has gone.
+	detachedFor = 30 * time.Second
+	// drainFor is how long the rest of a refused upload is read, so that a client that does not listen before it
+	// has sent everything sees the reason rather than a broken connection.
+	drainFor = 10 * time.Second
 )
 
-// call is one API request under way.
-type call struct {
-	*server
-	mount *Mount
+// Call is one API request under way, as its handler sees it: who calls, in which dialect, and the ways to answer. It is
+// for one goroutine.
+type Call struct {
 	// Profile is that of the dialect that the call speaks.
 	dialect.Profile
-	who tenant.Identity
-	w   *reply
-	r   *http.Request
+	// Who calls; zero on a route that is open to anybody.
+	Who     tenant.Identity
+	Request *http.Request
+
+	*server
+	mount *Mount
+	reply *reply
 }
 
 // speak returns the profile of a call whose identity is not known, for the errors before it is.
@@ -44,26 +56,46 @@ func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
 }
 
 // authenticate finds out who calls, and with that the dialect, and counts the call.
-func (c *call) authenticate() error {
-	who, err := c.Auth.Authenticate(c.r)
+func (c *Call) authenticate() error {
+	who, err := c.Auth.Authenticate(c.Request)
 	if err != nil {
 		return err
 	}
-	c.who, c.Profile = who, c.mount.speakTo(c.r, who)
+	c.Who, c.Profile = who, c.mount.speakTo(c.Request, who)
 	return c.countRequest()
 }
 
-// id returns the id in the path. One that cannot be any dialect's is not looked up: the answer is the same.
-func (c *call) id(kind string) (string, error) {
-	id := c.r.PathValue("id")
-	if !plausible(id) {
+// Context ends when the client goes away.
+func (c *Call) Context() context.Context { return c.Request.Context() }
+
+// Detached returns a context that goes on for a while when the client goes away, for writes that must not be left half
+// done. The caller cancels it.
+func (c *Call) Detached() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(c.Context()), detachedFor)
+}
+
+// Tidy runs remove, which takes away what a refused call left, also if the client has gone. What cannot be removed is told
+// to the operator only: sweeping finds it.
+func (c *Call) Tidy(remove func(ctx context.Context) error) {
+	ctx, cancel := c.Detached()
+	defer cancel()
+	if err := remove(ctx); err != nil {
+		c.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused call not removed",
+			slog.String("request_id", c.reply.requestID), slog.Any("error", err))
+	}
+}
+
+// ID returns the id in the path. One that cannot be any dialect's is not looked up: the answer is the same.
+func (c *Call) ID(kind string) (string, error) {
+	id := c.Request.PathValue("id")
+	if !PlausibleID(id) {
 		return "", c.Dialect.NotFound(kind, id)
 	}
 	return id, nil
 }
 
-// plausible reports whether id could be an id: short, and of letters, digits, "-" and "_".
-func plausible(id string) bool {
+// PlausibleID reports whether id could be an id of any dialect: short, and of letters, digits, "-" and "_".
+func PlausibleID(id string) bool {
 	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, foreign)
 }
 
@@ -77,21 +109,33 @@ func foreign(r rune) bool {
 	}
 }
 
-// refuseEncoding refuses compressed request bodies: nobody sends them, and their size says nothing about what they
+// Missing words the store's ErrNotFound in the dialect, and names the object in any other error. No error stays none.
+func (c *Call) Missing(err error, kind, id string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNotFound):
+		return c.Dialect.NotFound(kind, id)
+	default:
+		return fmt.Errorf("%s %s: %w", kind, id, err)
+	}
+}
+
+// RefuseEncoding refuses compressed request bodies: nobody sends them, and their size says nothing about what they
 // unpack to.
-func (c *call) refuseEncoding() error {
-	if e := c.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+func (c *Call) RefuseEncoding() error {
+	if e := c.Request.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return batch.Invalidf("", "", "Request bodies with a Content-Encoding are not accepted. Send the body uncompressed.")
 	}
 	return nil
 }
 
-// body reads the body of a JSON call, which may be empty.
-func (c *call) body() ([]byte, error) {
-	if err := c.refuseEncoding(); err != nil {
+// Body reads the body of a JSON call, which may be empty.
+func (c *Call) Body() ([]byte, error) {
+	if err := c.RefuseEncoding(); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxJSONBody))
+	body, err := io.ReadAll(http.MaxBytesReader(c.reply, c.Request.Body, maxJSONBody))
 	if err != nil {
 		return nil, bodyFault(err)
 	}
@@ -108,8 +152,42 @@ func bodyFault(err error) error {
 	return batch.Invalidf("", "", "The request body ended early. Send the request again.")
 }
 
-// json writes an object and status 200.
-func (c *call) json(body []byte) error {
-	c.w.json(http.StatusOK, body)
+// RefuseUnread returns err for a call whose body was not read to its end. What the client is still sending is read first,
+// within bounds.
+func (c *Call) RefuseUnread(err error) error {
+	if body, ok := c.Request.Body.(*pacedBody); ok {
+		body.drain(drainFor)
+	}
+	c.Header().Set("Connection", "close")
+	return err
+}
+
+// CheckRoom refuses a call that would store bytes while the server has too little disk space.
+func (c *Call) CheckRoom() error {
+	err := c.StorageFull()
+	if err == nil {
+		return nil
+	}
+	var fault *batch.Error
+	if errors.As(err, &fault) {
+		return fault
+	}
+	c.Logger.LogAttrs(c.Context(), slog.LevelWarn, "upload refused",
+		slog.String("request_id", c.reply.requestID), slog.Any("error", err))
+	return storageFull()
+}
+
+// Header returns the header of the answer.
+func (c *Call) Header() http.Header { return c.reply.Header() }
+
+// Response returns the answer, for a handler that writes it piece by piece.
+func (c *Call) Response() http.ResponseWriter { return c.reply }
+
+// RequestID returns the id by which client and operator can speak of the call.
+func (c *Call) RequestID() string { return c.reply.requestID }
+
+// JSON writes an object and status 200.
+func (c *Call) JSON(body []byte) error {
+	c.reply.json(http.StatusOK, body)
 	return nil
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -21,8 +20,8 @@ const maxInlineManifest = 64 << 10
 
 // completeUpload makes a file of an upload's parts. No byte of them is copied: the file is a list of where they are. A
 // call that is sent again gets the same answer.
-func (c *call) completeUpload(up dialect.Uploader) error {
-	body, err := c.body()
+func (c *Call) completeUpload(up dialect.Uploader) error {
+	body, err := c.Body()
 	if err != nil {
 		return err
 	}
@@ -34,19 +33,19 @@ func (c *call) completeUpload(up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	return c.json(up.Upload(u, file, c.Now()))
+	return c.JSON(up.Upload(u, file, c.Now()))
 }
 
 // completed completes the upload, unless it is completed already, and returns it with its file.
-func (c *call) completed(asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
-	id, err := c.id("upload")
+func (c *Call) completed(asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
+	id, err := c.ID("upload")
 	if err != nil {
 		return batch.Upload{}, nil, err
 	}
 	// Parts go when an upload stops being pending. They are read first, so that those of a pending one are all there.
-	parts, err := c.Store.Parts(c.r.Context(), c.who.Tenant, id)
+	parts, err := c.Store.Parts(c.Context(), c.Who.Tenant, id)
 	if err != nil {
-		return batch.Upload{}, nil, c.missing(err, "upload", id)
+		return batch.Upload{}, nil, c.Missing(err, "upload", id)
 	}
 	now := c.Now()
 	u, file, err := c.upload(now)
@@ -64,7 +63,7 @@ func (c *call) completed(asked dialect.CompleteUpload) (batch.Upload, *batch.Fil
 }
 
 // assemble checks the file that the parts make, and stores it.
-func (c *call) assemble(u batch.Upload, parts []batch.Part, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
+func (c *Call) assemble(u batch.Upload, parts []batch.Part, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
 	manifest, span, err := joinParts(parts, asked.PartIDs)
 	if err != nil {
 		return u, nil, err
@@ -107,14 +106,14 @@ func joinParts(parts []batch.Part, ids []string) (batch.Manifest, batch.LineSpan
 }
 
 func noPart(id string) error {
-	if !plausible(id) {
-		id = clipWord(id)
+	if !PlausibleID(id) {
+		id = Clip(id)
 	}
 	return batch.Invalidf("part_ids", "", "The upload has no part '%s'.", id)
 }
 
 // checkWhole checks the content of the file that an upload is to become; the digest last, which reads all of it.
-func (c *call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error {
+func (c *Call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error {
 	size, limit := m.Size(), c.Limits.MaxFileBytes
 	switch {
 	case size != u.Bytes:
@@ -141,7 +140,7 @@ func (c *call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error
 }
 
 // checkFirstLine looks at the first line of a batch file, which may lie in several parts.
-func (c *call) checkFirstLine(u batch.Upload, m batch.Manifest) error {
+func (c *Call) checkFirstLine(u batch.Upload, m batch.Manifest) error {
 	var head bytes.Buffer
 	if err := c.copyContent(&head, u, m, min(m.Size(), int64(maxFirstLine)+1)); err != nil {
 		return err
@@ -166,8 +165,8 @@ func aboutParts(err error) error {
 }
 
 // copyContent writes the first n bytes of an upload's content to dst, which does not fail.
-func (c *call) copyContent(dst io.Writer, u batch.Upload, m batch.Manifest, n int64) error {
-	r := blob.NewReader(c.r.Context(), c.Blobs, m, 0, n)
+func (c *Call) copyContent(dst io.Writer, u batch.Upload, m batch.Manifest, n int64) error {
+	r := blob.NewReader(c.Context(), c.Blobs, m, 0, n)
 	defer r.Close()
 	if _, err := io.Copy(dst, r); err != nil {
 		return fmt.Errorf("read parts of upload %s: %w", u.ID, err)
@@ -176,13 +175,13 @@ func (c *call) copyContent(dst io.Writer, u batch.Upload, m batch.Manifest, n in
 }
 
 // setContent puts the manifest into the file, or into an object of its own if it is large.
-func (c *call) setContent(f *batch.File, m batch.Manifest) error {
+func (c *Call) setContent(f *batch.File, m batch.Manifest) error {
 	encoded := batch.EncodeManifest(m)
 	if len(encoded) <= maxInlineManifest {
 		f.Content = m
 		return nil
 	}
-	stored, err := c.Blobs.Put(c.r.Context(), blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
+	stored, err := c.Blobs.Put(c.Context(), blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
 	if err != nil {
 		return fmt.Errorf("store manifest of file %s: %w", f.ID, err)
 	}
@@ -192,8 +191,8 @@ func (c *call) setContent(f *batch.File, m batch.Manifest) error {
 
 // keepUpload makes the file the upload's, also if the client goes away meanwhile. If another call was faster, its file
 // is the upload's.
-func (c *call) keepUpload(u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+func (c *Call) keepUpload(u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
+	ctx, cancel := c.Detached()
 	defer cancel()
 	done, file, err := c.Store.CompleteUpload(ctx, u.Tenant, u.ID, f, f.CreatedAt)
 	if lost := err == nil && done.FileID != f.ID; !f.ContentBlob.Zero() && (lost || err != nil && refused(err)) {
@@ -206,6 +205,6 @@ func (c *call) keepUpload(u batch.Upload, f batch.File) (batch.Upload, *batch.Fi
 	case errors.Is(err, store.ErrConflict):
 		return u, nil, c.closedMeanwhile(ctx, u, err)
 	default:
-		return u, nil, c.quotaFault(fmt.Errorf("complete upload %s: %w", u.ID, err))
+		return u, nil, fmt.Errorf("complete upload %s: %w", u.ID, err)
 	}
 }

@@ -25,20 +25,20 @@ const (
 
 // fileContent sends a file, or the range of it that was asked for. The first piece is read and checked before the
 // header goes out, so that damage there is an error; damage further on cuts the connection.
-func (c *call) fileContent() error {
+func (c *Call) fileContent() error {
 	f, err := c.file()
 	if err != nil {
 		return err
 	}
 	tag, packed := entityTag(f), c.packs(f)
-	if matchesTag(c.r.Header.Get("If-None-Match"), tag) {
-		setValidators(c.w.Header(), f, packed)
-		c.w.WriteHeader(http.StatusNotModified)
+	if matchesTag(c.Request.Header.Get("If-None-Match"), tag) {
+		setValidators(c.Header(), f, packed)
+		c.reply.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	span, partial, err := selectRange(c.r, f.Bytes, tag, lastModified(f))
+	span, partial, err := selectRange(c.Request, f.Bytes, tag, lastModified(f))
 	if err != nil {
-		c.w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
+		c.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
 		return err
 	}
 	download, err := c.openDownload(f, span)
@@ -54,8 +54,8 @@ func (c *call) fileContent() error {
 
 // packs reports whether the file goes out in gzip. A client that asks for a range gets plain bytes also where the range
 // does not count, since it may want to go on where plain bytes broke off.
-func (c *call) packs(f batch.File) bool {
-	return c.w.compressors != nil && f.Bytes > int64(minGzip) && c.r.Header.Get("Range") == ""
+func (c *Call) packs(f batch.File) bool {
+	return c.reply.compressors != nil && f.Bytes > int64(minGzip) && c.Request.Header.Get("Range") == ""
 }
 
 // entityTag is strong: the bytes of an id never change.
@@ -82,7 +82,7 @@ func lastModified(f batch.File) string { return f.CreatedAt.UTC().Format(http.Ti
 
 // download is a file's bytes on their way to a client.
 type download struct {
-	*call
+	*Call
 	span byteRange
 	// manifest says where the bytes are; next is the position in the file after those in piece.
 	manifest batch.Manifest
@@ -94,18 +94,18 @@ type download struct {
 }
 
 // openDownload finds the file's extents and reads the first piece.
-func (c *call) openDownload(f batch.File, span byteRange) (*download, error) {
-	manifest, err := blob.Content(c.r.Context(), c.Blobs, f)
+func (c *Call) openDownload(f batch.File, span byteRange) (*download, error) {
+	manifest, err := blob.Content(c.Context(), c.Blobs, f)
 	if err != nil {
 		return nil, c.unreadable(f, err)
 	}
-	d := &download{call: c, span: span, manifest: manifest, next: span.start, pool: &c.buffers}
+	d := &download{Call: c, span: span, manifest: manifest, next: span.start, pool: &c.buffers}
 	var ok bool
 	if d.buffer, ok = d.pool.Get().(*[]byte); !ok {
 		fresh := make([]byte, pieceBytes)
 		d.buffer = &fresh
 	}
-	if err := d.read(c.r.Context()); err != nil {
+	if err := d.read(c.Context()); err != nil {
 		d.close()
 		return nil, c.unreadable(f, err)
 	}
@@ -113,15 +113,15 @@ func (c *call) openDownload(f batch.File, span byteRange) (*download, error) {
 }
 
 // unreadable tells the operator of damage before anything was sent, and returns what the client is told of it.
-func (c *call) unreadable(f batch.File, err error) error {
+func (c *Call) unreadable(f batch.File, err error) error {
 	err = fmt.Errorf("content of file %s: %w", f.ID, err)
 	if !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, blob.ErrNotExist) {
 		return err
 	}
-	c.logFailure(err)
+	c.LogFailure(err)
 	return &batch.Error{
 		Class: batch.Unreadable, Code: "content_unavailable",
-		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.w.requestID + ".",
+		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.reply.requestID + ".",
 	}
 }
 
@@ -154,7 +154,7 @@ func (d *download) read(ctx context.Context) error {
 
 // send writes the header and all pieces as they are.
 func (d *download) send(f batch.File, partial bool) error {
-	h := d.w.Header()
+	h := d.Header()
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Length", strconv.FormatInt(d.span.length, 10))
 	status := http.StatusOK
@@ -163,10 +163,10 @@ func (d *download) send(f batch.File, partial bool) error {
 		h.Set("Content-Range", d.span.header(f.Bytes))
 	}
 	d.begin(f, status, false)
-	if d.r.Method == http.MethodHead {
+	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := newClientWriter(d.w)
+	out := newClientWriter(d.reply)
 	defer out.end()
 	return d.copyTo(out, f)
 }
@@ -174,15 +174,15 @@ func (d *download) send(f batch.File, partial bool) error {
 // sendPacked writes the header and all pieces in gzip. The length is not known before the end, and an answer that is cut
 // off before it has neither the end of the gzip nor that of the response.
 func (d *download) sendPacked(f batch.File) error {
-	d.w.Header().Set("Content-Encoding", "gzip")
+	d.Header().Set("Content-Encoding", "gzip")
 	d.begin(f, http.StatusOK, true)
-	if d.r.Method == http.MethodHead {
+	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := newClientWriter(d.w)
+	out := newClientWriter(d.reply)
 	defer out.end()
-	z := compressor(d.w.compressors, out)
-	defer giveBack(d.w.compressors, z)
+	z := compressor(d.reply.compressors, out)
+	defer giveBack(d.reply.compressors, z)
 	if err := d.copyTo(z, f); err != nil {
 		return err
 	}
@@ -194,12 +194,12 @@ func (d *download) sendPacked(f batch.File) error {
 
 // begin writes the header.
 func (d *download) begin(f batch.File, status int, packed bool) {
-	h := d.w.Header()
+	h := d.Header()
 	setValidators(h, f, packed)
 	h.Set("Content-Type", contentType(d.Dialect, f.Purpose))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", disposition(f.Name))
-	d.w.WriteHeader(status)
+	d.reply.WriteHeader(status)
 }
 
 // contentType is the type of a file's content: the vendor's word where it has one.
@@ -217,7 +217,7 @@ func (d *download) copyTo(dst io.Writer, f batch.File) error {
 			// The client has gone or has stalled: there is nobody to tell.
 			panic(http.ErrAbortHandler)
 		}
-		if err := d.read(d.r.Context()); err != nil {
+		if err := d.read(d.Context()); err != nil {
 			return fmt.Errorf("content of file %s: %w", f.ID, err)
 		}
 	}

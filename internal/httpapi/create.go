@@ -14,8 +14,8 @@ import (
 
 // createBatch checks everything that needs no look into the file, and stores the batch. What is wrong inside the file
 // is for validation to find.
-func (c *call) createBatch() error {
-	body, err := c.body()
+func (c *Call) createBatch() error {
+	body, err := c.Body()
 	if err != nil {
 		return err
 	}
@@ -31,11 +31,11 @@ func (c *call) createBatch() error {
 	if err != nil {
 		return err
 	}
-	return c.json(c.Dialect.Batch(b))
+	return c.JSON(c.Dialect.Batch(b))
 }
 
 // storeBatch checks what was asked for against what the tenant has, and stores it.
-func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
+func (c *Call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
 	if err := c.checkCallback(asked.CallbackURL); err != nil {
 		return batch.Batch{}, err
 	}
@@ -55,8 +55,8 @@ func (c *call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) 
 
 // keepBatch stores a batch and tells the executor. Under a key that another call has taken meanwhile for the same it
 // stores nothing, and returns the batch of that call.
-func (c *call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
-	ctx := c.r.Context()
+func (c *Call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
+	ctx := c.Context()
 	stored, err := b, error(nil)
 	if key == nil {
 		err = c.Store.CreateBatch(ctx, b)
@@ -69,7 +69,7 @@ func (c *call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch,
 	case errors.Is(err, store.ErrKeyReused):
 		return b, keyReused()
 	case err != nil:
-		return b, fmt.Errorf("create batch: %w", c.quotaFault(err))
+		return b, fmt.Errorf("create batch: %w", err)
 	case stored.ID != b.ID:
 		return c.live(ctx, stored)
 	}
@@ -79,17 +79,17 @@ func (c *call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch,
 }
 
 // keepFailed stores b as a batch that has failed because its input file cannot be used.
-func (c *call) keepFailed(b batch.Batch) (batch.Batch, error) {
-	failed, err := c.Store.CreateFailedBatch(c.r.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
+func (c *Call) keepFailed(b batch.Batch) (batch.Batch, error) {
+	failed, err := c.Store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
 	if err != nil {
-		return batch.Batch{}, fmt.Errorf("create failed batch: %w", c.quotaFault(err))
+		return batch.Batch{}, fmt.Errorf("create failed batch: %w", err)
 	}
 	c.Ended()
 	return failed, nil
 }
 
 // checkCallback refuses an address that may not be told of a batch's end.
-func (c *call) checkCallback(url string) error {
+func (c *Call) checkCallback(url string) error {
 	switch {
 	case url == "":
 		return nil
@@ -101,14 +101,14 @@ func (c *call) checkCallback(url string) error {
 }
 
 // newBatch returns the batch that was asked for, as it will be stored.
-func (c *call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
+func (c *Call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
 	window, err := batch.ParseWindow(asked.Window)
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
 	}
 	now := c.Now()
 	return batch.Batch{
-		ID: c.Dialect.NewBatchID(), Tenant: c.who.Tenant, KeyID: c.who.KeyID, Dialect: c.Dialect.Name(),
+		ID: c.Dialect.NewBatchID(), Tenant: c.Who.Tenant, KeyID: c.Who.KeyID, Dialect: c.Dialect.Name(),
 		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
 		OutputTTL: cmp.Or(time.Duration(asked.OutputTTLSeconds)*time.Second, c.OutputTTL), Remark: asked.Remark, CallbackURL: asked.CallbackURL,
 		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
@@ -117,12 +117,12 @@ func (c *call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
 
 // checkInput refuses an input file that this tenant does not have, that is not for batches, or that has more lines than
 // a batch may have.
-func (c *call) checkInput(b batch.Batch) error {
+func (c *Call) checkInput(b batch.Batch) error {
 	id := b.InputFileID
-	if !plausible(id) {
+	if !PlausibleID(id) {
 		return implausibleInput(id)
 	}
-	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, b.CreatedAt)
+	f, err := c.Store.File(c.Context(), c.Who.Tenant, id, b.CreatedAt)
 	most := c.Limits.MaxLines
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -6,22 +6,22 @@ import (
 )
 
 // edits reports whether the call's dialect has the editing of batches, which is ours.
-func (c *call) edits() bool {
+func (c *Call) edits() bool {
 	_, ok := c.Dialect.(dialect.Editor)
 	return ok && c.Dialect.Extensions()
 }
 
 // editBatch changes what may be changed of a batch in any state.
-func (c *call) editBatch() error {
+func (c *Call) editBatch() error {
 	editor, ok := c.Dialect.(dialect.Editor)
 	if !ok {
-		return noRoute()
+		return NoRoute()
 	}
-	id, err := c.id("batch")
+	id, err := c.ID("batch")
 	if err != nil {
 		return err
 	}
-	body, err := c.body()
+	body, err := c.Body()
 	if err != nil {
 		return err
 	}
@@ -29,13 +29,13 @@ func (c *call) editBatch() error {
 	if err != nil {
 		return err
 	}
-	ctx := c.r.Context()
-	b, err := c.Store.EditBatch(ctx, c.who.Tenant, id, store.Edit{Remark: asked.Remark}, c.Now())
+	ctx := c.Context()
+	b, err := c.Store.EditBatch(ctx, c.Who.Tenant, id, store.Edit{Remark: asked.Remark}, c.Now())
 	if err != nil {
-		return c.missing(err, "batch", id)
+		return c.Missing(err, "batch", id)
 	}
 	if b, err = c.live(ctx, b); err != nil {
 		return err
 	}
-	return c.json(c.Dialect.Batch(b))
+	return c.JSON(c.Dialect.Batch(b))
 }

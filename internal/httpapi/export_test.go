@@ -15,8 +15,8 @@ type TableRoute struct {
 // Table returns every route that a mount serves, with all methods that some dialect has there.
 func Table() []TableRoute {
 	var table []TableRoute
-	for _, rt := range routes() {
-		table = append(table, TableRoute{Path: rt.path, Open: rt.open, Methods: slices.Sorted(maps.Keys(rt.methods))})
+	for _, rt := range (&Mount{Routes: Routes()}).routes() {
+		table = append(table, TableRoute{Path: rt.Path, Open: rt.Open, Methods: slices.Sorted(maps.Keys(rt.Methods))})
 	}
 	return table
 }

@@ -12,6 +12,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/store"
 )
 
 // statusClientGone is for the log and the metrics only: nobody is there to read it.
@@ -22,33 +23,33 @@ const unavailableFor = 5 * time.Second
 
 // fail answers with err. Once part of the body has been sent the connection is cut instead, so that the client
 // cannot take what it has for the whole.
-func (c *call) fail(err error) {
+func (c *Call) fail(err error) {
 	status, fault := statusOf(c.Dialect, err)
-	if c.r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+	if c.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		status = statusClientGone
 	}
 	if fault == nil {
 		if status != statusClientGone {
-			c.logFailure(err)
+			c.LogFailure(err)
 		}
-		fault = &batch.Error{Message: "The server had an error while processing your request. Its request id is " + c.w.requestID + "."}
+		fault = &batch.Error{Message: "The server had an error while processing your request. Its request id is " + c.reply.requestID + "."}
 	}
-	if c.w.status != 0 {
+	if c.reply.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	told := *fault
 	told.RetryAfter = retryAfter(waitOf(fault))
 	c.advise(&told, status)
 	if body, contentType := c.unrouted(err); body != nil {
-		c.w.whole(status, contentType, body)
+		c.reply.whole(status, contentType, body)
 		return
 	}
-	c.w.json(status, c.Dialect.Error(&told, status))
+	c.reply.json(status, c.Dialect.Error(&told, status))
 }
 
 // unrouted returns the dialect's own answer to a path that it does not have, nil for every other error and where its
 // error object is that answer.
-func (c *call) unrouted(err error) (body []byte, contentType string) {
+func (c *Call) unrouted(err error) (body []byte, contentType string) {
 	d, ok := c.Dialect.(dialect.NotFoundResponder)
 	if unknown := (*unknownPath)(nil); !ok || !errors.As(err, &unknown) {
 		return nil, ""
@@ -65,8 +66,8 @@ func waitOf(fault *batch.Error) time.Duration {
 }
 
 // advise sets the headers that tell a client's program what to do about fault.
-func (c *call) advise(fault *batch.Error, status int) {
-	h := c.w.Header()
+func (c *Call) advise(fault *batch.Error, status int) {
+	h := c.Header()
 	switch {
 	case fault.RetryAfter > 0:
 		h.Set("Retry-After", strconv.FormatInt(int64(fault.RetryAfter/time.Second), 10))
@@ -80,24 +81,18 @@ func (c *call) advise(fault *batch.Error, status int) {
 	}
 }
 
-// logFailure tells the operator of a fault that is not the client's.
-func (c *call) logFailure(err error) {
-	c.Logger.LogAttrs(c.r.Context(), slog.LevelError, "request failed",
-		slog.String("request_id", c.w.requestID), slog.String("route", c.w.route), slog.Any("error", err))
+// LogFailure tells the operator of an error that is not the client's. The transport does so for every error that a
+// handler returns and that the client is not told of.
+func (c *Call) LogFailure(err error) {
+	c.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
+		slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))
 }
 
 // statusOf is the only place where an error becomes an HTTP status. The returned fault is what the client may be
 // told, nil for an internal error.
 func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
-	var fault *batch.Error
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &fault):
-	case errors.As(err, &tooLarge):
-		fault = &batch.Error{Class: batch.TooLarge, Message: "The request body is too large."}
-	case errors.Is(err, blob.ErrNoSpace):
-		fault = storageFull()
-	default:
+	fault := faultOf(err)
+	if fault == nil {
 		return http.StatusInternalServerError, nil
 	}
 	if status := d.Status(fault); status != 0 {
@@ -107,6 +102,27 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		return status, fault
 	}
 	return http.StatusInternalServerError, nil
+}
+
+// faultOf returns what the client may be told of an error, nil for one that is the server's own.
+func faultOf(err error) *batch.Error {
+	var fault *batch.Error
+	var quota *store.QuotaError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &quota):
+		return quotaFault(quota)
+	case errors.As(err, &tooLarge):
+		return &batch.Error{Class: batch.TooLarge, Message: "The request body is too large."}
+	case errors.Is(err, store.ErrBadCursor):
+		return badCursor()
+	case errors.Is(err, blob.ErrNoSpace):
+		return storageFull()
+	default:
+		return nil
+	}
 }
 
 // statuses are the HTTP statuses of faults, where a dialect has no other.

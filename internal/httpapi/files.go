@@ -9,69 +9,57 @@ import (
 )
 
 // file looks up the file named in the path.
-func (c *call) file() (batch.File, error) {
-	id, err := c.id("file")
+func (c *Call) file() (batch.File, error) {
+	id, err := c.ID("file")
 	if err != nil {
 		return batch.File{}, err
 	}
-	f, err := c.Store.File(c.r.Context(), c.who.Tenant, id, c.Now())
+	f, err := c.Store.File(c.Context(), c.Who.Tenant, id, c.Now())
 	if errors.Is(err, store.ErrExpired) {
 		return batch.File{}, c.Dialect.FileExpired(id)
 	}
-	return f, c.missing(err, "file", id)
+	return f, c.Missing(err, "file", id)
 }
 
-// missing words the store's ErrNotFound in the dialect, and names the object in any other error.
-func (c *call) missing(err error, kind, id string) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, store.ErrNotFound):
-		return c.Dialect.NotFound(kind, id)
-	default:
-		return fmt.Errorf("%s %s: %w", kind, id, err)
-	}
-}
-
-func (c *call) retrieveFile() error {
+func (c *Call) retrieveFile() error {
 	f, err := c.file()
 	if err != nil {
 		return err
 	}
-	return c.json(c.Dialect.File(f))
+	return c.JSON(c.Dialect.File(f))
 }
 
 // deleteFile hides the file at once. A batch that reads it, and downloads under way, go on undisturbed.
-func (c *call) deleteFile() error {
-	id, err := c.id("file")
+func (c *Call) deleteFile() error {
+	id, err := c.ID("file")
 	if err != nil {
 		return err
 	}
-	if err := c.Store.DeleteFile(c.r.Context(), c.who.Tenant, id, c.Now()); err != nil {
-		return c.missing(err, "file", id)
+	if err := c.Store.DeleteFile(c.Context(), c.Who.Tenant, id, c.Now()); err != nil {
+		return c.Missing(err, "file", id)
 	}
-	return c.json(c.Dialect.DeletedFile(id))
+	return c.JSON(c.Dialect.DeletedFile(id))
 }
 
-func (c *call) listFiles() error {
-	query := c.r.URL.Query()
-	limit, err := pageLimit(query, c.Paging.Files, c.Paging.Clamp)
+func (c *Call) listFiles() error {
+	query := c.Request.URL.Query()
+	limit, err := c.PageLimit(c.Paging.Files)
 	if err != nil {
 		return err
 	}
-	after, err := cursor(query)
+	after, err := c.After()
 	if err != nil {
 		return err
 	}
 	order := query.Get("order")
 	if order != "" && order != "asc" && order != "desc" {
-		return batch.Invalidf("order", "invalid_value", "Invalid value: '%s'. Supported values are: 'asc' and 'desc'.", clipWord(order))
+		return batch.Invalidf("order", "invalid_value", "Invalid value: '%s'. Supported values are: 'asc' and 'desc'.", Clip(order))
 	}
-	page, err := c.Store.ListFiles(c.r.Context(), c.who.Tenant, store.FileQuery{
+	page, err := c.Store.ListFiles(c.Context(), c.Who.Tenant, store.FileQuery{
 		Purpose: batch.Purpose(query.Get("purpose")), After: after, Limit: limit, Ascending: order == "asc", Now: c.Now(),
 	})
 	if err != nil {
-		return listFault(err)
+		return fmt.Errorf("list files: %w", err)
 	}
-	return c.json(c.Dialect.FileList(page.Items, page.HasMore))
+	return c.JSON(c.Dialect.FileList(page.Items, page.HasMore))
 }

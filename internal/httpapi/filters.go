@@ -22,7 +22,7 @@ const (
 const lastSecond = 253402300799
 
 // filters reads which batches a list call wants.
-func (c *call) filters(q url.Values) (wanted store.BatchQuery, err error) {
+func (c *Call) filters(q url.Values) (wanted store.BatchQuery, err error) {
 	status, err := c.filter(q, filterStatus)
 	if err != nil {
 		return wanted, err
@@ -41,7 +41,7 @@ func (c *call) filters(q url.Values) (wanted store.BatchQuery, err error) {
 
 // filter returns the word of a filter, "" where there is none. A dialect that takes nothing of ours refuses it by name,
 // since a client that is shown more than it asked for might cancel the wrong batches.
-func (c *call) filter(q url.Values, param string) (string, error) {
+func (c *Call) filter(q url.Values, param string) (string, error) {
 	values := q[param]
 	switch {
 	case len(values) == 0:
@@ -56,7 +56,7 @@ func (c *call) filter(q url.Values, param string) (string, error) {
 	return values[0], nil
 }
 
-func (c *call) timeFilter(q url.Values, param string) (time.Time, error) {
+func (c *Call) timeFilter(q url.Values, param string) (time.Time, error) {
 	word, err := c.filter(q, param)
 	if word == "" || err != nil {
 		return time.Time{}, err
@@ -73,7 +73,7 @@ func parseTime(param, word string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, strings.Replace(word, " ", "+", 1))
 	if err != nil || t.Unix() < 0 || t.Unix() > lastSecond {
 		return time.Time{}, batch.Invalidf(param, "invalid_value",
-			"Invalid '%s': '%s' is no time. Give seconds since 1970, like 1767225600, or RFC 3339, like 2026-01-01T00:00:00Z.", param, clipWord(word))
+			"Invalid '%s': '%s' is no time. Give seconds since 1970, like 1767225600, or RFC 3339, like 2026-01-01T00:00:00Z.", param, Clip(word))
 	}
 	return t.UTC(), nil
 }

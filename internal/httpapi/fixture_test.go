@@ -73,6 +73,9 @@ func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
 	if change != nil {
 		change(&o)
 	}
+	for i := range o.Mounts {
+		o.Mounts[i].Routes = httpapi.Routes()
+	}
 	f.handler = httpapi.New(o)
 	return f
 }

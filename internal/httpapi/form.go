@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"mime/multipart"
 
@@ -40,7 +39,7 @@ type formFile struct {
 
 // form is an upload's form, read part by part in whatever order they come.
 type form struct {
-	*call
+	*Call
 	want   formFile
 	room   *allowance
 	fields map[string]string
@@ -54,9 +53,9 @@ type form struct {
 }
 
 // newForm returns a form whose file may take up room. It must be released.
-func newForm(c *call, want formFile, room *allowance) *form {
+func newForm(c *Call, want formFile, room *allowance) *form {
 	return &form{
-		call: c, want: want, room: room, fields: make(map[string]string), lines: lineScan{firstDone: !want.firstLine},
+		Call: c, want: want, room: room, fields: make(map[string]string), lines: lineScan{firstDone: !want.firstLine},
 	}
 }
 
@@ -66,11 +65,11 @@ func (f *form) release() { f.room.release() }
 // read reads the form to its end. Every fault of it is the client's, unless the blob store fails.
 func (f *form) read() error {
 	// Only the boundary is looked at: some documentation has clients send a form under another media type.
-	_, params, err := mime.ParseMediaType(f.r.Header.Get("Content-Type"))
+	_, params, err := mime.ParseMediaType(f.Request.Header.Get("Content-Type"))
 	if err != nil || params["boundary"] == "" {
 		return f.invalid("The request must be a multipart/form-data form with a boundary.")
 	}
-	parts := multipart.NewReader(f.r.Body, params["boundary"])
+	parts := multipart.NewReader(f.Request.Body, params["boundary"])
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -98,7 +97,7 @@ func (f *form) readPart(part *multipart.Part) error {
 		return f.invalid("The form has more than %d fields.", maxFields)
 	}
 	if _, twice := f.fields[name]; twice {
-		return batch.Invalidf(clipWord(name), "", "The form has more than one field of this name.")
+		return batch.Invalidf(Clip(name), "", "The form has more than one field of this name.")
 	}
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
@@ -108,7 +107,7 @@ func (f *form) readPart(part *multipart.Part) error {
 		if name == f.want.field {
 			return f.invalid("The part '%s' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename.", name)
 		}
-		return batch.Invalidf(clipWord(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
+		return batch.Invalidf(Clip(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
 	}
 	f.fields[name] = string(value)
 	return nil
@@ -137,7 +136,7 @@ func (f *form) name() string {
 func (f *form) store(part io.Reader) error {
 	in := &fileReader{form: f, part: part}
 	var err error
-	f.blob, err = f.Blobs.Put(f.r.Context(), blob.RandomKey(blob.Files), in)
+	f.blob, err = f.Blobs.Put(f.Context(), blob.RandomKey(blob.Files), in)
 	if in.err != nil {
 		return in.err
 	}
@@ -157,18 +156,8 @@ func (f *form) discard() {
 }
 
 // discardBlob removes an object that nothing refers to. One that cannot be removed now is found by sweeping.
-func (c *call) discardBlob(b batch.Blob) {
-	c.tidy(func(ctx context.Context) error { return c.Blobs.Delete(ctx, b.Key) })
-}
-
-// tidy removes what a refused call left, also if the client has gone.
-func (c *call) tidy(remove func(ctx context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
-	defer cancel()
-	if err := remove(ctx); err != nil {
-		c.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused call not removed",
-			slog.String("request_id", c.w.requestID), slog.Any("error", err))
-	}
+func (c *Call) discardBlob(b batch.Blob) {
+	c.Tidy(func(ctx context.Context) error { return c.Blobs.Delete(ctx, b.Key) })
 }
 
 func (f *form) invalid(format string, args ...any) error {

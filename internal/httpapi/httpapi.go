@@ -94,6 +94,8 @@ type Mount struct {
 	// Choose returns the profile of a call where host or key have one of their own, and false where they do not. Nil means
 	// that none has. The identity is zero for a call that was refused.
 	Choose func(host string, who tenant.Identity) (dialect.Profile, bool)
+	// Routes are what is served there, beside the description of the dialect.
+	Routes []Route
 }
 
 // New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.

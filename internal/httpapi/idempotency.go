@@ -20,8 +20,8 @@ const (
 )
 
 // idempotencyKey returns the key that a call with this body came with, nil if it has none.
-func (c *call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
-	values := c.r.Header.Values(keyHeader)
+func (c *Call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
+	values := c.Request.Header.Values(keyHeader)
 	switch {
 	case len(values) == 0:
 		return nil, nil
@@ -30,17 +30,17 @@ func (c *call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
 	case !printable(values[0]) || len(values[0]) > maxKey:
 		return nil, batch.Invalidf(keyHeader, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", keyHeader, maxKey)
 	}
-	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.r.URL.Path, body)}, nil
+	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.Request.URL.Path, body)}, nil
 }
 
 // once returns the batch that an earlier call made under the key, as it is now, and looks at nothing else then. If
 // there is none, or no key, it returns what create does.
-func (c *call) once(key *store.IdempotencyKey, create func() (batch.Batch, error)) (batch.Batch, error) {
+func (c *Call) once(key *store.IdempotencyKey, create func() (batch.Batch, error)) (batch.Batch, error) {
 	if key == nil {
 		return create()
 	}
-	ctx := c.r.Context()
-	b, err := c.Store.BatchOfKey(ctx, c.who.Tenant, *key, c.Now())
+	ctx := c.Context()
+	b, err := c.Store.BatchOfKey(ctx, c.Who.Tenant, *key, c.Now())
 	switch {
 	case err == nil:
 		return c.live(ctx, b)

@@ -51,23 +51,23 @@ func (a *allowance) release() {
 }
 
 // allowance asks what the caller may still store. A body that is longer by its own account is refused unread.
-func (c *call) allowance() (*allowance, error) {
-	left, err := c.Store.StorageLeft(c.r.Context(), c.who.Tenant, c.Now())
+func (c *Call) allowance() (*allowance, error) {
+	left, err := c.Store.StorageLeft(c.Context(), c.Who.Tenant, c.Now())
 	if err != nil {
 		return nil, fmt.Errorf("storage left: %w", err)
 	}
 	left = max(left, 0)
-	if c.r.ContentLength-formOverhead > left {
+	if c.Request.ContentLength-formOverhead > left {
 		return nil, c.overQuota(left)
 	}
-	return &allowance{incoming: &c.incoming, tenant: c.who.Tenant, left: left}, nil
+	return &allowance{incoming: &c.incoming, tenant: c.Who.Tenant, left: left}, nil
 }
 
 // overQuota is what the store would say of a file that passes the tenant's quota of bytes, of which so many are left.
-func (c *call) overQuota(left int64) error {
-	t, err := c.Store.Tenant(c.r.Context(), c.who.Tenant)
+func (c *Call) overQuota(left int64) error {
+	t, err := c.Store.Tenant(c.Context(), c.Who.Tenant)
 	if err != nil {
 		return fmt.Errorf("limit of stored bytes: %w", err)
 	}
-	return c.quotaFault(&store.QuotaError{Quota: store.QuotaStoredBytes, Limit: t.Limits.StoredBytes, Used: t.Limits.StoredBytes - left})
+	return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: t.Limits.StoredBytes, Used: t.Limits.StoredBytes - left}
 }

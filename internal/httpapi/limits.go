@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -27,12 +26,12 @@ const (
 
 // countRequest counts the call against its tenant's requests per minute, and says in the answer's headers where the
 // tenant stands. A call over the limit is refused.
-func (c *call) countRequest() error {
-	rate := c.Rate(c.who)
+func (c *Call) countRequest() error {
+	rate := c.Rate(c.Who)
 	if rate.Limit <= 0 {
 		return nil
 	}
-	showRate(c.w.Header(), rate)
+	showRate(c.Header(), rate)
 	if rate.Wait <= 0 {
 		return nil
 	}
@@ -92,13 +91,8 @@ func count(n int64, one, many string) string {
 	return strconv.FormatInt(n, 10) + " " + many
 }
 
-// quotaFault turns a *store.QuotaError into what the client is told of it: the limit, and what makes room. It returns
-// any other error as it is.
-func (c *call) quotaFault(err error) error {
-	var quota *store.QuotaError
-	if !errors.As(err, &quota) {
-		return err
-	}
+// quotaFault returns what the client is told of a limit that its tenant would pass: the limit, and what makes room.
+func quotaFault(quota *store.QuotaError) *batch.Error {
 	fault := &batch.Error{Class: batch.RateLimited, RetryAfter: quota.RetryAfter, Limit: quota.Limit, Remaining: max(0, quota.Limit-quota.Used)}
 	switch quota.Quota {
 	case store.QuotaStoredBytes:

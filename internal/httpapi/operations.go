@@ -26,11 +26,11 @@ func (s *server) mountOperations() {
 
 // operation answers GET and HEAD with serve, for anybody, and other methods as any route does.
 func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc {
-	get := func(c *call) error {
-		serve(c.w, c.r)
+	get := func(c *Call) error {
+		serve(c.Response(), c.Request)
 		return nil
 	}
-	rt := route{path: path, open: true, methods: map[string]func(*call) error{http.MethodGet: get}}
+	rt := Route{Path: path, Open: true, Methods: map[string]Handler{http.MethodGet: get}}
 	// The server's own paths are under no prefix, and word their errors like the first mount.
 	m := &Mount{Profile: s.Mounts[0].Profile}
 	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, replyOf(w), r) }

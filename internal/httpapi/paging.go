@@ -2,18 +2,16 @@ package httpapi
 
 import (
 	"errors"
-	"net/url"
 	"strconv"
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
-	"batchd/internal/store"
 )
 
-// pageLimit reads from a query how many objects a page may have.
-func pageLimit(q url.Values, bounds dialect.PageBounds, clamp bool) (int, error) {
+// PageLimit returns how many objects a page may have that the call asks for.
+func (c *Call) PageLimit(bounds dialect.PageBounds) (int, error) {
 	const param = "limit"
-	raw := q.Get(param)
+	raw := c.Request.URL.Query().Get(param)
 	if raw == "" {
 		return bounds.Default, nil
 	}
@@ -24,32 +22,24 @@ func pageLimit(q url.Values, bounds dialect.PageBounds, clamp bool) (int, error)
 		return 0, batch.Invalidf(param, "invalid_type", "Invalid 'limit': expected an integer.")
 	case n >= 1 && n <= bounds.Max:
 		return n, nil
-	case clamp:
+	case c.Paging.Clamp:
 		return min(max(n, 1), bounds.Max), nil
 	case n < 1:
-		return 0, batch.Invalidf(param, "integer_below_min_value", "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got %s instead.", clipWord(raw))
+		return 0, batch.Invalidf(param, "integer_below_min_value", "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got %s instead.", Clip(raw))
 	default:
-		return 0, batch.Invalidf(param, "integer_above_max_value", "Invalid 'limit': integer above maximum value. Expected a value <= %d, but got %s instead.", bounds.Max, clipWord(raw))
+		return 0, batch.Invalidf(param, "integer_above_max_value", "Invalid 'limit': integer above maximum value. Expected a value <= %d, but got %s instead.", bounds.Max, Clip(raw))
 	}
 }
 
-// cursor reads the id after which a page starts, "" for the first page.
-func cursor(q url.Values) (string, error) {
-	after := q.Get("after")
-	if after != "" && !plausible(after) {
+// After returns the id after which the page starts that the call asks for, "" for the first page.
+func (c *Call) After() (string, error) {
+	after := c.Request.URL.Query().Get("after")
+	if after != "" && !PlausibleID(after) {
 		return "", badCursor()
 	}
 	return after, nil
 }
 
-func badCursor() error {
+func badCursor() *batch.Error {
 	return batch.Invalidf("after", "invalid_value", "Invalid 'after': no object has this id. Use the last_id of the page before.")
-}
-
-// listFault words a cursor that the store does not know.
-func listFault(err error) error {
-	if errors.Is(err, store.ErrBadCursor) {
-		return badCursor()
-	}
-	return err
 }

@@ -16,14 +16,14 @@ const dataField = "data"
 
 // addPart stores a part of an upload. Parts may come at the same time and in any order; which place a part has is said
 // at the end, and its lines are counted so that they can be joined then.
-func (c *call) addPart(up dialect.Uploader) error {
+func (c *Call) addPart(up dialect.Uploader) error {
 	now := c.Now()
 	u, _, err := c.upload(now)
 	if err == nil && u.StatusAt(now) != batch.UploadPending {
 		err = closedUpload(u, now)
 	}
 	if err != nil {
-		return c.refuseUpload(err)
+		return c.RefuseUnread(err)
 	}
 	form, err := c.receive(formFile{field: dataField, limit: batch.MaxPartBytes, tooLarge: partTooLarge})
 	if err != nil {
@@ -38,15 +38,15 @@ func (c *call) addPart(up dialect.Uploader) error {
 	if err := c.keepPart(u, part, form); err != nil {
 		return err
 	}
-	return c.json(up.UploadPart(part))
+	return c.JSON(up.UploadPart(part))
 }
 
 // keepPart stores the part's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
 // once it is certain that no row refers to them; otherwise they are left for sweeping.
-func (c *call) keepPart(u batch.Upload, p batch.Part, f *form) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+func (c *Call) keepPart(u batch.Upload, p batch.Part, f *form) error {
+	ctx, cancel := c.Detached()
 	defer cancel()
-	err := c.Store.AddPart(ctx, c.who.Tenant, p, p.CreatedAt)
+	err := c.Store.AddPart(ctx, c.Who.Tenant, p, p.CreatedAt)
 	if err == nil {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (c *call) keepPart(u batch.Upload, p batch.Part, f *form) error {
 	case errors.Is(err, store.ErrConflict):
 		return c.closedMeanwhile(ctx, u, err)
 	default:
-		return c.quotaFault(fmt.Errorf("add part to upload %s: %w", u.ID, err))
+		return fmt.Errorf("add part to upload %s: %w", u.ID, err)
 	}
 }
 
@@ -75,18 +75,18 @@ func refused(err error) bool {
 }
 
 // hasNoPart reports whether the store is certain not to have the part.
-func (c *call) hasNoPart(ctx context.Context, p batch.Part) bool {
-	parts, err := c.Store.Parts(ctx, c.who.Tenant, p.Upload)
+func (c *Call) hasNoPart(ctx context.Context, p batch.Part) bool {
+	parts, err := c.Store.Parts(ctx, c.Who.Tenant, p.Upload)
 	return err == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
 }
 
 // closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.
-func (c *call) closedMeanwhile(ctx context.Context, u batch.Upload, conflict error) error {
+func (c *Call) closedMeanwhile(ctx context.Context, u batch.Upload, conflict error) error {
 	now := c.Now()
-	closed, _, err := c.Store.Upload(ctx, c.who.Tenant, u.ID, now)
+	closed, _, err := c.Store.Upload(ctx, c.Who.Tenant, u.ID, now)
 	switch {
 	case err != nil:
-		return c.missing(err, "upload", u.ID)
+		return c.Missing(err, "upload", u.ID)
 	case closed.StatusAt(now) == batch.UploadPending:
 		return fmt.Errorf("upload %s: %w", u.ID, conflict) // an id was minted twice
 	default:

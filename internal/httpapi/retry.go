@@ -8,11 +8,11 @@ import (
 )
 
 // retries reports whether the call's dialect and this server have the retry of batches, which is ours.
-func (c *call) retries() bool { return c.Retry != nil && c.Dialect.Extensions() }
+func (c *Call) retries() bool { return c.Retry != nil && c.Dialect.Extensions() }
 
 // retryBatch makes a new batch of those lines of an ended one that have no good result.
-func (c *call) retryBatch() error {
-	body, err := c.body()
+func (c *Call) retryBatch() error {
+	body, err := c.Body()
 	if err != nil {
 		return err
 	}
@@ -32,21 +32,20 @@ func (c *call) retryBatch() error {
 	if err != nil {
 		return err
 	}
-	return c.json(c.Dialect.Batch(b))
+	return c.JSON(c.Dialect.Batch(b))
 }
 
 // continueBatch retries a batch if that can be done and there is room for a copy of its lines.
-func (c *call) continueBatch(ended batch.Batch, asked dialect.RetryBatch, key *store.IdempotencyKey) (batch.Batch, error) {
+func (c *Call) continueBatch(ended batch.Batch, asked dialect.RetryBatch, key *store.IdempotencyKey) (batch.Batch, error) {
 	if err := retry.Check(ended); err != nil {
 		return batch.Batch{}, err
 	}
-	if err := c.StorageFull(); err != nil {
-		return batch.Batch{}, c.fullOr(err)
+	if err := c.CheckRoom(); err != nil {
+		return batch.Batch{}, err
 	}
-	b, err := c.Retry.Retry(c.r.Context(), retry.Request{
-		Ended: ended, FileID: c.Dialect.NewFileID(), BatchID: c.Dialect.NewBatchID(), KeyID: c.who.KeyID,
+	return c.Retry.Retry(c.Context(), retry.Request{
+		Ended: ended, FileID: c.Dialect.NewFileID(), BatchID: c.Dialect.NewBatchID(), KeyID: c.Who.KeyID,
 		Window: asked.Window, InputTTL: c.InputTTL,
 		Create: func(next batch.Batch) (batch.Batch, error) { return c.keepBatch(next, key) },
 	})
-	return b, c.quotaFault(err)
 }

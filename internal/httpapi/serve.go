@@ -32,8 +32,7 @@ func (s *server) rescue(rep *reply, r *http.Request) {
 	case http.ErrAbortHandler:
 		panic(p)
 	default:
-		c := &call{server: s, mount: &s.Mounts[0], Profile: s.Mounts[0].speak(r), w: rep, r: r}
-		c.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		s.newCall(&s.Mounts[0], rep, r).fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 	}
 }
 

@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"batchd/internal/batch"
@@ -13,19 +11,12 @@ import (
 	"batchd/internal/store"
 )
 
-const (
-	// formOverhead is how much longer than its file a form may be before its declared length alone is refused.
-	formOverhead = batch.MiB
-	// drainFor is how long the rest of a refused upload is read, so that a client that does not listen before it
-	// has sent everything sees the reason rather than a broken connection.
-	drainFor = 10 * time.Second
-	// tidyFor bounds writes that must happen also when the client has gone.
-	tidyFor = 30 * time.Second
-)
+// formOverhead is how much longer than its file a form may be before its declared length alone is refused.
+const formOverhead = batch.MiB
 
 // uploadFile stores the file of a form. The bytes go to the blob store as they arrive, since what they are for often
 // follows them; the file exists for anybody only after every check has passed.
-func (c *call) uploadFile() error {
+func (c *Call) uploadFile() error {
 	form, err := c.receive(formFile{
 		field: "file", named: true, firstLine: true, limit: c.Limits.MaxFileBytes, tooLarge: c.Dialect.UploadTooLarge,
 	})
@@ -41,35 +32,35 @@ func (c *call) uploadFile() error {
 	if err := c.keepFile(file, form); err != nil {
 		return err
 	}
-	return c.json(c.Dialect.File(file))
+	return c.JSON(c.Dialect.File(file))
 }
 
 // receive reads a form and stores the bytes of its file. What is refused leaves nothing behind. The form must be
 // released once the bytes are counted by the store or discarded.
-func (c *call) receive(want formFile) (*form, error) {
+func (c *Call) receive(want formFile) (*form, error) {
 	room, err := c.admit(want)
 	if err != nil {
-		return nil, c.refuseUpload(err)
+		return nil, c.RefuseUnread(err)
 	}
 	form := newForm(c, want, room)
 	if err := form.read(); err != nil {
 		form.discard()
 		form.release()
-		return nil, c.refuseUpload(err)
+		return nil, c.RefuseUnread(err)
 	}
 	failpoint.Hit(failpoint.UploadStored)
 	return form, nil
 }
 
 // admit checks all that can be said of an upload before any of its bytes are read.
-func (c *call) admit(want formFile) (*allowance, error) {
-	if err := c.StorageFull(); err != nil {
-		return nil, c.fullOr(err)
-	}
-	if err := c.refuseEncoding(); err != nil {
+func (c *Call) admit(want formFile) (*allowance, error) {
+	if err := c.CheckRoom(); err != nil {
 		return nil, err
 	}
-	if c.r.ContentLength > want.limit+formOverhead {
+	if err := c.RefuseEncoding(); err != nil {
+		return nil, err
+	}
+	if c.Request.ContentLength > want.limit+formOverhead {
 		return nil, want.tooLarge(want.limit)
 	}
 	return c.allowance()
@@ -83,7 +74,7 @@ func (f *form) file() (batch.File, error) {
 	}
 	now := f.Now()
 	file := batch.File{
-		ID: f.Dialect.NewFileID(), Tenant: f.who.Tenant, Dialect: f.Dialect.Name(), Name: u.Filename,
+		ID: f.Dialect.NewFileID(), Tenant: f.Who.Tenant, Dialect: f.Dialect.Name(), Name: u.Filename,
 		Purpose: u.Purpose, Bytes: f.blob.Size, CreatedAt: now,
 	}
 	if u.Purpose == batch.PurposeBatch {
@@ -109,39 +100,19 @@ func expiry(now time.Time, ttl, fallback time.Duration) time.Time {
 
 // keepFile stores the file's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
 // once it is certain that no row refers to them; otherwise they are left for sweeping.
-func (c *call) keepFile(file batch.File, f *form) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), tidyFor)
+func (c *Call) keepFile(file batch.File, f *form) error {
+	ctx, cancel := c.Detached()
 	defer cancel()
 	err := c.Store.CreateFile(ctx, file)
 	if err != nil {
 		if _, lookup := c.Store.File(ctx, file.Tenant, file.ID, file.CreatedAt); errors.Is(lookup, store.ErrNotFound) {
 			f.discard()
 		}
-		return c.quotaFault(fmt.Errorf("create file %s: %w", file.ID, err))
+		return fmt.Errorf("create file %s: %w", file.ID, err)
 	}
 	failpoint.Hit(failpoint.FileCreated)
 	if file.Content == nil {
 		f.discard()
 	}
 	return nil
-}
-
-// refuseUpload reads what the client is still sending, within bounds, and returns err.
-func (c *call) refuseUpload(err error) error {
-	if body, ok := c.r.Body.(*pacedBody); ok {
-		body.drain(drainFor)
-	}
-	c.w.Header().Set("Connection", "close")
-	return err
-}
-
-// fullOr words the refusal of an upload for lack of space.
-func (c *call) fullOr(err error) error {
-	var fault *batch.Error
-	if errors.As(err, &fault) {
-		return fault
-	}
-	c.Logger.LogAttrs(c.r.Context(), slog.LevelWarn, "upload refused",
-		slog.String("request_id", c.w.requestID), slog.Any("error", err))
-	return storageFull()
 }

@@ -11,28 +11,28 @@ import (
 )
 
 // takesParts reports whether the call's dialect takes files in parts, whatever the method.
-func (c *call) takesParts(string) bool {
+func (c *Call) takesParts(string) bool {
 	_, ok := c.Dialect.(dialect.Uploader)
 	return ok
 }
 
 // inParts makes a handler of one that needs a dialect which takes files in parts.
-func inParts(handle func(*call, dialect.Uploader) error) func(*call) error {
-	return func(c *call) error {
+func inParts(handle func(*Call, dialect.Uploader) error) Handler {
+	return func(c *Call) error {
 		up, ok := c.Dialect.(dialect.Uploader)
 		if !ok {
-			return noRoute()
+			return NoRoute()
 		}
 		return handle(c, up)
 	}
 }
 
 // createUpload announces a file that will arrive in parts.
-func (c *call) createUpload(up dialect.Uploader) error {
-	if err := c.StorageFull(); err != nil {
-		return c.fullOr(err)
+func (c *Call) createUpload(up dialect.Uploader) error {
+	if err := c.CheckRoom(); err != nil {
+		return err
 	}
-	body, err := c.body()
+	body, err := c.Body()
 	if err != nil {
 		return err
 	}
@@ -42,42 +42,42 @@ func (c *call) createUpload(up dialect.Uploader) error {
 	}
 	now := c.Now()
 	u := batch.Upload{
-		ID: up.NewUploadID(), Tenant: c.who.Tenant, Dialect: c.Dialect.Name(),
+		ID: up.NewUploadID(), Tenant: c.Who.Tenant, Dialect: c.Dialect.Name(),
 		Name: asked.Filename, Purpose: asked.Purpose, MIMEType: asked.MIMEType, Bytes: asked.Bytes,
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
 		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadLife),
 	}
-	if err := c.Store.CreateUpload(c.r.Context(), u); err != nil {
-		return c.quotaFault(fmt.Errorf("create upload %s: %w", u.ID, err))
+	if err := c.Store.CreateUpload(c.Context(), u); err != nil {
+		return fmt.Errorf("create upload %s: %w", u.ID, err)
 	}
-	return c.json(up.Upload(u, nil, now))
+	return c.JSON(up.Upload(u, nil, now))
 }
 
 // cancelUpload drops the parts of an upload. Asking again is no fault.
-func (c *call) cancelUpload(up dialect.Uploader) error {
-	id, err := c.id("upload")
+func (c *Call) cancelUpload(up dialect.Uploader) error {
+	id, err := c.ID("upload")
 	if err != nil {
 		return err
 	}
 	now := c.Now()
-	u, err := c.Store.CancelUpload(c.r.Context(), c.who.Tenant, id, now)
+	u, err := c.Store.CancelUpload(c.Context(), c.Who.Tenant, id, now)
 	if errors.Is(err, store.ErrConflict) {
 		return closedUpload(u, now)
 	}
 	if err != nil {
-		return c.missing(err, "upload", id)
+		return c.Missing(err, "upload", id)
 	}
-	return c.json(up.Upload(u, nil, now))
+	return c.JSON(up.Upload(u, nil, now))
 }
 
 // upload looks up the upload named in the path, and the file that it became.
-func (c *call) upload(now time.Time) (batch.Upload, *batch.File, error) {
-	id, err := c.id("upload")
+func (c *Call) upload(now time.Time) (batch.Upload, *batch.File, error) {
+	id, err := c.ID("upload")
 	if err != nil {
 		return batch.Upload{}, nil, err
 	}
-	u, file, err := c.Store.Upload(c.r.Context(), c.who.Tenant, id, now)
-	return u, file, c.missing(err, "upload", id)
+	u, file, err := c.Store.Upload(c.Context(), c.Who.Tenant, id, now)
+	return u, file, c.Missing(err, "upload", id)
 }
 
 // closedUpload returns the error of a call that only a pending upload takes. One whose time ran out is gone, which says

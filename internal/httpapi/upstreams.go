@@ -8,27 +8,27 @@ import (
 )
 
 // watches reports whether the call's dialect shows how the upstreams stand, and the server knows it.
-func (c *call) watches(string) bool {
+func (c *Call) watches(string) bool {
 	_, shows := c.Dialect.(dialect.Watcher)
 	return shows && c.Upstreams != nil
 }
 
-func (c *call) listUpstreams() error {
+func (c *Call) listUpstreams() error {
 	d := c.Dialect.(dialect.Watcher) //nolint:errcheck // the route is offered only where it is one
-	if c.who.Operator {
-		return c.json(d.Upstreams(c.Upstreams()))
+	if c.Who.Operator {
+		return c.JSON(d.Upstreams(c.Upstreams()))
 	}
-	return c.json(d.TenantUpstreams(c.Upstreams(), c.who.Tenant))
+	return c.JSON(d.TenantUpstreams(c.Upstreams(), c.Who.Tenant))
 }
 
 // waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
 // operator, and for the batch whose line got them.
-func (c *call) waitingFor(b batch.Batch) []batch.Waiting {
+func (c *Call) waitingFor(b batch.Batch) []batch.Waiting {
 	if c.WaitingFor == nil || !c.Dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
 		return nil
 	}
 	all := c.WaitingFor(b.ID)
-	if c.who.Operator {
+	if c.Who.Operator {
 		return all
 	}
 	all = slices.Clone(all)

@@ -47,8 +47,9 @@ func (e *Engine) mounts() []httpapi.Mount {
 			all = append(all, httpapi.Mount{Prefix: v.Prefix, Profile: e.profiles[v.Name]})
 		}
 	}
+	routes := e.routes()
 	for i := range all {
-		all[i].Routes = httpapi.Routes()
+		all[i].Routes = routes
 	}
 	return all
 }

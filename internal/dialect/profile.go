@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -81,4 +82,13 @@ func (p *Profile) AddWindows(windows ...string) {
 			p.CreateRules.Windows = append(slices.Clone(p.CreateRules.Windows), w)
 		}
 	}
+}
+
+// InputExpiresAt returns when a file that is uploaded now expires, zero for never. ttl is what the client or the dialect
+// says, 0 for nothing.
+func (p Profile) InputExpiresAt(now time.Time, ttl time.Duration) time.Time {
+	if ttl = cmp.Or(ttl, p.InputTTL); ttl == 0 {
+		return time.Time{}
+	}
+	return now.Add(ttl)
 }

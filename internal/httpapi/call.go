@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -182,6 +183,16 @@ func (c *Call) Header() http.Header { return c.reply.Header() }
 
 // Response returns the answer, for a handler that writes it piece by piece.
 func (c *Call) Response() http.ResponseWriter { return c.reply }
+
+// TakesGzip reports whether the client takes an answer in gzip.
+func (c *Call) TakesGzip() bool { return c.reply.compressors != nil }
+
+// Gzip returns a writer that compresses to dst, for a client that takes gzip. It has to be closed where the answer is
+// complete, and released in any case.
+func (c *Call) Gzip(dst io.Writer) (z *gzip.Writer, release func()) {
+	z = compressor(c.reply.compressors, dst)
+	return z, func() { giveBack(c.reply.compressors, z) }
+}
 
 // RequestID returns the id by which client and operator can speak of the call.
 func (c *Call) RequestID() string { return c.reply.requestID }

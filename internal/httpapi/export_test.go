@@ -12,10 +12,10 @@ type TableRoute struct {
 	Methods []string
 }
 
-// Table returns every route that a mount serves, with all methods that some dialect has there.
-func Table() []TableRoute {
+// Table returns every route of a mount that brings the given ones, with all methods that some dialect has there.
+func Table(brought []Route) []TableRoute {
 	var table []TableRoute
-	for _, rt := range (&Mount{Routes: Routes()}).routes() {
+	for _, rt := range (&Mount{Routes: brought}).routes() {
 		table = append(table, TableRoute{Path: rt.Path, Open: rt.Open, Methods: slices.Sorted(maps.Keys(rt.Methods))})
 	}
 	return table

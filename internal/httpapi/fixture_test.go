@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,9 @@ import (
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/files"
+	forms "batchd/internal/httpapi/form"
+	"batchd/internal/httpapi/uploads"
 	"batchd/internal/store/sqlite"
 	"batchd/internal/tenant"
 )
@@ -56,6 +60,14 @@ func (byKey) Authenticate(r *http.Request) (tenant.Identity, error) {
 	return id, nil
 }
 
+// routesOf returns the routes of the whole API.
+func routesOf(o httpapi.Options) []httpapi.Route {
+	receiver := forms.NewReceiver(o.Store, o.Blobs)
+	return slices.Concat(
+		files.New(o.Store, o.Blobs, receiver).Routes(), uploads.New(o.Store, o.Blobs, receiver).Routes(), httpapi.Routes(),
+	)
+}
+
 // newFixture starts a server after change, if not nil, has had its say on the options.
 func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
 	t.Helper()
@@ -73,8 +85,9 @@ func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
 	if change != nil {
 		change(&o)
 	}
+	routes := routesOf(o)
 	for i := range o.Mounts {
-		o.Mounts[i].Routes = httpapi.Routes()
+		o.Mounts[i].Routes = routes
 	}
 	f.handler = httpapi.New(o)
 	return f

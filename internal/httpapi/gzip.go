@@ -12,8 +12,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// minGzip is the longest body that is always sent as it is: below that, compressing costs more than it saves.
-const minGzip = int(batch.KiB)
+// MinGzip is the longest body that is always sent as it is, in bytes: below that, compressing costs more than it saves.
+const MinGzip = batch.KiB
 
 // acceptsGzip reports whether a client asks for gzip and does not like plain bytes better. One that says nothing gets
 // plain bytes.

@@ -114,10 +114,7 @@ type server struct {
 	Options
 	mux     *http.ServeMux
 	metrics *metrics
-	// incoming counts the bytes of uploads under way.
-	incoming incoming
-	// buffers keeps *[]byte of pieceBytes between downloads, compressors *gzip.Writer between answers.
-	buffers     sync.Pool
+	// compressors keeps *gzip.Writer between answers.
 	compressors sync.Pool
 }
 

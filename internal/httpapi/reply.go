@@ -74,7 +74,7 @@ func (p *reply) json(status int, body []byte) { p.whole(status, "application/jso
 func (p *reply) whole(status int, contentType string, body []byte) {
 	h := p.Header()
 	h.Set("Content-Type", contentType)
-	if len(body) > minGzip {
+	if int64(len(body)) > MinGzip {
 		h.Add("Vary", "Accept-Encoding")
 		if p.compressors != nil {
 			h.Set("Content-Encoding", "gzip")

@@ -1,4 +1,4 @@
-package httpapi
+package linescan
 
 import (
 	"bytes"
@@ -23,8 +23,8 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 		"no line break":     {`{"a":[1,2,3]}`, 1, true},
 		"blank first":       {"\n{}", 1, false},
 		"only line breaks":  {"\n\r\n\n", 0, false},
-		"first line longer": {`{"a":"` + strings.Repeat("x", maxFirstLine) + "\"}\n{}\n", 2, true},
-		"longer, no object": {`["` + strings.Repeat("x", maxFirstLine) + "\"]\n{}\n", 2, false},
+		"first line longer": {`{"a":"` + strings.Repeat("x", MaxFirst) + "\"}\n{}\n", 2, true},
+		"longer, no object": {`["` + strings.Repeat("x", MaxFirst) + "\"]\n{}\n", 2, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -32,16 +32,16 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 				if size < 4096 && len(tc.content) > 1000 {
 					continue
 				}
-				var s lineScan
+				var s Scan
 				for rest := []byte(tc.content); len(rest) > 0; {
 					n := min(size, len(rest))
-					s.write(rest[:n])
+					s.Write(rest[:n])
 					rest = rest[n:]
 				}
-				if s.count() != tc.lines || s.firstIsObject() != tc.object {
-					t.Errorf("by %d: %d lines, object %v; want %d, %v", size, s.count(), s.firstIsObject(), tc.lines, tc.object)
+				if s.Count() != tc.lines || s.FirstIsObject() != tc.object {
+					t.Errorf("by %d: %d lines, object %v; want %d, %v", size, s.Count(), s.FirstIsObject(), tc.lines, tc.object)
 				}
-				if len(s.first) > maxFirstLine {
+				if len(s.first) > MaxFirst {
 					t.Errorf("%d bytes are kept", len(s.first))
 				}
 			}
@@ -97,8 +97,8 @@ func linesOf(content []byte) int64 {
 func BenchmarkLineScan(b *testing.B) {
 	chunk := bytes.Repeat([]byte(`{"custom_id":"a","body":{"content":"`+strings.Repeat("x", 1000)+"\"}}\n"), 32)
 	b.SetBytes(int64(len(chunk)))
-	var s lineScan
+	var s Scan
 	for b.Loop() {
-		s.write(chunk)
+		s.Write(chunk)
 	}
 }

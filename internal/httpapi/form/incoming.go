@@ -1,11 +1,6 @@
-package httpapi
+package form
 
-import (
-	"fmt"
-	"sync"
-
-	"batchd/internal/store"
-)
+import "sync"
 
 // incoming counts the bytes of uploads under way, by tenant. No row counts them yet, so without it any number of
 // uploads at the same time could each take all the room that their tenant has left.
@@ -48,26 +43,4 @@ func (a *allowance) take(n int64) bool {
 func (a *allowance) release() {
 	a.incoming.add(a.tenant, -a.taken)
 	a.taken = 0
-}
-
-// allowance asks what the caller may still store. A body that is longer by its own account is refused unread.
-func (c *Call) allowance() (*allowance, error) {
-	left, err := c.Store.StorageLeft(c.Context(), c.Who.Tenant, c.Now())
-	if err != nil {
-		return nil, fmt.Errorf("storage left: %w", err)
-	}
-	left = max(left, 0)
-	if c.Request.ContentLength-formOverhead > left {
-		return nil, c.overQuota(left)
-	}
-	return &allowance{incoming: &c.incoming, tenant: c.Who.Tenant, left: left}, nil
-}
-
-// overQuota is what the store would say of a file that passes the tenant's quota of bytes, of which so many are left.
-func (c *Call) overQuota(left int64) error {
-	t, err := c.Store.Tenant(c.Context(), c.Who.Tenant)
-	if err != nil {
-		return fmt.Errorf("limit of stored bytes: %w", err)
-	}
-	return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: t.Limits.StoredBytes, Used: t.Limits.StoredBytes - left}
 }

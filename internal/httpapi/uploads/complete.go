@@ -1,7 +1,8 @@
-package httpapi
+package uploads
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -12,15 +13,17 @@ import (
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
 	"batchd/internal/failpoint"
+	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/linescan"
 	"batchd/internal/store"
 )
 
 // maxInlineManifest is the longest encoded manifest that stands in the file's row.
 const maxInlineManifest = 64 << 10
 
-// completeUpload makes a file of an upload's parts. No byte of them is copied: the file is a list of where they are. A
+// complete makes a file of an upload's parts. No byte of them is copied: the file is a list of where they are. A
 // call that is sent again gets the same answer.
-func (c *Call) completeUpload(up dialect.Uploader) error {
+func (a *API) complete(c *httpapi.Call, up dialect.Uploader) error {
 	body, err := c.Body()
 	if err != nil {
 		return err
@@ -29,7 +32,7 @@ func (c *Call) completeUpload(up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	u, file, err := c.completed(asked)
+	u, file, err := a.completed(c, asked)
 	if err != nil {
 		return err
 	}
@@ -37,18 +40,18 @@ func (c *Call) completeUpload(up dialect.Uploader) error {
 }
 
 // completed completes the upload, unless it is completed already, and returns it with its file.
-func (c *Call) completed(asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
+func (a *API) completed(c *httpapi.Call, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
 	id, err := c.ID("upload")
 	if err != nil {
 		return batch.Upload{}, nil, err
 	}
 	// Parts go when an upload stops being pending. They are read first, so that those of a pending one are all there.
-	parts, err := c.Store.Parts(c.Context(), c.Who.Tenant, id)
+	parts, err := a.store.Parts(c.Context(), c.Who.Tenant, id)
 	if err != nil {
 		return batch.Upload{}, nil, c.Missing(err, "upload", id)
 	}
 	now := c.Now()
-	u, file, err := c.upload(now)
+	u, file, err := a.upload(c, now)
 	if err != nil {
 		return u, nil, err
 	}
@@ -56,33 +59,33 @@ func (c *Call) completed(asked dialect.CompleteUpload) (batch.Upload, *batch.Fil
 	case batch.UploadCompleted:
 		return u, file, nil
 	case batch.UploadPending:
-		return c.assemble(u, parts, asked)
+		return a.assemble(c, u, parts, asked)
 	default:
 		return u, nil, closedUpload(u, now)
 	}
 }
 
 // assemble checks the file that the parts make, and stores it.
-func (c *Call) assemble(u batch.Upload, parts []batch.Part, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
+func (a *API) assemble(c *httpapi.Call, u batch.Upload, parts []batch.Part, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
 	manifest, span, err := joinParts(parts, asked.PartIDs)
 	if err != nil {
 		return u, nil, err
 	}
-	if err := c.checkWhole(u, manifest, asked.MD5); err != nil {
+	if err := a.checkWhole(c, u, manifest, asked.MD5); err != nil {
 		return u, nil, err
 	}
 	now := c.Now()
 	file := batch.File{
 		ID: c.Dialect.NewFileID(), Tenant: u.Tenant, Dialect: c.Dialect.Name(), Name: u.Name, Purpose: u.Purpose,
-		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: expiry(now, u.FileTTL, c.InputTTL),
+		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: c.InputExpiresAt(now, u.FileTTL),
 	}
 	if u.Purpose == batch.PurposeBatch {
 		file.Lines = span.Lines()
 	}
-	if err := c.setContent(&file, manifest); err != nil {
+	if err := a.setContent(c.Context(), &file, manifest); err != nil {
 		return u, nil, err
 	}
-	return c.keepUpload(u, file)
+	return a.keep(c, u, file)
 }
 
 // joinParts returns the content that the named parts make in that order, with its lines.
@@ -106,14 +109,14 @@ func joinParts(parts []batch.Part, ids []string) (batch.Manifest, batch.LineSpan
 }
 
 func noPart(id string) error {
-	if !PlausibleID(id) {
-		id = Clip(id)
+	if !httpapi.PlausibleID(id) {
+		id = httpapi.Clip(id)
 	}
 	return batch.Invalidf("part_ids", "", "The upload has no part '%s'.", id)
 }
 
 // checkWhole checks the content of the file that an upload is to become; the digest last, which reads all of it.
-func (c *Call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error {
+func (a *API) checkWhole(c *httpapi.Call, u batch.Upload, m batch.Manifest, digest string) error {
 	size, limit := m.Size(), c.Limits.MaxFileBytes
 	switch {
 	case size != u.Bytes:
@@ -122,7 +125,7 @@ func (c *Call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error
 		return aboutParts(c.Dialect.UploadTooLarge(limit))
 	}
 	if u.Purpose == batch.PurposeBatch {
-		if err := c.checkFirstLine(u, m); err != nil {
+		if err := a.checkFirstLine(c, u, m); err != nil {
 			return err
 		}
 	}
@@ -130,7 +133,7 @@ func (c *Call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error
 		return nil
 	}
 	sum := md5.New() // what the API asks for: against accidents, not attackers
-	if err := c.copyContent(sum, u, m, size); err != nil {
+	if err := a.copyContent(c.Context(), sum, u, m, size); err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
@@ -140,14 +143,14 @@ func (c *Call) checkWhole(u batch.Upload, m batch.Manifest, digest string) error
 }
 
 // checkFirstLine looks at the first line of a batch file, which may lie in several parts.
-func (c *Call) checkFirstLine(u batch.Upload, m batch.Manifest) error {
+func (a *API) checkFirstLine(c *httpapi.Call, u batch.Upload, m batch.Manifest) error {
 	var head bytes.Buffer
-	if err := c.copyContent(&head, u, m, min(m.Size(), int64(maxFirstLine)+1)); err != nil {
+	if err := a.copyContent(c.Context(), &head, u, m, min(m.Size(), int64(linescan.MaxFirst)+1)); err != nil {
 		return err
 	}
-	var lines lineScan
-	lines.keepFirst(head.Bytes())
-	if !lines.firstIsObject() {
+	var lines linescan.Scan
+	lines.KeepFirst(head.Bytes())
+	if !lines.FirstIsObject() {
 		return aboutParts(c.Dialect.BadFirstLine(u.Name))
 	}
 	return nil
@@ -165,8 +168,8 @@ func aboutParts(err error) error {
 }
 
 // copyContent writes the first n bytes of an upload's content to dst, which does not fail.
-func (c *Call) copyContent(dst io.Writer, u batch.Upload, m batch.Manifest, n int64) error {
-	r := blob.NewReader(c.Context(), c.Blobs, m, 0, n)
+func (a *API) copyContent(ctx context.Context, dst io.Writer, u batch.Upload, m batch.Manifest, n int64) error {
+	r := blob.NewReader(ctx, a.blobs, m, 0, n)
 	defer r.Close()
 	if _, err := io.Copy(dst, r); err != nil {
 		return fmt.Errorf("read parts of upload %s: %w", u.ID, err)
@@ -175,13 +178,13 @@ func (c *Call) copyContent(dst io.Writer, u batch.Upload, m batch.Manifest, n in
 }
 
 // setContent puts the manifest into the file, or into an object of its own if it is large.
-func (c *Call) setContent(f *batch.File, m batch.Manifest) error {
+func (a *API) setContent(ctx context.Context, f *batch.File, m batch.Manifest) error {
 	encoded := batch.EncodeManifest(m)
 	if len(encoded) <= maxInlineManifest {
 		f.Content = m
 		return nil
 	}
-	stored, err := c.Blobs.Put(c.Context(), blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
+	stored, err := a.blobs.Put(ctx, blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
 	if err != nil {
 		return fmt.Errorf("store manifest of file %s: %w", f.ID, err)
 	}
@@ -189,21 +192,21 @@ func (c *Call) setContent(f *batch.File, m batch.Manifest) error {
 	return nil
 }
 
-// keepUpload makes the file the upload's, also if the client goes away meanwhile. If another call was faster, its file
+// keep makes the file the upload's, also if the client goes away meanwhile. If another call was faster, its file
 // is the upload's.
-func (c *Call) keepUpload(u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
+func (a *API) keep(c *httpapi.Call, u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
 	ctx, cancel := c.Detached()
 	defer cancel()
-	done, file, err := c.Store.CompleteUpload(ctx, u.Tenant, u.ID, f, f.CreatedAt)
+	done, file, err := a.store.CompleteUpload(ctx, u.Tenant, u.ID, f, f.CreatedAt)
 	if lost := err == nil && done.FileID != f.ID; !f.ContentBlob.Zero() && (lost || err != nil && refused(err)) {
-		c.discardBlob(f.ContentBlob)
+		c.Tidy(func(ctx context.Context) error { return a.blobs.Delete(ctx, f.ContentBlob.Key) })
 	}
 	switch {
 	case err == nil:
 		failpoint.Hit(failpoint.FileCreated)
 		return done, file, nil
 	case errors.Is(err, store.ErrConflict):
-		return u, nil, c.closedMeanwhile(ctx, u, err)
+		return u, nil, a.closedMeanwhile(ctx, c, u, err)
 	default:
 		return u, nil, fmt.Errorf("complete upload %s: %w", u.ID, err)
 	}

@@ -1,4 +1,6 @@
-package httpapi
+// Package uploads answers the calls on files that arrive in parts. No byte of a part is copied when it becomes part of a
+// file.
+package uploads
 
 import (
 	"errors"
@@ -6,29 +8,57 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/form"
 	"batchd/internal/store"
 )
 
+// API answers calls on uploads. It may be used concurrently.
+type API struct {
+	store store.Uploads
+	blobs blob.Store
+	forms *form.Receiver
+}
+
+// New returns an API on the uploads in s, whose parts are in blobs.
+func New(s store.Uploads, blobs blob.Store, forms *form.Receiver) *API {
+	return &API{store: s, blobs: blobs, forms: forms}
+}
+
+// Routes returns the routes of OpenAI's Uploads API, for dialects that take files in parts.
+func (a *API) Routes() []httpapi.Route {
+	route := func(path string, handle func(*httpapi.Call, dialect.Uploader) error) httpapi.Route {
+		return httpapi.Route{Path: path, Methods: map[string]httpapi.Handler{"POST": inParts(handle)}, Offered: takesParts}
+	}
+	return []httpapi.Route{
+		route("/uploads", a.create),
+		route("/uploads/{id}/parts", a.addPart),
+		route("/uploads/{id}/complete", a.complete),
+		route("/uploads/{id}/cancel", a.cancel),
+	}
+}
+
 // takesParts reports whether the call's dialect takes files in parts, whatever the method.
-func (c *Call) takesParts(string) bool {
+func takesParts(c *httpapi.Call, _ string) bool {
 	_, ok := c.Dialect.(dialect.Uploader)
 	return ok
 }
 
 // inParts makes a handler of one that needs a dialect which takes files in parts.
-func inParts(handle func(*Call, dialect.Uploader) error) Handler {
-	return func(c *Call) error {
+func inParts(handle func(*httpapi.Call, dialect.Uploader) error) httpapi.Handler {
+	return func(c *httpapi.Call) error {
 		up, ok := c.Dialect.(dialect.Uploader)
 		if !ok {
-			return NoRoute()
+			return httpapi.NoRoute()
 		}
 		return handle(c, up)
 	}
 }
 
-// createUpload announces a file that will arrive in parts.
-func (c *Call) createUpload(up dialect.Uploader) error {
+// create announces a file that will arrive in parts.
+func (a *API) create(c *httpapi.Call, up dialect.Uploader) error {
 	if err := c.CheckRoom(); err != nil {
 		return err
 	}
@@ -47,20 +77,20 @@ func (c *Call) createUpload(up dialect.Uploader) error {
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
 		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadLife),
 	}
-	if err := c.Store.CreateUpload(c.Context(), u); err != nil {
+	if err := a.store.CreateUpload(c.Context(), u); err != nil {
 		return fmt.Errorf("create upload %s: %w", u.ID, err)
 	}
 	return c.JSON(up.Upload(u, nil, now))
 }
 
-// cancelUpload drops the parts of an upload. Asking again is no fault.
-func (c *Call) cancelUpload(up dialect.Uploader) error {
+// cancel drops the parts of an upload. Asking again is no fault.
+func (a *API) cancel(c *httpapi.Call, up dialect.Uploader) error {
 	id, err := c.ID("upload")
 	if err != nil {
 		return err
 	}
 	now := c.Now()
-	u, err := c.Store.CancelUpload(c.Context(), c.Who.Tenant, id, now)
+	u, err := a.store.CancelUpload(c.Context(), c.Who.Tenant, id, now)
 	if errors.Is(err, store.ErrConflict) {
 		return closedUpload(u, now)
 	}
@@ -71,12 +101,12 @@ func (c *Call) cancelUpload(up dialect.Uploader) error {
 }
 
 // upload looks up the upload named in the path, and the file that it became.
-func (c *Call) upload(now time.Time) (batch.Upload, *batch.File, error) {
+func (a *API) upload(c *httpapi.Call, now time.Time) (batch.Upload, *batch.File, error) {
 	id, err := c.ID("upload")
 	if err != nil {
 		return batch.Upload{}, nil, err
 	}
-	u, file, err := c.Store.Upload(c.Context(), c.Who.Tenant, id, now)
+	u, file, err := a.store.Upload(c.Context(), c.Who.Tenant, id, now)
 	return u, file, c.Missing(err, "upload", id)
 }
 

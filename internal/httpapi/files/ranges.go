@@ -1,4 +1,4 @@
-package httpapi
+package files
 
 import (
 	"fmt"
@@ -8,6 +8,10 @@ import (
 
 	"batchd/internal/batch"
 )
+
+// Ranges and conditions are read by hand, since http.ServeContent keeps fewer promises: it refuses a header that means
+// nothing in plain text instead of sending the whole file, answers several ranges with a form, gives HEAD a range, and ends
+// a body that it could not read as if the client had gone.
 
 // byteRange is a run of a file's bytes.
 type byteRange struct{ start, length int64 }

@@ -1,4 +1,4 @@
-package httpapi
+package uploads
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/form"
 	"batchd/internal/store"
 )
 
@@ -16,26 +18,26 @@ const dataField = "data"
 
 // addPart stores a part of an upload. Parts may come at the same time and in any order; which place a part has is said
 // at the end, and its lines are counted so that they can be joined then.
-func (c *Call) addPart(up dialect.Uploader) error {
+func (a *API) addPart(c *httpapi.Call, up dialect.Uploader) error {
 	now := c.Now()
-	u, _, err := c.upload(now)
+	u, _, err := a.upload(c, now)
 	if err == nil && u.StatusAt(now) != batch.UploadPending {
 		err = closedUpload(u, now)
 	}
 	if err != nil {
 		return c.RefuseUnread(err)
 	}
-	form, err := c.receive(formFile{field: dataField, limit: batch.MaxPartBytes, tooLarge: partTooLarge})
+	f, err := a.forms.Receive(c, form.Want{Field: dataField, Limit: batch.MaxPartBytes, TooLarge: partTooLarge})
 	if err != nil {
 		return err
 	}
-	defer form.release()
-	if form.blob.Size == 0 {
-		form.discard()
+	defer f.Release()
+	if f.Blob.Size == 0 {
+		f.Discard()
 		return batch.Invalidf(dataField, "", "The part has no bytes. Send them as a form field named '%s'.", dataField)
 	}
-	part := batch.Part{ID: up.NewPartID(), Upload: u.ID, Content: form.blob, Lines: form.lines.span, CreatedAt: c.Now()}
-	if err := c.keepPart(u, part, form); err != nil {
+	part := batch.Part{ID: up.NewPartID(), Upload: u.ID, Content: f.Blob, Lines: f.Lines.Span(), CreatedAt: c.Now()}
+	if err := a.keepPart(c, u, part, f); err != nil {
 		return err
 	}
 	return c.JSON(up.UploadPart(part))
@@ -43,15 +45,15 @@ func (c *Call) addPart(up dialect.Uploader) error {
 
 // keepPart stores the part's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
 // once it is certain that no row refers to them; otherwise they are left for sweeping.
-func (c *Call) keepPart(u batch.Upload, p batch.Part, f *form) error {
+func (a *API) keepPart(c *httpapi.Call, u batch.Upload, p batch.Part, f *form.Form) error {
 	ctx, cancel := c.Detached()
 	defer cancel()
-	err := c.Store.AddPart(ctx, c.Who.Tenant, p, p.CreatedAt)
+	err := a.store.AddPart(ctx, c.Who.Tenant, p, p.CreatedAt)
 	if err == nil {
 		return nil
 	}
-	if refused(err) || c.hasNoPart(ctx, p) {
-		f.discard()
+	if refused(err) || a.hasNoPart(ctx, c.Who.Tenant, p) {
+		f.Discard()
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -61,7 +63,7 @@ func (c *Call) keepPart(u batch.Upload, p batch.Part, f *form) error {
 	case errors.Is(err, store.ErrTooManyParts):
 		return batch.Invalidf(dataField, "", "The upload has %d parts already, as many as one may have. Send larger parts.", batch.MaxParts)
 	case errors.Is(err, store.ErrConflict):
-		return c.closedMeanwhile(ctx, u, err)
+		return a.closedMeanwhile(ctx, c, u, err)
 	default:
 		return fmt.Errorf("add part to upload %s: %w", u.ID, err)
 	}
@@ -75,15 +77,15 @@ func refused(err error) bool {
 }
 
 // hasNoPart reports whether the store is certain not to have the part.
-func (c *Call) hasNoPart(ctx context.Context, p batch.Part) bool {
-	parts, err := c.Store.Parts(ctx, c.Who.Tenant, p.Upload)
+func (a *API) hasNoPart(ctx context.Context, tenant string, p batch.Part) bool {
+	parts, err := a.store.Parts(ctx, tenant, p.Upload)
 	return err == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
 }
 
 // closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.
-func (c *Call) closedMeanwhile(ctx context.Context, u batch.Upload, conflict error) error {
+func (a *API) closedMeanwhile(ctx context.Context, c *httpapi.Call, u batch.Upload, conflict error) error {
 	now := c.Now()
-	closed, _, err := c.Store.Upload(ctx, c.Who.Tenant, u.ID, now)
+	closed, _, err := a.store.Upload(ctx, c.Who.Tenant, u.ID, now)
 	switch {
 	case err != nil:
 		return c.Missing(err, "upload", u.ID)

@@ -1,4 +1,6 @@
-package httpapi
+// Package linescan tells the lines of a run of bytes apart as they pass by: how many are not blank, and whether the first
+// one can be a request. It knows nothing of requests beyond that they are JSON objects.
+package linescan
 
 import (
 	"bytes"
@@ -8,22 +10,26 @@ import (
 	"batchd/internal/batch"
 )
 
-// maxFirstLine is how much of a file's first line is kept for checking. A longer one is left to validation, which
+// MaxFirst is how much of a file's first line is kept for checking. A longer one is left to validation, which
 // knows the real limit and streams.
-const maxFirstLine = int(batch.MiB)
+const MaxFirst = int(batch.MiB)
 
-// lineScan counts the lines of a run of bytes that passes by and looks at the first one. Its memory is that line's.
-type lineScan struct {
-	// first holds the first line, up to its line break or to maxFirstLine bytes.
+// Scan counts the lines of a run of bytes and looks at the first one. Its memory is that line's. The zero value has seen
+// nothing yet. It is for one goroutine.
+type Scan struct {
+	// first holds the first line, up to its line break or to MaxFirst bytes.
 	first []byte
 	// firstDone is set once first is complete, or from the beginning where it does not matter; firstLong if it was cut.
 	firstDone, firstLong bool
 	span                 batch.LineSpan
 }
 
-// write takes the next bytes.
-func (s *lineScan) write(p []byte) {
-	s.keepFirst(p)
+// SkipFirst makes the scan keep nothing of the first line. It is called before the first Write.
+func (s *Scan) SkipFirst() { s.firstDone = true }
+
+// Write takes the next bytes.
+func (s *Scan) Write(p []byte) {
+	s.KeepFirst(p)
 	s.span = s.span.Join(spanOf(p))
 }
 
@@ -42,24 +48,28 @@ func spanOf(p []byte) batch.LineSpan {
 	return span
 }
 
-func (s *lineScan) keepFirst(p []byte) {
+// KeepFirst takes the next bytes for the first line only; they are not counted.
+func (s *Scan) KeepFirst(p []byte) {
 	if s.firstDone {
 		return
 	}
 	if end := bytes.IndexByte(p, '\n'); end >= 0 {
 		p, s.firstDone = p[:end], true
 	}
-	if room := maxFirstLine - len(s.first); len(p) > room {
+	if room := MaxFirst - len(s.first); len(p) > room {
 		p, s.firstDone, s.firstLong = p[:room], true, true
 	}
 	s.first = append(s.first, p...)
 }
 
-// count returns the number of lines that are not blank.
-func (s *lineScan) count() int64 { return s.span.Lines() }
+// Span returns the lines in a form that can be joined with what comes before and after.
+func (s *Scan) Span() batch.LineSpan { return s.span }
 
-// firstIsObject reports whether the first line is a JSON object, or too long to say but starts like one.
-func (s *lineScan) firstIsObject() bool {
+// Count returns the number of lines that are not blank.
+func (s *Scan) Count() int64 { return s.span.Lines() }
+
+// FirstIsObject reports whether the first line is a JSON object, or too long to say but starts like one.
+func (s *Scan) FirstIsObject() bool {
 	first := bytes.TrimPrefix(s.first, []byte("\xef\xbb\xbf"))
 	value := jsontext.Value(first)
 	if value.Kind() != jsontext.KindBeginObject {

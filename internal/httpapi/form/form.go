@@ -1,4 +1,4 @@
-package httpapi
+package form
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/linescan"
 )
 
 // Bounds of a form's text fields. SDKs send four fields.
@@ -25,51 +27,38 @@ const (
 	namelessFile  = "upload"
 )
 
-// formFile says which part of a form is its file, and how much of it is too much.
-type formFile struct {
-	// field is the part's name. If named is set, a part of this name that looks like a text field is one.
-	field string
-	named bool
-	// firstLine is set if the file's first line is looked at, which is kept for that.
-	firstLine bool
-	// limit is the longest file, in bytes; tooLarge is the error for a longer one.
-	limit    int64
-	tooLarge func(limit int64) error
-}
+// Form is an upload's form, read part by part in whatever order they come, with the bytes of its file in the blob store.
+// It is for one goroutine.
+type Form struct {
+	// Fields are the text fields by name.
+	Fields map[string]string
+	// Blob is the file's bytes, and Lines what was seen of them as they passed by.
+	Blob  batch.Blob
+	Lines linescan.Scan
 
-// form is an upload's form, read part by part in whatever order they come.
-type form struct {
-	*Call
-	want   formFile
-	room   *allowance
-	fields map[string]string
+	call     *httpapi.Call
+	receiver *Receiver
+	want     Want
+	room     *allowance
 	// hasFile is set from the file part on; filename is its own name.
 	hasFile  bool
 	filename string
-	blob     batch.Blob
-	// stored is set while blob has to be removed if the upload fails.
+	// stored is set while Blob has to be removed if the upload fails.
 	stored bool
-	lines  lineScan
 }
 
-// newForm returns a form whose file may take up room. It must be released.
-func newForm(c *Call, want formFile, room *allowance) *form {
-	return &form{
-		Call: c, want: want, room: room, fields: make(map[string]string), lines: lineScan{firstDone: !want.firstLine},
-	}
-}
-
-// release gives back the room for bytes on their way: by now they are stored and counted by the store, or gone.
-func (f *form) release() { f.room.release() }
+// Release gives back the room for bytes on their way: by now they are stored and counted by the store, or gone. The form
+// must not be used afterwards.
+func (f *Form) Release() { f.room.release() }
 
 // read reads the form to its end. Every fault of it is the client's, unless the blob store fails.
-func (f *form) read() error {
+func (f *Form) read() error {
 	// Only the boundary is looked at: some documentation has clients send a form under another media type.
-	_, params, err := mime.ParseMediaType(f.Request.Header.Get("Content-Type"))
+	_, params, err := mime.ParseMediaType(f.call.Request.Header.Get("Content-Type"))
 	if err != nil || params["boundary"] == "" {
 		return f.invalid("The request must be a multipart/form-data form with a boundary.")
 	}
-	parts := multipart.NewReader(f.Request.Body, params["boundary"])
+	parts := multipart.NewReader(f.call.Request.Body, params["boundary"])
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -84,32 +73,32 @@ func (f *form) read() error {
 	}
 }
 
-func (f *form) readPart(part *multipart.Part) error {
+func (f *Form) readPart(part *multipart.Part) error {
 	name := part.FormName()
 	switch {
-	case name == f.want.field && (!f.want.named || isFile(part)):
+	case name == f.want.Field && (!f.want.Named || isFile(part)):
 		if f.hasFile {
 			return f.invalid("The form has more than one file.")
 		}
 		f.hasFile, f.filename = true, part.FileName()
 		return f.store(part)
-	case len(f.fields) == maxFields:
+	case len(f.Fields) == maxFields:
 		return f.invalid("The form has more than %d fields.", maxFields)
 	}
-	if _, twice := f.fields[name]; twice {
-		return batch.Invalidf(Clip(name), "", "The form has more than one field of this name.")
+	if _, twice := f.Fields[name]; twice {
+		return batch.Invalidf(httpapi.Clip(name), "", "The form has more than one field of this name.")
 	}
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
 		return f.cutShort(err)
 	}
 	if int64(len(value)) > maxFieldBytes {
-		if name == f.want.field {
+		if name == f.want.Field {
 			return f.invalid("The part '%s' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename.", name)
 		}
-		return batch.Invalidf(Clip(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
+		return batch.Invalidf(httpapi.Clip(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
 	}
-	f.fields[name] = string(value)
+	f.Fields[name] = string(value)
 	return nil
 }
 
@@ -120,12 +109,12 @@ func isFile(part *multipart.Part) bool {
 	return named || part.Header.Get("Content-Type") != ""
 }
 
-// name returns what the form's file is to be called; "" for a form without a file.
-func (f *form) name() string {
+// Name returns what the form's file is to be called; "" for a form without a file.
+func (f *Form) Name() string {
 	switch {
 	case !f.hasFile || f.filename != "":
 		return f.filename
-	case f.fields["purpose"] == string(batch.PurposeBatch):
+	case f.Fields["purpose"] == string(batch.PurposeBatch):
 		return namelessInput
 	default:
 		return namelessFile
@@ -133,10 +122,10 @@ func (f *form) name() string {
 }
 
 // store streams the file part into the blob store.
-func (f *form) store(part io.Reader) error {
+func (f *Form) store(part io.Reader) error {
 	in := &fileReader{form: f, part: part}
 	var err error
-	f.blob, err = f.Blobs.Put(f.Context(), blob.RandomKey(blob.Files), in)
+	f.Blob, err = f.receiver.blobs.Put(f.call.Context(), blob.RandomKey(blob.Files), in)
 	if in.err != nil {
 		return in.err
 	}
@@ -147,25 +136,20 @@ func (f *form) store(part io.Reader) error {
 	return nil
 }
 
-// discard removes the stored bytes, if any. What cannot be removed now is unreferenced, and so found by sweeping.
-func (f *form) discard() {
+// Discard removes the stored bytes, if any. What cannot be removed now is unreferenced, and so found by sweeping.
+func (f *Form) Discard() {
 	if f.stored {
 		f.stored = false
-		f.discardBlob(f.blob)
+		f.call.Tidy(func(ctx context.Context) error { return f.receiver.blobs.Delete(ctx, f.Blob.Key) })
 	}
 }
 
-// discardBlob removes an object that nothing refers to. One that cannot be removed now is found by sweeping.
-func (c *Call) discardBlob(b batch.Blob) {
-	c.Tidy(func(ctx context.Context) error { return c.Blobs.Delete(ctx, b.Key) })
-}
-
-func (f *form) invalid(format string, args ...any) error {
-	return batch.Invalidf(f.want.field, "", format, args...)
+func (f *Form) invalid(format string, args ...any) error {
+	return batch.Invalidf(f.want.Field, "", format, args...)
 }
 
 // cutShort returns the client's fault behind a form that could not be read on: it was too slow, or else it broke off.
-func (f *form) cutShort(err error) error {
+func (f *Form) cutShort(err error) error {
 	var fault *batch.Error
 	if errors.As(err, &fault) {
 		return fault
@@ -175,7 +159,7 @@ func (f *form) cutShort(err error) error {
 
 // fileReader passes a file part on, scanning its lines and watching its size.
 type fileReader struct {
-	form *form
+	form *Form
 	part io.Reader
 	read int64
 	// err is the fault that ended the reading early, to tell it from the blob store's own.
@@ -191,7 +175,7 @@ func (r *fileReader) Read(p []byte) (int, error) {
 	if r.err = r.take(int64(n)); r.err != nil {
 		return 0, r.err
 	}
-	r.form.lines.write(p[:n])
+	r.form.Lines.Write(p[:n])
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = r.form.cutShort(err)
 		return n, r.err
@@ -202,11 +186,11 @@ func (r *fileReader) Read(p []byte) (int, error) {
 // take counts n more bytes, or returns the limit that they pass.
 func (r *fileReader) take(n int64) error {
 	r.read += n
-	if want := r.form.want; r.read > want.limit {
-		return want.tooLarge(want.limit)
+	if want := r.form.want; r.read > want.Limit {
+		return want.TooLarge(want.Limit)
 	}
 	if !r.form.room.take(n) {
-		return r.form.overQuota(r.form.room.left)
+		return r.form.receiver.overQuota(r.form.call, r.form.room.left)
 	}
 	return nil
 }

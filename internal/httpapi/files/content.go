@@ -1,4 +1,4 @@
-package httpapi
+package files
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/httpapi"
 )
 
 const (
@@ -23,17 +24,17 @@ const (
 	stallFor = 5 * time.Minute
 )
 
-// fileContent sends a file, or the range of it that was asked for. The first piece is read and checked before the
+// content sends a file, or the range of it that was asked for. The first piece is read and checked before the
 // header goes out, so that damage there is an error; damage further on cuts the connection.
-func (c *Call) fileContent() error {
-	f, err := c.file()
+func (a *API) content(c *httpapi.Call) error {
+	f, err := a.file(c)
 	if err != nil {
 		return err
 	}
-	tag, packed := entityTag(f), c.packs(f)
+	tag, packed := entityTag(f), packs(c, f)
 	if matchesTag(c.Request.Header.Get("If-None-Match"), tag) {
 		setValidators(c.Header(), f, packed)
-		c.reply.WriteHeader(http.StatusNotModified)
+		c.Response().WriteHeader(http.StatusNotModified)
 		return nil
 	}
 	span, partial, err := selectRange(c.Request, f.Bytes, tag, lastModified(f))
@@ -41,7 +42,7 @@ func (c *Call) fileContent() error {
 		c.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
 		return err
 	}
-	download, err := c.openDownload(f, span)
+	download, err := a.openDownload(c, f, span)
 	if err != nil {
 		return err
 	}
@@ -54,8 +55,8 @@ func (c *Call) fileContent() error {
 
 // packs reports whether the file goes out in gzip. A client that asks for a range gets plain bytes also where the range
 // does not count, since it may want to go on where plain bytes broke off.
-func (c *Call) packs(f batch.File) bool {
-	return c.reply.compressors != nil && f.Bytes > int64(minGzip) && c.Request.Header.Get("Range") == ""
+func packs(c *httpapi.Call, f batch.File) bool {
+	return c.TakesGzip() && f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == ""
 }
 
 // entityTag is strong: the bytes of an id never change.
@@ -66,7 +67,7 @@ func entityTag(f batch.File) string {
 // setValidators sets the headers by which a client tells whether what it has still holds. Packed content has a weak tag
 // and no date: neither can be used to go on, with plain bytes, where packed ones broke off.
 func setValidators(h http.Header, f batch.File, packed bool) {
-	if f.Bytes > int64(minGzip) {
+	if f.Bytes > httpapi.MinGzip {
 		h.Add("Vary", "Accept-Encoding")
 	}
 	if packed {
@@ -82,8 +83,9 @@ func lastModified(f batch.File) string { return f.CreatedAt.UTC().Format(http.Ti
 
 // download is a file's bytes on their way to a client.
 type download struct {
-	*Call
-	span byteRange
+	*httpapi.Call
+	blobs blob.Store
+	span  byteRange
 	// manifest says where the bytes are; next is the position in the file after those in piece.
 	manifest batch.Manifest
 	next     int64
@@ -94,12 +96,12 @@ type download struct {
 }
 
 // openDownload finds the file's extents and reads the first piece.
-func (c *Call) openDownload(f batch.File, span byteRange) (*download, error) {
-	manifest, err := blob.Content(c.Context(), c.Blobs, f)
+func (a *API) openDownload(c *httpapi.Call, f batch.File, span byteRange) (*download, error) {
+	manifest, err := blob.Content(c.Context(), a.blobs, f)
 	if err != nil {
-		return nil, c.unreadable(f, err)
+		return nil, unreadable(c, f, err)
 	}
-	d := &download{Call: c, span: span, manifest: manifest, next: span.start, pool: &c.buffers}
+	d := &download{Call: c, blobs: a.blobs, span: span, manifest: manifest, next: span.start, pool: &a.buffers}
 	var ok bool
 	if d.buffer, ok = d.pool.Get().(*[]byte); !ok {
 		fresh := make([]byte, pieceBytes)
@@ -107,13 +109,13 @@ func (c *Call) openDownload(f batch.File, span byteRange) (*download, error) {
 	}
 	if err := d.read(c.Context()); err != nil {
 		d.close()
-		return nil, c.unreadable(f, err)
+		return nil, unreadable(c, f, err)
 	}
 	return d, nil
 }
 
 // unreadable tells the operator of damage before anything was sent, and returns what the client is told of it.
-func (c *Call) unreadable(f batch.File, err error) error {
+func unreadable(c *httpapi.Call, f batch.File, err error) error {
 	err = fmt.Errorf("content of file %s: %w", f.ID, err)
 	if !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, blob.ErrNotExist) {
 		return err
@@ -121,7 +123,7 @@ func (c *Call) unreadable(f batch.File, err error) error {
 	c.LogFailure(err)
 	return &batch.Error{
 		Class: batch.Unreadable, Code: "content_unavailable",
-		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.reply.requestID + ".",
+		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.RequestID() + ".",
 	}
 }
 
@@ -139,7 +141,7 @@ func (d *download) read(ctx context.Context) error {
 		e := d.manifest[i]
 		skip := d.next - e.Start
 		want := d.piece[filled:min(int64(len(d.piece)), int64(filled)+e.Length-skip)]
-		n, err := d.Blobs.ReadAt(ctx, e.Blob, want, e.Offset+skip)
+		n, err := d.blobs.ReadAt(ctx, e.Blob, want, e.Offset+skip)
 		if n < len(want) {
 			if err == nil || errors.Is(err, io.EOF) {
 				err = blob.ErrCorrupt
@@ -166,7 +168,7 @@ func (d *download) send(f batch.File, partial bool) error {
 	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := newClientWriter(d.reply)
+	out := newClientWriter(d.Response())
 	defer out.end()
 	return d.copyTo(out, f)
 }
@@ -179,10 +181,10 @@ func (d *download) sendPacked(f batch.File) error {
 	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := newClientWriter(d.reply)
+	out := newClientWriter(d.Response())
 	defer out.end()
-	z := compressor(d.reply.compressors, out)
-	defer giveBack(d.reply.compressors, z)
+	z, release := d.Gzip(out)
+	defer release()
 	if err := d.copyTo(z, f); err != nil {
 		return err
 	}
@@ -199,7 +201,7 @@ func (d *download) begin(f batch.File, status int, packed bool) {
 	h.Set("Content-Type", contentType(d.Dialect, f.Purpose))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Disposition", disposition(f.Name))
-	d.reply.WriteHeader(status)
+	d.Response().WriteHeader(status)
 }
 
 // contentType is the type of a file's content: the vendor's word where it has one.
@@ -226,11 +228,11 @@ func (d *download) copyTo(dst io.Writer, f batch.File) error {
 
 // clientWriter writes to a client that may stall, but not for longer than stallFor.
 type clientWriter struct {
-	w       *reply
+	w       http.ResponseWriter
 	control *http.ResponseController
 }
 
-func newClientWriter(w *reply) clientWriter {
+func newClientWriter(w http.ResponseWriter) clientWriter {
 	return clientWriter{w: w, control: http.NewResponseController(w)}
 }
 

@@ -1,4 +1,4 @@
-package httpapi
+package form
 
 import (
 	"sync"

@@ -35,9 +35,9 @@ func (e *Engine) announces(name string, event batch.Event) bool {
 // defaultPrefix is where the dialect depends on who calls.
 const defaultPrefix = "/v1"
 
-// mounts returns the API under each of its prefixes. Under own.Prefix it is always the same, so that batchd's own client
+// mounts returns the API, with the given routes, under each of its prefixes. Under own.Prefix it is always the same, so that batchd's own client
 // works with every server.
-func (e *Engine) mounts() []httpapi.Mount {
+func (e *Engine) mounts(routes []httpapi.Route) []httpapi.Mount {
 	all := []httpapi.Mount{
 		{Prefix: defaultPrefix, Profile: e.profiles[e.cfg.Dialect.Default], Choose: e.chooseProfile},
 		{Prefix: own.Prefix, Profile: serverRules(e.cfg).Profile(own.New(nil))},
@@ -47,7 +47,6 @@ func (e *Engine) mounts() []httpapi.Mount {
 			all = append(all, httpapi.Mount{Prefix: v.Prefix, Profile: e.profiles[v.Name]})
 		}
 	}
-	routes := e.routes()
 	for i := range all {
 		all[i].Routes = routes
 	}

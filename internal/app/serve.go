@@ -9,11 +9,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/config"
-	"batchd/internal/httpapi"
 	"batchd/internal/httpserver"
 	"batchd/internal/tenant"
 
@@ -93,37 +91,12 @@ func invalid(format string, args ...any) error {
 	return batch.Invalidf("", "invalid_value", format, args...)
 }
 
-// handler returns the HTTP API over the engine, for those that auth lets in.
-func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
-	return httpapi.New(httpapi.Options{
-		Store: e.storage.store, Blobs: e.storage.blobs, Auth: auth, Mounts: e.mounts(),
-		Rate: e.rate, CheckCallback: e.checkCallback, Retry: e.retrier,
-		Progress: e.progress.Counts, WaitingFor: e.waitingFor, Upstreams: e.upstreams, Created: e.Created, Cancelled: e.Cancelled, Ended: e.sender.Wake,
-		StorageFull: e.storageFull, Ready: e.Ready, Local: e.local(), Metrics: e.metricsOnAPI(auth),
-		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
-	})
-}
-
 // local lets in whoever may know where the upstreams are since only this machine can ask; nil if others can.
 func (e *Engine) local() tenant.Authenticator {
 	if !httpserver.Loopback(e.cfg.Listen) {
 		return nil
 	}
 	return e.anyone()
-}
-
-// rate counts a request against its tenant's limit.
-func (e *Engine) rate(who tenant.Identity) tenant.Rate { return e.buckets.Take(who, time.Now()) }
-
-// storageFull is what uploads are asked about first.
-func (e *Engine) storageFull() error {
-	if !e.space.Low() {
-		return nil
-	}
-	return &batch.Error{
-		Class: batch.StorageFull, Code: "storage_full",
-		Message: "The server's disk is nearly full, so it takes no uploads. Delete files that are not needed, or try again later.",
-	}
 }
 
 // metricsOnAPI returns the metrics handler for the API's own address, nil if they have one of their own. On loopback

@@ -65,7 +65,7 @@ var mayImport = map[string]struct {
 	"sweep":     {"batch store blob webhook", "periodic care by the contracts alone"},
 	"tenant":    {"batch store", "keys and quotas"},
 	"webhook":   {"batch store", "delivers what the outbox holds"},
-	"httpapi":   {"batch dialect store blob tenant retry", "the transport: what a call does is for the routes that mounts bring"},
+	"httpapi":   {"batch dialect store blob tenant", "the transport: what a call does is for the routes that mounts bring"},
 	"client":    {"dialect/vendors", "talks to our API from outside, so it knows only the wire"},
 
 	"httpapi/linescan":  {"batch", "counts lines as bytes pass by"},

@@ -11,14 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"batchd/internal/batch"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
 func TestCreateStoresWhatWasAskedAndWakesTheExecutor(t *testing.T) {
 	t.Parallel()
 	var created []string
-	f := newFixture(t, func(o *httpapi.Options) { o.Created = func(id string) { created = append(created, id) } })
+	f := newFixture(t, func(o *options) { o.Created = func(id string) { created = append(created, id) } })
 	file := f.mustUpload(goodLine)
 	w := f.do("POST", "/v1/batches", `{"input_file_id":"`+file+`","endpoint":"/v1/chat/completions","completion_window":"7d",
 		"metadata":{"a":"é"},"output_expires_after":{"anchor":"created_at","seconds":3600},"future_parameter":1}`)
@@ -114,7 +113,7 @@ func TestI19MetadataOutOfBoundsIsRefused(t *testing.T) {
 func TestI26WindowIsOneOfTheServersOrOfTheGrammar(t *testing.T) {
 	t.Parallel()
 	listed := newFixture(t, nil)
-	free := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].CreateRules.Any = true })
+	free := newFixture(t, func(o *options) { o.Mounts[0].CreateRules.Any = true })
 	for window, inGrammar := range map[string]bool{
 		"0s": false, "-1h": false, "1ms": false, "100y": false, "24H": false, "1e3h": false, "": false, "1": false, "h": false,
 		"31d": false, "99999999999999999999d": false, " 24h": false, "024h": false, "1.5h": false,
@@ -193,7 +192,7 @@ func TestI27CancelInEveryStateTwice(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
 			var cancelled []string
-			f := newFixture(t, func(o *httpapi.Options) { o.Cancelled = func(id string) { cancelled = append(cancelled, id) } })
+			f := newFixture(t, func(o *options) { o.Cancelled = func(id string) { cancelled = append(cancelled, id) } })
 			id := f.mustCreate(f.mustUpload(goodLine))
 			f.advance(id, state)
 			for attempt := range 2 {
@@ -261,7 +260,7 @@ func TestFailedBatchShowsItsErrors(t *testing.T) {
 func TestRunningBatchShowsLiveCountsThatNeverGoBack(t *testing.T) {
 	t.Parallel()
 	var live map[string]batch.Counts
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Progress = func(id string) (batch.Counts, bool) { c, ok := live[id]; return c, ok }
 	})
 	counts := func(id string) [3]float64 {
@@ -287,12 +286,12 @@ func TestRunningBatchShowsLiveCountsThatNeverGoBack(t *testing.T) {
 
 // endsMeanwhile is a store in which a batch ends right after its row was read.
 type endsMeanwhile struct {
-	httpapi.Store
+	apiStore
 	end func()
 }
 
 func (s *endsMeanwhile) ListBatches(ctx context.Context, tenant string, q store.BatchQuery) (store.Page[batch.Batch], error) {
-	page, err := s.Store.ListBatches(ctx, tenant, q)
+	page, err := s.apiStore.ListBatches(ctx, tenant, q)
 	s.end()
 	return page, err
 }
@@ -300,8 +299,8 @@ func (s *endsMeanwhile) ListBatches(ctx context.Context, tenant string, q store.
 func TestListReadsABatchAgainThatEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	slow := &endsMeanwhile{}
-	f := newFixture(t, func(o *httpapi.Options) {
-		slow.Store, o.Store = o.Store, slow
+	f := newFixture(t, func(o *options) {
+		slow.apiStore, o.Store = o.Store, slow
 		o.Progress = func(string) (batch.Counts, bool) { return batch.Counts{}, false }
 	})
 	id := f.mustCreate(f.mustUpload(goodLine))

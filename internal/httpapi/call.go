@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// maxID is the longest id that is looked up. Every dialect's own are far shorter.
-	maxID = 128
+	// MaxID is the longest id that is looked up. Every dialect's own are far shorter.
+	MaxID = 128
 	// maxJSONBody bounds the body of a JSON call. It has room above 1 MiB so that one oversized value gets an error that
 	// names it.
 	maxJSONBody = batch.MiB + 64*batch.KiB
@@ -39,9 +39,9 @@ type Call struct {
 	Who     tenant.Identity
 	Request *http.Request
 
-	*server
-	mount *Mount
-	reply *reply
+	server *server
+	mount  *Mount
+	reply  *reply
 }
 
 // speak returns the profile of a call whose identity is not known, for the errors before it is.
@@ -58,13 +58,16 @@ func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
 
 // authenticate finds out who calls, and with that the dialect, and counts the call.
 func (c *Call) authenticate() error {
-	who, err := c.Auth.Authenticate(c.Request)
+	who, err := c.server.Auth.Authenticate(c.Request)
 	if err != nil {
 		return err
 	}
 	c.Who, c.Profile = who, c.mount.speakTo(c.Request, who)
 	return c.countRequest()
 }
+
+// Now returns the time by the server's clock.
+func (c *Call) Now() time.Time { return c.server.Now() }
 
 // Context ends when the client goes away.
 func (c *Call) Context() context.Context { return c.Request.Context() }
@@ -81,7 +84,7 @@ func (c *Call) Tidy(remove func(ctx context.Context) error) {
 	ctx, cancel := c.Detached()
 	defer cancel()
 	if err := remove(ctx); err != nil {
-		c.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused call not removed",
+		c.server.Logger.LogAttrs(ctx, slog.LevelWarn, "remains of a refused call not removed",
 			slog.String("request_id", c.reply.requestID), slog.Any("error", err))
 	}
 }
@@ -97,7 +100,7 @@ func (c *Call) ID(kind string) (string, error) {
 
 // PlausibleID reports whether id could be an id of any dialect: short, and of letters, digits, "-" and "_".
 func PlausibleID(id string) bool {
-	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, foreign)
+	return id != "" && len(id) <= MaxID && !strings.ContainsFunc(id, foreign)
 }
 
 // foreign reports whether no id has the character r.
@@ -165,7 +168,7 @@ func (c *Call) RefuseUnread(err error) error {
 
 // CheckRoom refuses a call that would store bytes while the server has too little disk space.
 func (c *Call) CheckRoom() error {
-	err := c.StorageFull()
+	err := c.server.Node.StorageFull()
 	if err == nil {
 		return nil
 	}
@@ -173,7 +176,7 @@ func (c *Call) CheckRoom() error {
 	if errors.As(err, &fault) {
 		return fault
 	}
-	c.Logger.LogAttrs(c.Context(), slog.LevelWarn, "upload refused",
+	c.server.Logger.LogAttrs(c.Context(), slog.LevelWarn, "upload refused",
 		slog.String("request_id", c.reply.requestID), slog.Any("error", err))
 	return storageFull()
 }

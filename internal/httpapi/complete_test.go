@@ -15,7 +15,6 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	vendor "batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 )
 
 func digestOf(s string) string {
@@ -134,7 +133,7 @@ func TestFirstLineOfAFileInPartsIsChecked(t *testing.T) {
 
 func TestManyPartsAreListedInAnObjectOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = vendor.New(vendor.Options{}) })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = vendor.New(vendor.Options{}) })
 	const pieces = 1500
 	content := strings.Repeat("{}\n", pieces)
 	id := f.mustAnnounce(int64(len(content)))
@@ -228,7 +227,7 @@ func TestDamagedPartIsAnErrorOfTheServer(t *testing.T) {
 
 func TestFileOverALimitThatWasLoweredMeanwhileIsRefused(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		small := o.Mounts[0]
 		small.Prefix, small.Limits = "/small", batch.Limits{MaxFileBytes: 10}
 		o.Mounts = append(o.Mounts, small)

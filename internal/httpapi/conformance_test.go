@@ -21,8 +21,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/rogpeppe/go-internal/txtar"
-
-	"batchd/internal/httpapi"
 )
 
 // TestGoldenExchangesAreAsTheDescriptionsSay holds every exchange of every golden file against the OpenAPI document
@@ -154,7 +152,7 @@ type contract struct {
 // describeMounts returns the contracts of a server's mounts by prefix.
 func describeMounts(t *testing.T, strict bool) map[string]*contract {
 	t.Helper()
-	f := newFixture(t, func(o *httpapi.Options) { mountVendors(o, strict) })
+	f := newFixture(t, func(o *options) { mountVendors(o, strict) })
 	all := make(map[string]*contract)
 	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		w := f.do("GET", prefix+"/openapi.json", "")

@@ -15,7 +15,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
-	"batchd/internal/httpapi"
 )
 
 // manyExtents stores a file of several blobs and extents, some of them parts of a blob, and returns its bytes.
@@ -165,7 +164,7 @@ func TestF08DamageInTheFirstBlockIsAnErrorAndLaterDamageCutsTheConnection(t *tes
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
-			f := newFixture(t, func(o *httpapi.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			f := newFixture(t, func(o *options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			content := strings.Repeat(goodLine, 3<<20/len(goodLine))
 			id := f.mustUpload(content)
 			f.objects.damage(tc.at)
@@ -275,7 +274,7 @@ func TestI24DeletedFileIsHiddenAtOnceAndItsBytesStay(t *testing.T) {
 func TestExpiredFileIsAbsent(t *testing.T) {
 	t.Parallel()
 	clock := now
-	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock }; o.Mounts[0].InputTTL = time.Hour })
+	f := newFixture(t, func(o *options) { o.Now = func() time.Time { return clock }; o.Mounts[0].InputTTL = time.Hour })
 	id := f.mustUpload(goodLine)
 	clock = now.Add(time.Hour)
 	for _, path := range []string{"/v1/files/" + id, "/v1/files/" + id + "/content"} {

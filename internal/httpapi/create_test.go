@@ -9,7 +9,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -21,7 +20,7 @@ func (f *fixture) createWith(file, members string) *httptest.ResponseRecorder {
 
 func TestCallbackIsCheckedByTheServerAndKept(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.CheckCallback = func(url string) error {
 			if strings.Contains(url, "private") {
 				return batch.Invalidf("callback_url", "invalid_value", "No.")
@@ -53,7 +52,7 @@ func TestServerThatCallsNobodyBackRefusesCallbacks(t *testing.T) {
 
 func TestFileOfMoreLinesThanABatchMayHaveIsRefusedAtCreate(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Mounts[0].Limits = batch.DefaultLimits()
 		o.Mounts[0].Limits.MaxLines = 2
 		failing := o.Mounts[0]
@@ -74,7 +73,7 @@ func TestFileOfMoreLinesThanABatchMayHaveIsRefusedAtCreate(t *testing.T) {
 func TestMountOnWhichMissingFilesFailAnswersWithAFailedBatch(t *testing.T) {
 	t.Parallel()
 	var ended, created int
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Mounts[0].MissingFileFails = true
 		o.Ended = func() { ended++ }
 		o.Created = func(string) { created++ }
@@ -106,7 +105,7 @@ func TestMountOnWhichMissingFilesFailAnswersWithAFailedBatch(t *testing.T) {
 
 func TestFailedBatchesCountAgainstTheBatchesPerHour(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].MissingFileFails = true })
+	f := newFixture(t, func(o *options) { o.Mounts[0].MissingFileFails = true })
 	f.limit(store.Limits{BatchesPerHour: 1})
 	f.want(f.do("POST", "/v1/batches", createBody("file-none")), 200)
 	wantLimited(t, f.do("POST", "/v1/batches", createBody("file-none")), "rate_limit_exceeded", "120")
@@ -115,7 +114,7 @@ func TestFailedBatchesCountAgainstTheBatchesPerHour(t *testing.T) {
 func TestExpiredFileSaysSoWhereTheDialectDoes(t *testing.T) {
 	t.Parallel()
 	clock := now
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Now = func() time.Time { return clock }
 		o.Mounts[0].InputTTL = time.Hour
 		o.Mounts[0].Dialect = perishing{openai.New(openai.Options{})}

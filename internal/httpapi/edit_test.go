@@ -8,7 +8,6 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 )
 
 // editable is a dialect whose batches can be edited.
@@ -28,7 +27,7 @@ func TestEditChangesTheRemarkInEveryState(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			t.Parallel()
 			clock := now
-			f := newFixture(t, func(o *httpapi.Options) {
+			f := newFixture(t, func(o *options) {
 				o.Mounts[0].Dialect = editable{openai.New(openai.Options{})}
 				o.Now = func() time.Time { return clock }
 			})
@@ -52,7 +51,7 @@ func TestEditChangesTheRemarkInEveryState(t *testing.T) {
 
 func TestRefusedEditsChangeNothing(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = editable{openai.New(openai.Options{})} })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = editable{openai.New(openai.Options{})} })
 	id := f.mustCreate(f.mustUpload(goodLine))
 	f.want(f.do("PATCH", "/v1/batches/"+id, `{"remark":`), 400)
 	f.want(f.do("PATCH", "/v1/batches/batch_none", `{"remark":"x"}`), 404)
@@ -70,7 +69,7 @@ func TestDialectsWithoutEditingTakeNoPatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = d })
+			f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = d })
 			id := f.mustCreate(f.mustUpload(goodLine))
 			for _, method := range []string{"PATCH", "PUT"} {
 				w := f.do(method, "/v1/batches/"+id, `{"remark":"x"}`)
@@ -84,7 +83,7 @@ func TestDialectsWithoutEditingTakeNoPatch(t *testing.T) {
 
 func TestEditorsRouteNamesPatchAmongItsMethods(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = editable{openai.New(openai.Options{})} })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = editable{openai.New(openai.Options{})} })
 	if got := f.do("PUT", "/v1/batches/x", "").Header().Get("Allow"); got != "GET, HEAD, PATCH" {
 		t.Errorf("Allow %q", got)
 	}

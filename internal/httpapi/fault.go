@@ -84,7 +84,7 @@ func (c *Call) advise(fault *batch.Error, status int) {
 // LogFailure tells the operator of an error that is not the client's. The transport does so for every error that a
 // handler returns and that the client is not told of.
 func (c *Call) LogFailure(err error) {
-	c.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
+	c.server.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
 		slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))
 }
 

@@ -9,13 +9,12 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 )
 
 func TestBatchesAreFilteredByStatusAndCreation(t *testing.T) {
 	t.Parallel()
 	clock := now
-	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock } })
+	f := newFixture(t, func(o *options) { o.Now = func() time.Time { return clock } })
 	var made []string // one a minute, oldest first
 	for _, state := range []batch.Status{batch.Completed, batch.Failed, batch.Completed, batch.InProgress, batch.Validating} {
 		id := f.mustCreate(f.mustUpload(goodLine))
@@ -97,7 +96,7 @@ func TestBadFiltersAreRefusedByName(t *testing.T) {
 
 func TestStrictDialectKnowsNoFilters(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = openai.New(openai.Options{Strict: true}) })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = openai.New(openai.Options{Strict: true}) })
 	for _, param := range []string{"status", "created_after", "created_before"} {
 		for _, value := range []string{"completed", "1", ""} {
 			got := faultOf(t, f.do("GET", "/v1/batches?"+param+"="+value, ""))

@@ -21,9 +21,13 @@ import (
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
 	"batchd/internal/httpapi"
+	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	forms "batchd/internal/httpapi/form"
 	"batchd/internal/httpapi/uploads"
+	"batchd/internal/httpapi/upstreams"
+	"batchd/internal/retry"
+	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
 	"batchd/internal/tenant"
 )
@@ -60,16 +64,133 @@ func (byKey) Authenticate(r *http.Request) (tenant.Identity, error) {
 	return id, nil
 }
 
-// routesOf returns the routes of the whole API.
-func routesOf(o httpapi.Options) []httpapi.Route {
+// apiStore is what all handlers together need of the metadata store.
+type apiStore interface {
+	store.Files
+	batches.Store
+	store.Uploads
+	forms.Store
+	BatchByID(ctx context.Context, id string) (batch.Batch, error)
+}
+
+// options are what a test's server is made of: of the functions, those that are nil do what a server does that has nothing
+// to say.
+type options struct {
+	httpapi.Options
+	Store apiStore
+	Blobs blob.Store
+
+	Progress      func(batchID string) (batch.Counts, bool)
+	WaitingFor    func(batchID string) []batch.Waiting
+	Upstreams     func() []batch.Upstream
+	Created       func(batchID string)
+	Cancelled     func(batchID string)
+	Ended         func()
+	StorageFull   func() error
+	Ready         func() httpapi.Readiness
+	Rate          func(who tenant.Identity) tenant.Rate
+	CheckCallback func(url string) error
+	// Retry has no stand-in: a retry without it panics.
+	Retry *retry.Retrier
+}
+
+// routes returns those of the whole API.
+func (o options) routes() []httpapi.Route {
 	receiver := forms.NewReceiver(o.Store, o.Blobs)
 	return slices.Concat(
-		files.New(o.Store, o.Blobs, receiver).Routes(), uploads.New(o.Store, o.Blobs, receiver).Routes(), httpapi.Routes(),
+		files.New(o.Store, o.Blobs, receiver).Routes(),
+		uploads.New(o.Store, o.Blobs, receiver).Routes(),
+		batches.New(o.Store, executor{o}, o.Retry).Routes(),
+		upstreams.Routes(node{o}.Upstreams),
 	)
 }
 
+// handler returns the whole API.
+func (o options) handler() http.Handler {
+	routes := o.routes()
+	for i := range o.Mounts {
+		o.Mounts[i].Routes = routes
+	}
+	o.Node = node{o}
+	return httpapi.New(o.Options)
+}
+
+// node is the options as the transport sees them.
+type node struct{ o options }
+
+func (n node) Ready() httpapi.Readiness {
+	if n.o.Ready == nil {
+		return httpapi.Readiness{}
+	}
+	return n.o.Ready()
+}
+
+func (n node) Upstreams() []batch.Upstream {
+	if n.o.Upstreams == nil {
+		return nil
+	}
+	return n.o.Upstreams()
+}
+
+func (n node) StorageFull() error {
+	if n.o.StorageFull == nil {
+		return nil
+	}
+	return n.o.StorageFull()
+}
+
+func (n node) Rate(who tenant.Identity) tenant.Rate {
+	if n.o.Rate == nil {
+		return tenant.Rate{}
+	}
+	return n.o.Rate(who)
+}
+
+// executor is the options as the API on batches sees them.
+type executor struct{ o options }
+
+func (x executor) Counts(batchID string) (batch.Counts, bool) {
+	if x.o.Progress == nil {
+		b, err := x.o.Store.BatchByID(context.Background(), batchID)
+		return b.Counts, err == nil
+	}
+	return x.o.Progress(batchID)
+}
+
+func (x executor) WaitingFor(batchID string) []batch.Waiting {
+	if x.o.WaitingFor == nil {
+		return nil
+	}
+	return x.o.WaitingFor(batchID)
+}
+
+func (x executor) Created(batchID string) {
+	if x.o.Created != nil {
+		x.o.Created(batchID)
+	}
+}
+
+func (x executor) Cancelled(batchID string) {
+	if x.o.Cancelled != nil {
+		x.o.Cancelled(batchID)
+	}
+}
+
+func (x executor) Ended() {
+	if x.o.Ended != nil {
+		x.o.Ended()
+	}
+}
+
+func (x executor) CheckCallback(url string) error {
+	if x.o.CheckCallback == nil {
+		return batch.Invalidf("callback_url", "invalid_value", "This server calls nobody back. Leave 'callback_url' out.")
+	}
+	return x.o.CheckCallback(url)
+}
+
 // newFixture starts a server after change, if not nil, has had its say on the options.
-func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
+func newFixture(t testing.TB, change func(*options)) *fixture {
 	t.Helper()
 	s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "meta.db"), sqlite.Options{MayCreate: true, Tenant: ours})
 	if err != nil {
@@ -77,19 +198,15 @@ func newFixture(t testing.TB, change func(*httpapi.Options)) *fixture {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	f := &fixture{t: t, store: s, objects: newMemory()}
-	o := httpapi.Options{
-		Store: s, Blobs: blob.NewStore(f.objects, blob.Options{CacheBlocks: -1}), Auth: byKey{},
+	o := options{Store: s, Blobs: blob.NewStore(f.objects, blob.Options{CacheBlocks: -1}), Options: httpapi.Options{
+		Auth:   byKey{},
 		Mounts: []httpapi.Mount{{Prefix: "/v1", Profile: server().Profile(openai.New(openai.Options{Random: counting()}))}},
 		Now:    func() time.Time { return now },
-	}
+	}}
 	if change != nil {
 		change(&o)
 	}
-	routes := routesOf(o)
-	for i := range o.Mounts {
-		o.Mounts[i].Routes = routes
-	}
-	f.handler = httpapi.New(o)
+	f.handler = o.handler()
 	return f
 }
 

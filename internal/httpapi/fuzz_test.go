@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 )
 
 // FuzzMultipartUpload sends any bytes as a form: the answer is never the server's fault, and what was refused leaves
@@ -19,7 +18,7 @@ func FuzzMultipartUpload(f *testing.F) {
 	f.Add(strings.ReplaceAll(good, "\r\n", "\n"), contentType)
 	f.Add("--X\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''a%00b.jsonl\r\n\r\n{}\r\n--X\r\nContent-Disposition: form-data; name=purpose\r\n\r\nbatch\r\n--X--", "multipart/form-data; boundary=X")
 	f.Add("", "multipart/form-data; boundary=")
-	shared := newFixture(f, func(o *httpapi.Options) { o.Mounts[0].Dialect = openai.New(openai.Options{}) })
+	shared := newFixture(f, func(o *options) { o.Mounts[0].Dialect = openai.New(openai.Options{}) })
 	f.Fuzz(func(t *testing.T, body, contentType string) {
 		fix := shared.on(t)
 		before := fix.objects.count()

@@ -58,7 +58,6 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"batchd/internal/batch"
-	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 )
 
@@ -114,7 +113,7 @@ func newPlay(t *testing.T, archive *txtar.Archive) *play {
 		settings = string(archive.Files[0].Data)
 	}
 	p := &play{clock: now, seeder: &seeder{}}
-	p.fixture = newFixture(t, func(o *httpapi.Options) {
+	p.fixture = newFixture(t, func(o *options) {
 		o.Now = func() time.Time { return p.clock }
 		p.blobs = o.Blobs
 		p.dialects = mountVendors(o, strings.Contains(settings, "strict\n"))
@@ -134,7 +133,7 @@ func newPlay(t *testing.T, archive *txtar.Archive) *play {
 }
 
 // configure applies one setting of a case's server.
-func configure(t *testing.T, o *httpapi.Options, line string) {
+func configure(t *testing.T, o *options, line string) {
 	t.Helper()
 	word, rest, _ := strings.Cut(line, " ")
 	switch word {

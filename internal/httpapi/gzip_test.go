@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"batchd/internal/httpapi"
 )
 
 // unpack returns what a body in gzip holds, and fails the test unless it is whole.
@@ -196,7 +194,7 @@ func TestJSONIsPackedOnceItIsLong(t *testing.T) {
 
 func TestManyReadersOfPackedContentGetTheirOwnBytes(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Blobs = onDisk(t) })
+	f := newFixture(t, func(o *options) { o.Blobs = onDisk(t) })
 	server := httptest.NewServer(f.handler)
 	defer server.Close()
 	var readers sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 )
 
@@ -12,7 +11,7 @@ import (
 // another site.
 func TestB09RefusalsAreInTheShapeOfTheMount(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		mountVendors(o, false)
 		o.Auth = tenant.Open{Tenant: ours, Hosts: tenant.NewHosts("127.0.0.1:8080", "example.com")}
 	})

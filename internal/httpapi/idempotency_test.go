@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -30,7 +29,7 @@ func (f *fixture) wantBatches(n int) {
 func TestI28SameKeyAndBodyGiveTheSameBatchAsItIsNow(t *testing.T) {
 	t.Parallel()
 	var created []string
-	f := newFixture(t, func(o *httpapi.Options) { o.Created = func(id string) { created = append(created, id) } })
+	f := newFixture(t, func(o *options) { o.Created = func(id string) { created = append(created, id) } })
 	file := f.mustUpload(goodLine)
 	body := createBody(file)
 	first := f.want(f.createUnder("k-1", body), 200)
@@ -52,7 +51,7 @@ func TestI28SameKeyAndBodyGiveTheSameBatchAsItIsNow(t *testing.T) {
 
 func TestI28RepeatedCreateShowsLiveCounts(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Progress = func(string) (batch.Counts, bool) { return batch.Counts{Total: 2, Completed: 1}, true }
 	})
 	body := createBody(f.mustUpload(goodLine))
@@ -147,7 +146,7 @@ func TestI28RefusedCallLeavesTheKeyFree(t *testing.T) {
 func TestI28KeyIsRememberedForADay(t *testing.T) {
 	t.Parallel()
 	clock := now
-	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock } })
+	f := newFixture(t, func(o *options) { o.Now = func() time.Time { return clock } })
 	body := createBody(f.mustUpload(goodLine))
 	first := field(t, f.want(f.createUnder("k", body), 200), "id")
 	clock = now.Add(store.IdempotencyKeyTTL - time.Second)
@@ -165,7 +164,7 @@ func TestI28ConcurrentCallsMakeOneBatch(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	created := 0
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Created = func(string) { mu.Lock(); defer mu.Unlock(); created++ }
 	})
 	body := createBody(f.mustUpload(goodLine))

@@ -27,7 +27,7 @@ const (
 // countRequest counts the call against its tenant's requests per minute, and says in the answer's headers where the
 // tenant stands. A call over the limit is refused.
 func (c *Call) countRequest() error {
-	rate := c.Rate(c.Who)
+	rate := c.server.Node.Rate(c.Who)
 	if rate.Limit <= 0 {
 		return nil
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
@@ -182,7 +181,7 @@ func TestAnswersSayWhereTheTenantStandsWithItsRequests(t *testing.T) {
 	t.Parallel()
 	var asked []string
 	rate := tenant.Rate{Limit: 60, Remaining: 59, Reset: time.Second}
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Rate = func(who tenant.Identity) tenant.Rate { asked = append(asked, who.Tenant); return rate }
 	})
 	for _, path := range []string{"/v1/files", "/v1/files/none"} {
@@ -210,7 +209,7 @@ func TestAnswersSayWhereTheTenantStandsWithItsRequests(t *testing.T) {
 func TestCallOverTheRequestLimitDoesNothing(t *testing.T) {
 	t.Parallel()
 	over := false
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Rate = func(tenant.Identity) tenant.Rate {
 			if !over {
 				return tenant.Rate{Limit: 3, Remaining: 2, Reset: 20 * time.Second}
@@ -252,7 +251,7 @@ func TestServerThatIsUnavailableSaysWhenToComeBack(t *testing.T) {
 	}{"unknown": {0, "5"}, "known": {1500 * time.Millisecond, "2"}, "long": {time.Hour, "120"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) {
+			f := newFixture(t, func(o *options) {
 				o.StorageFull = func() error {
 					return errors.Join(&batch.Error{Class: batch.Unavailable, Message: "Later.", RetryAfter: tc.wait})
 				}

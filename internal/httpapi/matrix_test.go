@@ -70,7 +70,7 @@ func has[T any](d dialect.Dialect) bool { _, ok := d.(T); return ok }
 func TestI20EveryRouteWithEveryKindOfIDAndKey(t *testing.T) {
 	t.Parallel()
 	rows := matrix()
-	for _, rt := range httpapi.Table(routesOf(httpapi.Options{})) {
+	for _, rt := range httpapi.Table(options{}.routes()) {
 		for _, method := range rt.Methods {
 			name := method + " " + rt.Path
 			r, ok := rows[name]
@@ -127,7 +127,7 @@ type operands struct{ named, referred string }
 func newCell(t *testing.T, prefix, method, path string, r row) *cell {
 	t.Helper()
 	c := &cell{row: r, prefix: prefix, method: method, path: path}
-	c.fixture = newFixture(t, func(o *httpapi.Options) {
+	c.fixture = newFixture(t, func(o *options) {
 		mountVendors(o, false)
 		demandKeys(o)
 		at := slices.IndexFunc(o.Mounts, func(m httpapi.Mount) bool { return m.Prefix == prefix })

@@ -5,14 +5,13 @@ import (
 
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 )
 
 func TestEachPrefixDescribesItsDialectToAnybody(t *testing.T) {
 	t.Parallel()
 	usual, hosted := openai.New(openai.Options{}), described{openai.New(openai.Options{})}
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Mounts[0].Dialect = usual
 		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
 			return server().Profile(hosted), host == "hosted.example" || who.Tenant != ""

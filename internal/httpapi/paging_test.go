@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"batchd/internal/httpapi"
 )
 
 // walk follows a list to its end by has_more and after, and returns all ids.
@@ -94,7 +92,7 @@ func TestI23BadCursorsAndLimitsAreRefused(t *testing.T) {
 
 func TestMountThatClampsTakesAnyLimit(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Paging.Clamp, o.Mounts[0].Paging.Batches.Max = true, 2 })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Paging.Clamp, o.Mounts[0].Paging.Batches.Max = true, 2 })
 	for range 3 {
 		f.mustCreate(f.mustUpload(goodLine))
 	}

@@ -13,7 +13,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -203,13 +202,13 @@ func TestI14UploadsAtTheSameTimeShareTheRoom(t *testing.T) {
 
 // noParts is a store whose AddPart fails, before or after it has stored the row.
 type noParts struct {
-	httpapi.Store
+	apiStore
 	after bool
 }
 
 func (s noParts) AddPart(ctx context.Context, tenant string, p batch.Part, at time.Time) error {
 	if s.after {
-		if err := s.Store.AddPart(ctx, tenant, p, at); err != nil {
+		if err := s.apiStore.AddPart(ctx, tenant, p, at); err != nil {
 			return err
 		}
 	}
@@ -221,7 +220,7 @@ func TestPartWhoseRowFailsKeepsBytesOnlyIfTheRowIsThere(t *testing.T) {
 	for name, after := range map[string]bool{"failed": false, "failed after it was stored": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) { o.Store = noParts{o.Store, after} })
+			f := newFixture(t, func(o *options) { o.Store = noParts{o.Store, after} })
 			if got := faultOf(t, f.addPart(f.mustAnnounce(lineBytes), goodLine)); got.Status != 500 || strings.Contains(got.Message, "I/O") {
 				t.Errorf("fault %+v, want 500 without the reason", got)
 			}
@@ -235,12 +234,12 @@ func TestPartWhoseRowFailsKeepsBytesOnlyIfTheRowIsThere(t *testing.T) {
 // closing is a store that, once armed, cancels every upload right after it has been looked up, as a client may at any
 // time.
 type closing struct {
-	httpapi.Store
+	apiStore
 	armed *bool
 }
 
 func (s closing) Upload(ctx context.Context, tenant, id string, at time.Time) (batch.Upload, *batch.File, error) {
-	u, file, err := s.Store.Upload(ctx, tenant, id, at)
+	u, file, err := s.apiStore.Upload(ctx, tenant, id, at)
 	if err == nil && *s.armed {
 		_, _ = s.CancelUpload(ctx, tenant, id, at)
 	}
@@ -256,7 +255,7 @@ func TestUploadThatIsCancelledMeanwhileKeepsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			armed := false
-			f := newFixture(t, func(o *httpapi.Options) { o.Store = closing{o.Store, &armed} })
+			f := newFixture(t, func(o *options) { o.Store = closing{o.Store, &armed} })
 			id := f.mustAnnounce(lineBytes)
 			partID := f.mustAddPart(id, goodLine)
 			armed = true
@@ -281,7 +280,7 @@ func FuzzPartsForm(f *testing.F) {
 	f.Add("--X\r\nContent-Disposition: form-data; name=data\r\n\r\n\r\n--X--", "multipart/form-data; boundary=X")
 	f.Add("--X\r\nContent-Disposition: form-data; name=\"data\"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=7b=7d\r\n--X--", "multipart/form-data; boundary=X")
 	f.Add("", "multipart/form-data")
-	shared := newFixture(f, func(o *httpapi.Options) { o.Mounts[0].Dialect = openai.New(openai.Options{}) })
+	shared := newFixture(f, func(o *options) { o.Mounts[0].Dialect = openai.New(openai.Options{}) })
 	f.Fuzz(func(t *testing.T, body, contentType string) {
 		fix := shared.on(t)
 		before := fix.objects.count()

@@ -13,7 +13,7 @@ import (
 // ready answers whether the server takes work: it does not while it is going down or can store nothing. What an
 // upstream does is no reason to send no work here, and is told beside.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	state := s.Ready()
+	state := s.Node.Ready()
 	if len(state.Problems) > 0 {
 		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Problems: state.Problems})
 		return
@@ -24,9 +24,6 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 
 // upstreamReasons returns why lines wait at upstreams, as sentences.
 func (s *server) upstreamReasons(r *http.Request) []string {
-	if s.Upstreams == nil {
-		return nil
-	}
 	type held struct {
 		u     batch.Upstream
 		model string
@@ -34,7 +31,7 @@ func (s *server) upstreamReasons(r *http.Request) []string {
 		lines int64
 	}
 	var all []held
-	for _, u := range s.Upstreams() {
+	for _, u := range s.Node.Upstreams() {
 		if u.Reason.Kind != "" {
 			all = append(all, held{u: u, why: u.Reason})
 			continue

@@ -15,15 +15,14 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/retry"
 	"batchd/internal/store"
 )
 
 // retrying returns a fixture in which what is left of any batch is goodLine.
-func retrying(t *testing.T, change func(*httpapi.Options)) *fixture {
+func retrying(t *testing.T, change func(*options)) *fixture {
 	t.Helper()
-	return newFixture(t, func(o *httpapi.Options) {
+	return newFixture(t, func(o *options) {
 		o.Retry = retrier(o, func(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
 			rest, err := o.Blobs.Put(ctx, "files/rest-of-"+b.ID+batch.NewLeaseID().String(), strings.NewReader(goodLine))
 			return rest, 1, err
@@ -35,7 +34,7 @@ func retrying(t *testing.T, change func(*httpapi.Options)) *fixture {
 }
 
 // retrier returns a retrier over the store and the blobs of a server, to which copyUnfinished is what is left of a batch.
-func retrier(o *httpapi.Options, copyUnfinished func(context.Context, batch.Batch) (batch.Blob, int64, error)) *retry.Retrier {
+func retrier(o *options, copyUnfinished func(context.Context, batch.Batch) (batch.Blob, int64, error)) *retry.Retrier {
 	return retry.New(retry.Options{
 		Files: o.Store, Blobs: o.Blobs, CopyUnfinished: copyUnfinished, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return o.Now() },
@@ -58,7 +57,7 @@ func (f *fixture) retry(id, body string, headers ...string) *httptest.ResponseRe
 func TestRetryMakesABatchOfWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	var created []string
-	f := retrying(t, func(o *httpapi.Options) {
+	f := retrying(t, func(o *options) {
 		o.Created = func(id string) { created = append(created, id) }
 		o.CheckCallback = func(string) error { return nil }
 		o.Mounts[0].InputTTL = 48 * time.Hour
@@ -187,8 +186,7 @@ func (f *fixture) finish(id string, n int64) {
 func TestRetryIsAnUnknownRouteWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]*fixture{
-		"no retrier":     newFixture(t, nil),
-		"strict dialect": retrying(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = openai.New(openai.Options{Strict: true}) }),
+		"strict dialect": retrying(t, func(o *options) { o.Mounts[0].Dialect = openai.New(openai.Options{Strict: true}) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -267,7 +265,7 @@ func TestRefusedRetryLeavesNoFile(t *testing.T) {
 func TestRetryWithoutSpaceIsRefused(t *testing.T) {
 	t.Parallel()
 	var full error
-	f := retrying(t, func(o *httpapi.Options) { o.StorageFull = func() error { return full } })
+	f := retrying(t, func(o *options) { o.StorageFull = func() error { return full } })
 	old := f.ended(`"metadata":null`)
 	full = errors.New("1 GiB left of 500 GiB")
 	if got := faultOf(t, f.retry(old, "")); got.Status != 507 || strings.Contains(got.Message, "GiB") {
@@ -289,7 +287,7 @@ func TestFaultsOfTheUnfinishedLinesReachTheClientAndOthersDoNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) {
+			f := newFixture(t, func(o *options) {
 				o.Retry = retrier(o, func(context.Context, batch.Batch) (batch.Blob, int64, error) { return batch.Blob{}, 0, tc.err })
 			})
 			got := faultOf(t, f.retry(f.ended(`"metadata":null`), ""))

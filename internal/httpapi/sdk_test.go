@@ -15,7 +15,6 @@ import (
 	"batchd/internal/blob"
 	"batchd/internal/blob/disk"
 	vendor "batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/vfs"
 )
 
@@ -28,7 +27,7 @@ type sdk struct {
 // newSDK starts a server as it is run, with its blobs on disk, behind a real listener.
 func newSDK(t *testing.T) *sdk {
 	t.Helper()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Mounts[0].Dialect = vendor.New(vendor.Options{})
 		o.Blobs = onDisk(t)
 	})

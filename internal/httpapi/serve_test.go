@@ -86,7 +86,7 @@ func TestKeysThatCannotBeCheckedAreAnInternalError(t *testing.T) {
 func TestPanicIsAnErrorWithARequestIDLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		o.Created = func(string) { panic("boom") }
 	})
@@ -104,7 +104,7 @@ func TestPanicIsAnErrorWithARequestIDLoggedOnce(t *testing.T) {
 func TestReadyNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	var state httpapi.Readiness
-	f := newFixture(t, func(o *httpapi.Options) { o.Ready = func() httpapi.Readiness { return state } })
+	f := newFixture(t, func(o *options) { o.Ready = func() httpapi.Readiness { return state } })
 	if got := f.want(f.do("GET", "/readyz", ""), 200); got != `{"status":"ok"}` {
 		t.Errorf("ready: %s", got)
 	}
@@ -125,7 +125,7 @@ func TestReadyNamesWhatIsWrong(t *testing.T) {
 func TestMetricsCountByRouteAndNeverByWhatClientsMakeUp(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Registerer = reg
 		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
 	})
@@ -170,7 +170,7 @@ func TestMountsSpeakTheirDialectAndAKeyMayChooseAnother(t *testing.T) {
 	t.Parallel()
 	other := named{openai.New(openai.Options{}), "other"}
 	keyed := named{openai.New(openai.Options{}), "keyed"}
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		o.Auth = everyone{}
 		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
 			return server().Profile(keyed), who.Dialect == "keyed" || host == "keyed.example"

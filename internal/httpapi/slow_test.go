@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/httpapi"
 	"batchd/internal/sim"
 )
 
@@ -187,7 +186,7 @@ func TestBodyThatNobodyReadsDoesNotHoldTheConnection(t *testing.T) {
 func TestRefusedUploadIsReadForABoundedTimeOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: 10} })
+		f := newFixture(t, func(o *options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: 10} })
 		body, contentType := form(part{"file", "in.jsonl", strings.Repeat("{}\n", 1<<20)}, part{"purpose", "", "batch"})
 		status, _, answered, closed := f.exchange(drip{path: "/v1/files", contentType: contentType, body: body, every: time.Second, size: 2000})
 		if status != http.StatusRequestEntityTooLarge || answered > 15*time.Second || closed > 20*time.Second {
@@ -199,7 +198,7 @@ func TestRefusedUploadIsReadForABoundedTimeOnly(t *testing.T) {
 func TestClientThatAsksFirstIsRefusedBeforeItSends(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: 10} })
+		f := newFixture(t, func(o *options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: 10} })
 		conn := f.dial()
 		defer func() { _ = conn.Close() }()
 		_, err := io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Type: multipart/form-data; boundary=X\r\nContent-Length: 99000000\r\n\r\n")
@@ -281,7 +280,7 @@ func TestI14StalledUploadIsCutOffOnRealConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) {
+			f := newFixture(t, func(o *options) {
 				o.Blobs = onDisk(t)
 				o.MinUploadRate, o.UploadPatience = 10*batch.MiB, 100*time.Millisecond
 			})

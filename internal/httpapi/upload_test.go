@@ -15,7 +15,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
-	"batchd/internal/httpapi"
 )
 
 func TestUploadTakesPartsInAnyOrder(t *testing.T) {
@@ -251,7 +250,7 @@ func TestI13UploadOfDeclaredSizeThatDoesNotArriveIsCutShort(t *testing.T) {
 func TestUploadOverTheLimitIsToldSoThoughTheClientKeepsSending(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: limit} })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: limit} })
 	server := httptest.NewServer(f.handler)
 	t.Cleanup(server.Close)
 	for name, size := range map[string]int{"a little over": limit + 1, "far over": 20 << 20} {
@@ -281,7 +280,7 @@ func TestUploadOverTheLimitIsToldSoThoughTheClientKeepsSending(t *testing.T) {
 
 func TestUploadOfExactlyTheLimitPasses(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: int64(len(goodLine))} })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Limits = batch.Limits{MaxFileBytes: int64(len(goodLine))} })
 	f.mustUpload(goodLine)
 }
 
@@ -293,7 +292,7 @@ func TestUploadWithoutSpaceIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) { o.StorageFull = func() error { return tc.full } })
+			f := newFixture(t, func(o *options) { o.StorageFull = func() error { return tc.full } })
 			f.objects.putErr = tc.put
 			w := f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}})
 			got := faultOf(t, w)
@@ -320,13 +319,13 @@ func TestI16UploadWithAnEncodingIsRefused(t *testing.T) {
 
 // noRows is a store whose CreateFile fails, before or after it has stored the row.
 type noRows struct {
-	httpapi.Store
+	apiStore
 	after bool
 }
 
 func (s noRows) CreateFile(ctx context.Context, f batch.File) error {
 	if s.after {
-		if err := s.Store.CreateFile(ctx, f); err != nil {
+		if err := s.apiStore.CreateFile(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -338,7 +337,7 @@ func TestUploadWhoseRowFailsKeepsBytesOnlyIfTheRowIsThere(t *testing.T) {
 	for name, after := range map[string]bool{"failed": false, "failed after it was stored": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) { o.Store = noRows{o.Store, after} })
+			f := newFixture(t, func(o *options) { o.Store = noRows{o.Store, after} })
 			w := f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}})
 			if got := faultOf(t, w); got.Status != 500 || strings.Contains(got.Message, "I/O") {
 				t.Errorf("fault %+v, want 500 without the reason", got)

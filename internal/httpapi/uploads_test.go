@@ -13,7 +13,6 @@ import (
 
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
-	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -102,7 +101,7 @@ func TestUploadIsPendingUntilItIsCompleted(t *testing.T) {
 
 func TestAnnouncementsThatCannotBecomeAFileAreRefused(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Limits.MaxFileBytes = 1000 })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Limits.MaxFileBytes = 1000 })
 	for name, tc := range map[string]struct{ body, param string }{
 		"no JSON":       {"bytes", ""},
 		"empty":         {"", ""},
@@ -159,7 +158,7 @@ func TestI15ClosedUploadSaysWhyItTakesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock := now
-			f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return clock } })
+			f := newFixture(t, func(o *options) { o.Now = func() time.Time { return clock } })
 			id := f.mustAnnounce(lineBytes)
 			partID := f.mustAddPart(id, goodLine)
 			tc.close(f, id, partID)
@@ -210,7 +209,7 @@ type partless struct{ dialect.Dialect }
 
 func TestDialectWithoutUploadsKnowsNoSuchRoute(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) { o.Mounts[0].Dialect = partless{openai.New(openai.Options{})} })
+	f := newFixture(t, func(o *options) { o.Mounts[0].Dialect = partless{openai.New(openai.Options{})} })
 	for _, method := range []string{"POST", "GET"} {
 		for _, path := range []string{"/v1/uploads", "/v1/uploads/upload_x/parts", "/v1/uploads/upload_x/complete", "/v1/uploads/upload_x/cancel"} {
 			w, unknown := f.do(method, path, "{}"), f.do("POST", "/v1/nothing", "{}")

@@ -10,7 +10,6 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
-	"batchd/internal/httpapi"
 )
 
 // quotaReason is what an upstream says whose customer's money is used up.
@@ -53,7 +52,7 @@ func stands() []batch.Upstream {
 func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []bool{true, false} {
-		f := newFixture(t, func(o *httpapi.Options) {
+		f := newFixture(t, func(o *options) {
 			mountVendors(o, false)
 			o.WaitingFor, o.Upstreams = waits, stands
 			if keys {
@@ -63,7 +62,7 @@ func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing
 		if keys {
 			f.addKeys()
 		}
-		seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&httpapi.Options{}, false)}
+		seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&options{}, false)}
 		seed.seed("batch in_progress id=batch_1 total=3000")
 		for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 			for _, path := range []string{"/batches/batch_1", "/batches"} {
@@ -87,14 +86,14 @@ func TestD9AnUpstreamsWordsAreForTheBatchThatGotThemAndForTheOperator(t *testing
 
 func TestAStrictDialectDoesNotAskWhatABatchWaitsFor(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		mountVendors(o, true)
 		o.WaitingFor = func(string) []batch.Waiting {
 			t.Error("it was asked")
 			return nil
 		}
 	})
-	seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&httpapi.Options{}, true)}
+	seed := &seeder{fixture: f, blobs: blob.NewStore(f.objects, blob.Options{}), dialects: mountVendors(&options{}, true)}
 	seed.seed("batch in_progress id=batch_1\nbatch cancelling id=batch_2\nbatch validating id=batch_3\nbatch completed id=batch_4")
 	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1"} {
 		if body := f.want(f.do("GET", prefix+"/batches", ""), 200); strings.Contains(body, "waiting_for") {
@@ -106,14 +105,14 @@ func TestAStrictDialectDoesNotAskWhatABatchWaitsFor(t *testing.T) {
 func TestReadyTellsReasonsAndHostsToThoseWhoMayKnow(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*httpapi.Options)
+		change func(*options)
 		want   []string
 	}{
-		"without keys": {func(*httpapi.Options) {}, []string{
+		"without keys": {func(*options) {}, []string{
 			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota: You exceeded your current quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
 			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
-		"with keys on this machine alone": {func(o *httpapi.Options) { demandKeys(o); o.Local = byKey{} }, []string{
+		"with keys on this machine alone": {func(o *options) { demandKeys(o); o.Local = byKey{} }, []string{
 			`upstream-1 at gpu:8000/v1, model "m": account, it answers 429 insufficient_quota; since 2026-09-21T14:08:20Z; 2018 lines wait`,
 			`upstream-2 at gpu:8001/v1: unreachable (refused); since 2026-09-21T14:12:20Z`,
 		}},
@@ -124,7 +123,7 @@ func TestReadyTellsReasonsAndHostsToThoseWhoMayKnow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, func(o *httpapi.Options) {
+			f := newFixture(t, func(o *options) {
 				o.Upstreams = stands
 				c.change(o)
 			})

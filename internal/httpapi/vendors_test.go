@@ -21,7 +21,7 @@ import (
 
 // mountVendors mounts every dialect the way a server does that was told nothing, or to be strict. Under /v1 a key may
 // choose. It returns the dialects by their names.
-func mountVendors(o *httpapi.Options, strict bool) map[string]dialect.Dialect {
+func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 	random := counting()
 	byName := map[string]dialect.Dialect{
 		openai.Name:     openai.New(openai.Options{Strict: strict, Random: random}),
@@ -64,7 +64,7 @@ func mountVendors(o *httpapi.Options, strict bool) map[string]dialect.Dialect {
 
 // demandKeys makes a server take no call without a key, by the authenticator that servers have. The keys are those that
 // addKeys stores.
-func demandKeys(o *httpapi.Options) {
+func demandKeys(o *options) {
 	if s, ok := o.Store.(*sqlite.Store); ok {
 		o.Auth = tenant.NewKeys(s, o.Now)
 	}
@@ -105,7 +105,7 @@ func (f *fixture) addKeys() {
 // and pages are those of the vendor, as under its own prefix.
 func TestTheWholeProfileOfTheKeysDialectHolds(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *httpapi.Options) {
+	f := newFixture(t, func(o *options) {
 		mountVendors(o, true)
 		demandKeys(o)
 		inner := o.Mounts[0].Choose

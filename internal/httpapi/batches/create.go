@@ -1,4 +1,4 @@
-package httpapi
+package batches
 
 import (
 	"cmp"
@@ -9,12 +9,13 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 	"batchd/internal/failpoint"
+	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
-// createBatch checks everything that needs no look into the file, and stores the batch. What is wrong inside the file
+// create checks everything that needs no look into the file, and stores the batch. What is wrong inside the file
 // is for validation to find.
-func (c *Call) createBatch() error {
+func (a *API) create(c *httpapi.Call) error {
 	body, err := c.Body()
 	if err != nil {
 		return err
@@ -23,11 +24,11 @@ func (c *Call) createBatch() error {
 	if err != nil {
 		return err
 	}
-	key, err := c.idempotencyKey(body)
+	key, err := idempotencyKey(c, body)
 	if err != nil {
 		return err
 	}
-	b, err := c.once(key, func() (batch.Batch, error) { return c.storeBatch(asked, key) })
+	b, err := a.once(c, key, func() (batch.Batch, error) { return a.storeBatch(c, asked, key) })
 	if err != nil {
 		return err
 	}
@@ -35,33 +36,33 @@ func (c *Call) createBatch() error {
 }
 
 // storeBatch checks what was asked for against what the tenant has, and stores it.
-func (c *Call) storeBatch(asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
-	if err := c.checkCallback(asked.CallbackURL); err != nil {
+func (a *API) storeBatch(c *httpapi.Call, asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
+	if err := a.checkCallback(asked.CallbackURL); err != nil {
 		return batch.Batch{}, err
 	}
-	b, err := c.newBatch(asked)
+	b, err := newBatch(c, asked)
 	if err != nil {
 		return batch.Batch{}, err
 	}
-	if err = c.checkInput(b); err == nil {
-		b, err = c.keepBatch(b, key)
+	if err = a.checkInput(c, b); err == nil {
+		b, err = a.keep(c, b, key)
 	}
 	var unusable *unusableInput
 	if errors.As(err, &unusable) && c.MissingFileFails {
-		return c.keepFailed(b)
+		return a.keepFailed(c, b)
 	}
 	return b, err
 }
 
-// keepBatch stores a batch and tells the executor. Under a key that another call has taken meanwhile for the same it
+// keep stores a batch and tells the executor. Under a key that another call has taken meanwhile for the same it
 // stores nothing, and returns the batch of that call.
-func (c *Call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
+func (a *API) keep(c *httpapi.Call, b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
 	ctx := c.Context()
 	stored, err := b, error(nil)
 	if key == nil {
-		err = c.Store.CreateBatch(ctx, b)
+		err = a.store.CreateBatch(ctx, b)
 	} else {
-		stored, err = c.Store.CreateBatchOnce(ctx, b, *key)
+		stored, err = a.store.CreateBatchOnce(ctx, b, *key)
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -71,37 +72,33 @@ func (c *Call) keepBatch(b batch.Batch, key *store.IdempotencyKey) (batch.Batch,
 	case err != nil:
 		return b, fmt.Errorf("create batch: %w", err)
 	case stored.ID != b.ID:
-		return c.live(ctx, stored)
+		return a.live(c, stored)
 	}
 	failpoint.Hit(failpoint.BatchCreated)
-	c.Created(b.ID)
+	a.executor.Created(b.ID)
 	return b, nil
 }
 
 // keepFailed stores b as a batch that has failed because its input file cannot be used.
-func (c *Call) keepFailed(b batch.Batch) (batch.Batch, error) {
-	failed, err := c.Store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
+func (a *API) keepFailed(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
+	failed, err := a.store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("create failed batch: %w", err)
 	}
-	c.Ended()
+	a.executor.Ended()
 	return failed, nil
 }
 
 // checkCallback refuses an address that may not be told of a batch's end.
-func (c *Call) checkCallback(url string) error {
-	switch {
-	case url == "":
+func (a *API) checkCallback(url string) error {
+	if url == "" {
 		return nil
-	case c.CheckCallback == nil:
-		return batch.Invalidf("callback_url", "invalid_value", "This server calls nobody back. Leave 'callback_url' out.")
-	default:
-		return c.CheckCallback(url)
 	}
+	return a.executor.CheckCallback(url)
 }
 
 // newBatch returns the batch that was asked for, as it will be stored.
-func (c *Call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
+func newBatch(c *httpapi.Call, asked dialect.CreateBatch) (batch.Batch, error) {
 	window, err := batch.ParseWindow(asked.Window)
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
@@ -117,12 +114,12 @@ func (c *Call) newBatch(asked dialect.CreateBatch) (batch.Batch, error) {
 
 // checkInput refuses an input file that this tenant does not have, that is not for batches, or that has more lines than
 // a batch may have.
-func (c *Call) checkInput(b batch.Batch) error {
+func (a *API) checkInput(c *httpapi.Call, b batch.Batch) error {
 	id := b.InputFileID
-	if !PlausibleID(id) {
+	if !httpapi.PlausibleID(id) {
 		return implausibleInput(id)
 	}
-	f, err := c.Store.File(c.Context(), c.Who.Tenant, id, b.CreatedAt)
+	f, err := a.store.File(c.Context(), c.Who.Tenant, id, b.CreatedAt)
 	most := c.Limits.MaxLines
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -153,7 +150,7 @@ func noInput(id string) error {
 
 // implausibleInput is the fault of an id that no file can have. No batch is made of it, since it may be anything.
 func implausibleInput(id string) error {
-	if id == "" || len(id) > maxID {
+	if id == "" || len(id) > httpapi.MaxID {
 		id = "with this id"
 	}
 	return batch.Invalidf("input_file_id", "", "Cannot find file %s. It does not exist, or you do not have access to it.", id)

@@ -1,21 +1,22 @@
-package httpapi
+package batches
 
 import (
 	"batchd/internal/dialect"
+	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
 // edits reports whether the call's dialect has the editing of batches, which is ours.
-func (c *Call) edits() bool {
+func edits(c *httpapi.Call) bool {
 	_, ok := c.Dialect.(dialect.Editor)
 	return ok && c.Dialect.Extensions()
 }
 
-// editBatch changes what may be changed of a batch in any state.
-func (c *Call) editBatch() error {
+// edit changes what may be changed of a batch in any state.
+func (a *API) edit(c *httpapi.Call) error {
 	editor, ok := c.Dialect.(dialect.Editor)
 	if !ok {
-		return NoRoute()
+		return httpapi.NoRoute()
 	}
 	id, err := c.ID("batch")
 	if err != nil {
@@ -29,12 +30,11 @@ func (c *Call) editBatch() error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Context()
-	b, err := c.Store.EditBatch(ctx, c.Who.Tenant, id, store.Edit{Remark: asked.Remark}, c.Now())
+	b, err := a.store.EditBatch(c.Context(), c.Who.Tenant, id, store.Edit{Remark: asked.Remark}, c.Now())
 	if err != nil {
 		return c.Missing(err, "batch", id)
 	}
-	if b, err = c.live(ctx, b); err != nil {
+	if b, err = a.live(c, b); err != nil {
 		return err
 	}
 	return c.JSON(c.Dialect.Batch(b))

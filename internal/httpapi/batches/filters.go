@@ -1,4 +1,4 @@
-package httpapi
+package batches
 
 import (
 	"net/url"
@@ -8,6 +8,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -22,8 +23,9 @@ const (
 const lastSecond = 253402300799
 
 // filters reads which batches a list call wants.
-func (c *Call) filters(q url.Values) (wanted store.BatchQuery, err error) {
-	status, err := c.filter(q, filterStatus)
+func filters(c *httpapi.Call) (wanted store.BatchQuery, err error) {
+	q := c.Request.URL.Query()
+	status, err := filter(c, q, filterStatus)
 	if err != nil {
 		return wanted, err
 	}
@@ -32,16 +34,16 @@ func (c *Call) filters(q url.Values) (wanted store.BatchQuery, err error) {
 			return wanted, err
 		}
 	}
-	if wanted.CreatedAfter, err = c.timeFilter(q, filterAfter); err != nil {
+	if wanted.CreatedAfter, err = timeFilter(c, q, filterAfter); err != nil {
 		return wanted, err
 	}
-	wanted.CreatedBefore, err = c.timeFilter(q, filterBefore)
+	wanted.CreatedBefore, err = timeFilter(c, q, filterBefore)
 	return wanted, err
 }
 
 // filter returns the word of a filter, "" where there is none. A dialect that takes nothing of ours refuses it by name,
 // since a client that is shown more than it asked for might cancel the wrong batches.
-func (c *Call) filter(q url.Values, param string) (string, error) {
+func filter(c *httpapi.Call, q url.Values, param string) (string, error) {
 	values := q[param]
 	switch {
 	case len(values) == 0:
@@ -56,8 +58,8 @@ func (c *Call) filter(q url.Values, param string) (string, error) {
 	return values[0], nil
 }
 
-func (c *Call) timeFilter(q url.Values, param string) (time.Time, error) {
-	word, err := c.filter(q, param)
+func timeFilter(c *httpapi.Call, q url.Values, param string) (time.Time, error) {
+	word, err := filter(c, q, param)
 	if word == "" || err != nil {
 		return time.Time{}, err
 	}
@@ -73,7 +75,7 @@ func parseTime(param, word string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, strings.Replace(word, " ", "+", 1))
 	if err != nil || t.Unix() < 0 || t.Unix() > lastSecond {
 		return time.Time{}, batch.Invalidf(param, "invalid_value",
-			"Invalid '%s': '%s' is no time. Give seconds since 1970, like 1767225600, or RFC 3339, like 2026-01-01T00:00:00Z.", param, Clip(word))
+			"Invalid '%s': '%s' is no time. Give seconds since 1970, like 1767225600, or RFC 3339, like 2026-01-01T00:00:00Z.", param, httpapi.Clip(word))
 	}
 	return t.UTC(), nil
 }

@@ -1,4 +1,4 @@
-package httpapi
+package batches
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 // idempotencyKey returns the key that a call with this body came with, nil if it has none.
-func (c *Call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
+func idempotencyKey(c *httpapi.Call, body []byte) (*store.IdempotencyKey, error) {
 	values := c.Request.Header.Values(keyHeader)
 	switch {
 	case len(values) == 0:
@@ -35,15 +36,14 @@ func (c *Call) idempotencyKey(body []byte) (*store.IdempotencyKey, error) {
 
 // once returns the batch that an earlier call made under the key, as it is now, and looks at nothing else then. If
 // there is none, or no key, it returns what create does.
-func (c *Call) once(key *store.IdempotencyKey, create func() (batch.Batch, error)) (batch.Batch, error) {
+func (a *API) once(c *httpapi.Call, key *store.IdempotencyKey, create func() (batch.Batch, error)) (batch.Batch, error) {
 	if key == nil {
 		return create()
 	}
-	ctx := c.Context()
-	b, err := c.Store.BatchOfKey(ctx, c.Who.Tenant, *key, c.Now())
+	b, err := a.store.BatchOfKey(c.Context(), c.Who.Tenant, *key, c.Now())
 	switch {
 	case err == nil:
-		return c.live(ctx, b)
+		return a.live(c, b)
 	case errors.Is(err, store.ErrNotFound):
 		return create()
 	case errors.Is(err, store.ErrKeyReused):

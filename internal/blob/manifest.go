@@ -31,12 +31,50 @@ func Content(ctx context.Context, s Store, f batch.File) (batch.Manifest, error)
 	return m, nil
 }
 
+// piece is a run of a file's bytes that lies in one blob.
+type piece struct {
+	blob           batch.Blob
+	offset, length int64
+}
+
+// pieceAt returns the piece of the file that m describes which begins at offset and has at most length bytes, and false
+// where the file has no byte there. It is the only place that walks across extents.
+func pieceAt(m batch.Manifest, offset, length int64) (piece, bool) {
+	i := m.Find(offset)
+	if i == len(m) || offset < m[i].Start {
+		return piece{}, false
+	}
+	skip := offset - m[i].Start
+	return piece{m[i].Blob, m[i].Offset + skip, min(length, m[i].Length-skip)}, true
+}
+
+// ReadFileAt fills p with the bytes of the file that m describes, from offset on. It reads through the store's cache of
+// blocks, as readers of small pieces here and there want it; NewReader goes past it. Every byte has been checked; damage,
+// and a range that leaves the file, are ErrCorrupt: whoever asks knows from elsewhere where the file ends.
+func ReadFileAt(ctx context.Context, s Store, m batch.Manifest, p []byte, offset int64) error {
+	for len(p) > 0 {
+		from, ok := pieceAt(m, offset, int64(len(p)))
+		if !ok {
+			return fmt.Errorf("read file at %d: %w: it ends before", offset, ErrCorrupt)
+		}
+		n, err := s.ReadAt(ctx, from.blob, p[:from.length], from.offset)
+		if int64(n) < from.length {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = ErrCorrupt
+			}
+			return fmt.Errorf("read file at %d: %w", offset, err)
+		}
+		p, offset = p[n:], offset+int64(n)
+	}
+	return nil
+}
+
 // NewReader returns a reader of length bytes of the file that m describes, from offset on. Extents are opened one
 // after the other when their turn comes, so it holds one block at a time however large the file is. Every byte it
 // returns has been checked; damage is ErrCorrupt, and a range that leaves the file ends in io.ErrUnexpectedEOF.
 // The reader is for one goroutine, and the caller closes it.
 func NewReader(ctx context.Context, s Store, m batch.Manifest, offset, length int64) io.ReadCloser {
-	return &manifestReader{ctx: ctx, store: s, manifest: m, next: m.Find(offset), position: offset, left: length}
+	return &manifestReader{ctx: ctx, store: s, manifest: m, position: offset, left: length}
 }
 
 // manifestReader reads across extents. It keeps the context it was opened with, as readers of one blob do.
@@ -44,12 +82,11 @@ type manifestReader struct {
 	ctx      context.Context
 	store    Store
 	manifest batch.Manifest
-	// next is the index of the extent to open when the current one ends.
-	next int
 	// position is where in the file the next byte lies; left is how many bytes are still to be returned.
 	position, left int64
-	// current reads the current extent, which has currentLeft bytes to give; nil between extents.
+	// current reads the extent under way, in the blob of that key, which has currentLeft bytes to give; nil between extents.
 	current     io.ReadCloser
+	currentKey  string
 	currentLeft int64
 }
 
@@ -70,26 +107,19 @@ func (r *manifestReader) Read(p []byte) (int, error) {
 		return n, r.closeExtent()
 	}
 	if errors.Is(err, io.EOF) {
-		key := r.manifest[r.next-1].Blob.Key
-		return n, fmt.Errorf("read %s: %w: %d bytes are missing", key, ErrCorrupt, r.currentLeft)
+		return n, fmt.Errorf("read %s: %w: %d bytes are missing", r.currentKey, ErrCorrupt, r.currentLeft)
 	}
 	return n, err
 }
 
-// open starts the next extent that has bytes to give and reports whether there is one.
+// open starts the extent that has the next byte and reports whether there is one.
 func (r *manifestReader) open() bool {
-	for r.next < len(r.manifest) {
-		e := r.manifest[r.next]
-		skip := r.position - e.Start
-		r.next++
-		if skip < 0 || skip >= e.Length {
-			continue
-		}
-		r.currentLeft = min(e.Length-skip, r.left)
-		r.current = r.store.Open(r.ctx, e.Blob, e.Offset+skip, r.currentLeft)
-		return true
+	next, ok := pieceAt(r.manifest, r.position, r.left)
+	if ok {
+		r.currentKey, r.currentLeft = next.blob.Key, next.length
+		r.current = r.store.Open(r.ctx, next.blob, next.offset, next.length)
 	}
-	return false
+	return ok
 }
 
 // closeExtent closes the current extent, if there is one.

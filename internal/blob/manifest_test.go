@@ -30,6 +30,10 @@ func (m *memory) Open(_ context.Context, b batch.Blob, offset, length int64) io.
 	return &memoryReader{Reader: bytes.NewReader(raw[min(offset, end):end]), of: m}
 }
 
+func (m *memory) ReadAt(_ context.Context, b batch.Blob, p []byte, offset int64) (int, error) {
+	return bytes.NewReader([]byte(m.objects[b.Key])).ReadAt(p, offset)
+}
+
 type memoryReader struct {
 	io.Reader
 	of *memory
@@ -70,6 +74,29 @@ func TestReaderReturnsEveryRangeOfAFileInExtents(t *testing.T) {
 				t.Fatalf("range %d-%d: close = %v with %d extents still open", from, to, err, store.opened)
 			}
 		}
+	}
+}
+
+func TestReadFileAtFillsEveryRangeOfAFileInExtents(t *testing.T) {
+	t.Parallel()
+	text := "the quick brown fox jumps over the lazy dog"
+	store, m := spread(text, rand.New(rand.NewPCG(1, 2)))
+	for from := range len(text) + 1 {
+		for to := from; to <= len(text); to++ {
+			got := make([]byte, to-from)
+			if err := blob.ReadFileAt(t.Context(), store, m, got, int64(from)); err != nil || string(got) != text[from:to] {
+				t.Fatalf("range %d-%d = %q, %v, want %q", from, to, got, err, text[from:to])
+			}
+		}
+	}
+	for name, offset := range map[string]int64{"past the end": int64(len(text)) - 1, "at the end": int64(len(text)), "before the start": -1} {
+		if err := blob.ReadFileAt(t.Context(), store, m, make([]byte, 2), offset); !errors.Is(err, blob.ErrCorrupt) {
+			t.Errorf("%s: error = %v, want ErrCorrupt", name, err)
+		}
+	}
+	store.objects[m[1].Blob.Key] = nil
+	if err := blob.ReadFileAt(t.Context(), store, m, make([]byte, len(text)), 0); !errors.Is(err, blob.ErrCorrupt) {
+		t.Errorf("blob that is short: error = %v, want ErrCorrupt", err)
 	}
 }
 

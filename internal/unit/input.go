@@ -2,9 +2,7 @@ package unit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -26,25 +24,12 @@ func NewInput(b batch.Batch, content batch.Manifest, blobs blob.Store) *Input {
 	return &Input{Batch: b, Content: content, blobs: blobs}
 }
 
-// line reads the bytes of one plan entry. They are checked against the blob's sums; a mismatch is blob.ErrCorrupt.
+// line reads the bytes of one plan entry. They are checked against the blob's sums; a mismatch, and an
+// entry that points past the file's end, are blob.ErrCorrupt.
 func (in *Input) line(ctx context.Context, e plan.Entry) ([]byte, error) {
 	raw := make([]byte, e.Length)
-	for done := 0; done < len(raw); {
-		at := e.Offset + int64(done)
-		i := in.Content.Find(at)
-		if i == len(in.Content) {
-			return nil, fmt.Errorf("read line %d: %w: the plan points past the file's end", e.Line, blob.ErrCorrupt)
-		}
-		x := in.Content[i]
-		part := raw[done:min(len(raw), done+int(x.Start+x.Length-at))]
-		n, err := in.blobs.ReadAt(ctx, x.Blob, part, x.Offset+at-x.Start)
-		if n < len(part) {
-			if errors.Is(err, io.EOF) {
-				err = blob.ErrCorrupt
-			}
-			return nil, fmt.Errorf("read line %d: %w", e.Line, err)
-		}
-		done += n
+	if err := blob.ReadFileAt(ctx, in.blobs, in.Content, raw, e.Offset); err != nil {
+		return nil, fmt.Errorf("read line %d: %w", e.Line, err)
 	}
 	return raw, nil
 }

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,7 +106,7 @@ func (a *API) openDownload(c *httpapi.Call, f batch.File, span byteRange) (*down
 		fresh := make([]byte, pieceBytes)
 		d.buffer = &fresh
 	}
-	if err := d.read(c.Context()); err != nil {
+	if err := d.read(); err != nil {
 		d.close()
 		return nil, unreadable(c, f, err)
 	}
@@ -129,29 +128,11 @@ func unreadable(c *httpapi.Call, f batch.File, err error) error {
 
 func (d *download) close() { d.pool.Put(d.buffer) }
 
-// read fills the piece with the next bytes of the range, across extents; at the end it is empty.
-func (d *download) read(ctx context.Context) error {
+// read fills the piece with the next bytes of the range; at the end it is empty.
+func (d *download) read() error {
 	d.piece = (*d.buffer)[:min(int64(pieceBytes), d.span.end()-d.next)]
-	filled := 0
-	for filled < len(d.piece) {
-		i := d.manifest.Find(d.next)
-		if i == len(d.manifest) {
-			return fmt.Errorf("%w: it ends at byte %d", blob.ErrCorrupt, d.next)
-		}
-		e := d.manifest[i]
-		skip := d.next - e.Start
-		want := d.piece[filled:min(int64(len(d.piece)), int64(filled)+e.Length-skip)]
-		n, err := d.blobs.ReadAt(ctx, e.Blob, want, e.Offset+skip)
-		if n < len(want) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = blob.ErrCorrupt
-			}
-			return fmt.Errorf("read byte %d: %w", d.next, err)
-		}
-		filled += n
-		d.next += int64(n)
-	}
-	return nil
+	d.next += int64(len(d.piece))
+	return blob.ReadFileAt(d.Context(), d.blobs, d.manifest, d.piece, d.next-int64(len(d.piece)))
 }
 
 // send writes the header and all pieces as they are.
@@ -219,7 +200,7 @@ func (d *download) copyTo(dst io.Writer, f batch.File) error {
 			// The client has gone or has stalled: there is nobody to tell.
 			panic(http.ErrAbortHandler)
 		}
-		if err := d.read(d.Context()); err != nil {
+		if err := d.read(); err != nil {
 			return fmt.Errorf("content of file %s: %w", f.ID, err)
 		}
 	}

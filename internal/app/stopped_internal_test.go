@@ -49,8 +49,8 @@ func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := storeBatch(t, e)
-	e.folder.blobs = &interrupted{Store: e.folder.blobs, meanwhile: func() {
-		if _, err := e.folder.store.CancelBatch(t.Context(), b.Tenant, b.ID, time.Now()); err != nil {
+	e.storage.blobs = &interrupted{Store: e.storage.blobs, meanwhile: func() {
+		if _, err := e.storage.store.CancelBatch(t.Context(), b.Tenant, b.ID, time.Now()); err != nil {
 			t.Error(err)
 		}
 		e.Cancelled(b.ID)
@@ -64,7 +64,7 @@ func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	got, err := e.folder.store.BatchByID(t.Context(), b.ID)
+	got, err := e.storage.store.BatchByID(t.Context(), b.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,12 +86,12 @@ func storeBatch(t *testing.T, e *Engine) batch.Batch {
 	for i := range lines {
 		input.WriteString(strings.Replace(line, `"c"`, `"c`+string(rune('a'+i))+`"`, 1))
 	}
-	content, err := e.folder.blobs.Put(t.Context(), "files/file-in", strings.NewReader(input.String()))
+	content, err := e.storage.blobs.Put(t.Context(), "files/file-in", strings.NewReader(input.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	manifest := batch.EncodeManifest(batch.Manifest{}.Append(content, 0, content.Size))
-	stored, err := e.folder.blobs.Put(t.Context(), "manifests/file-in", bytes.NewReader(manifest))
+	stored, err := e.storage.blobs.Put(t.Context(), "manifests/file-in", bytes.NewReader(manifest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +100,14 @@ func storeBatch(t *testing.T, e *Engine) batch.Batch {
 		ID: "file-in", Tenant: e.tenant, Dialect: "openai", Name: "in.jsonl", Purpose: batch.PurposeBatch,
 		Bytes: content.Size, Lines: lines, CreatedAt: now, ContentBlob: stored,
 	}
-	if err := e.folder.store.CreateFile(t.Context(), file); err != nil {
+	if err := e.storage.store.CreateFile(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
 	b := batch.Batch{
 		ID: "batch_1", Tenant: e.tenant, Dialect: "openai", Endpoint: "/v1/embeddings", InputFileID: file.ID, Window: "24h",
 		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 	}
-	if err := e.folder.store.CreateBatch(t.Context(), b); err != nil {
+	if err := e.storage.store.CreateBatch(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	return b

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"batchd/internal/config"
+	"batchd/internal/dialect/vendors"
 )
 
 // What a setting takes is found by trying: the first of these that it does not refuse is its kind. Whether the one of a
@@ -130,6 +131,15 @@ func difference(a, b reflect.Value) (string, bool) {
 	if reflect.DeepEqual(a.Interface(), b.Interface()) {
 		return "", false
 	}
+	if a.Kind() == reflect.Map && b.Len() == a.Len() && a.Len() > 0 {
+		for _, key := range a.MapKeys() {
+			if other := b.MapIndex(key); other.IsValid() {
+				if was, differs := difference(a.MapIndex(key), other); differs {
+					return was, true
+				}
+			}
+		}
+	}
 	if a.Kind() == reflect.Slice && a.Len() > 0 && a.Len() == b.Len() && a.Index(0).Kind() == reflect.Struct {
 		return difference(a.Index(0), b.Index(0))
 	}
@@ -190,7 +200,8 @@ var (
 	tagKey   = regexp.MustCompile(`[a-z]+:"([a-z_]+)`)
 )
 
-// configWords lists the words that keys may be made of: whatever stands in the source of the settings and looks like one.
+// configWords lists the words that keys may be made of: whatever stands in the source of the settings and looks like one,
+// and what vendors call their switches.
 func configWords(t *testing.T) []string {
 	t.Helper()
 	words := list{}
@@ -202,6 +213,12 @@ func configWords(t *testing.T) []string {
 			words.add(m[1])
 		}
 	})
+	for _, vendor := range vendors.All() {
+		words.add(vendor.Name)
+		for _, s := range vendor.Switches {
+			words.add(s.Key)
+		}
+	}
 	return slices.Sorted(maps.Keys(words))
 }
 

@@ -174,7 +174,7 @@ func TestDataFromBeforeTheFirstReleaseIsRefusedInWords(t *testing.T) {
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 				t.Errorf("ended with %v, want exit code 1", err)
 			}
-			for _, words := range []string{"batchd.db was written before batchd 0.1.0", "start with another data folder"} {
+			for _, words := range []string{"batchd.db was written before batchd 0.1.0", "start with another data directory"} {
 				if !strings.Contains(string(output), words) {
 					t.Errorf("said %q, want something with %q", output, words)
 				}

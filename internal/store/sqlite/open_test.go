@@ -76,7 +76,7 @@ func TestOpenRefusesWhatItCannotTrust(t *testing.T) {
 			raw(t, path, `CREATE TABLE theirs (x); PRAGMA application_id = 7; PRAGMA user_version = 1`)
 		}, "another program", "move it away"},
 		{"a newer schema", func(t *testing.T, path string) { raw(t, path, `PRAGMA user_version = 999`) }, "newer version of batchd", "run that version"},
-		{"a schema from before the first release", func(t *testing.T, path string) { raw(t, path, `DROP TABLE tenants`) }, "before batchd 0.1.0", "another data folder"},
+		{"a schema from before the first release", func(t *testing.T, path string) { raw(t, path, `DROP TABLE tenants`) }, "before batchd 0.1.0", "another data directory"},
 		{"our file without its tables", func(t *testing.T, path string) { raw(t, path, `DROP TABLE meta`) }, "damaged", "backup"},
 		{"our file without its tenant", func(t *testing.T, path string) { raw(t, path, `DELETE FROM meta`) }, "damaged", "backup"},
 		{"a directory", func(t *testing.T, path string) { must(t, os.Remove(path)); must(t, os.Mkdir(path, 0o700)) }, "is a directory", "move it away"},

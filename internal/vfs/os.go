@@ -9,13 +9,13 @@ import (
 	"path/filepath"
 )
 
-// Files and folders hold users' data, so nobody but the owner of the process may look into them.
+// Files and directories hold users' data, so nobody but the owner of the process may look into them.
 const (
 	fileMode   fs.FileMode = 0o600
 	folderMode fs.FileMode = 0o700
 )
 
-// OS is the FS over a folder of the operating system's file system. Names cannot leave the folder, but symbolic
+// OS is the FS over a directory of the operating system's file system. Names cannot leave the directory, but symbolic
 // links inside it are followed: an operator may put a part of it on another disk.
 type OS struct {
 	root   string
@@ -27,7 +27,7 @@ var _ FS = (*OS)(nil)
 
 // OSOptions tunes an OS.
 type OSOptions struct {
-	// OnSync, if set, is called after every sync of a file or a folder that was tried. It must not block and may
+	// OnSync, if set, is called after every sync of a file or a directory that was tried. It must not block and may
 	// be called concurrently.
 	OnSync func()
 	// FileMode is the mode of files that are made, before the process's mask; 0 stands for 0600, as what batchd keeps is
@@ -35,24 +35,24 @@ type OSOptions struct {
 	FileMode fs.FileMode
 }
 
-// NewOS returns the FS whose root is the given folder. The folder and its parents are made, durably, if they are
+// NewOS returns the FS whose root is the given directory. The directory and its parents are made, durably, if they are
 // absent.
 func NewOS(root string, opts OSOptions) (*OS, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
-		return nil, fmt.Errorf("resolve data folder %s: %w", root, err)
+		return nil, fmt.Errorf("resolve data directory %s: %w", root, err)
 	}
 	o := &OS{root: abs, mode: cmp.Or(opts.FileMode, fileMode), onSync: opts.OnSync}
 	if o.onSync == nil {
 		o.onSync = func() {}
 	}
 	if err := o.makeRoot(); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	return o, nil
 }
 
-// makeRoot makes the root and syncs the parent of every folder that was missing.
+// makeRoot makes the root and syncs the parent of every directory that was missing.
 func (o *OS) makeRoot() error {
 	var missing []string
 	for dir := o.root; ; dir = filepath.Dir(dir) {
@@ -65,21 +65,21 @@ func (o *OS) makeRoot() error {
 		}
 		missing = append(missing, dir)
 		if dir == filepath.Dir(dir) {
-			break // a volume that does not exist; making the folder says so
+			break // a volume that does not exist; making the directory says so
 		}
 	}
 	if err := os.MkdirAll(o.root, folderMode); err != nil {
 		return err
 	}
 	for _, dir := range missing {
-		if err := o.syncFolder(filepath.Dir(dir)); err != nil {
+		if err := o.syncDir(filepath.Dir(dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Root returns the absolute path of the root folder in the operating system's form.
+// Root returns the absolute path of the root directory in the operating system's form.
 func (o *OS) Root() string { return o.root }
 
 // Create implements FS.
@@ -158,19 +158,19 @@ func (o *OS) Stat(name string) (fs.FileInfo, error) {
 	return os.Stat(path)
 }
 
-// SyncDir implements FS. A file system that cannot sync folders makes it fail: what batchd promises would not
+// SyncDir implements FS. A file system that cannot sync directories makes it fail: what batchd promises would not
 // hold there, and silence would hide it.
 func (o *OS) SyncDir(name string) error {
 	path, err := o.path("syncdir", name)
 	if err != nil {
 		return err
 	}
-	return o.syncFolder(path)
+	return o.syncDir(path)
 }
 
-func (o *OS) syncFolder(path string) error {
+func (o *OS) syncDir(path string) error {
 	defer o.onSync()
-	return syncFolder(path)
+	return syncDir(path)
 }
 
 // path returns where name is for the operating system, or fs.ErrInvalid for a name that is not below the root.

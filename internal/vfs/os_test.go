@@ -35,7 +35,7 @@ func TestNewOSMakesItsRootAndSyncsEveryParentItMade(t *testing.T) {
 	}
 	info, err := os.Stat(root)
 	if err != nil || !info.IsDir() {
-		t.Fatalf("root = %v, %v, want a folder", info, err)
+		t.Fatalf("root = %v, %v, want a directory", info, err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
 		t.Errorf("mode of the root = %v, want 0700", info.Mode())
@@ -107,7 +107,7 @@ func TestFreeTellsAPlausibleAmount(t *testing.T) {
 	}
 }
 
-func TestFreeOfAnAbsentFolderIsAnError(t *testing.T) {
+func TestFreeOfAnAbsentDirectoryIsAnError(t *testing.T) {
 	t.Parallel()
 	if _, _, err := vfs.Free(filepath.Join(t.TempDir(), "absent")); err == nil {
 		t.Error("no error")

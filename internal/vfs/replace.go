@@ -6,10 +6,10 @@ import (
 	"path"
 )
 
-// Replace makes a file that has its whole contents, durably, from the moment the name shows it; a file that had the name
-// is replaced. It is written by fill under the name temp, in the same directory, where a file that an earlier crash left
-// is removed first. Replace returns the new file, open for reading and writing. After an error the name may stand for
-// the old contents or the new ones.
+// Replace makes a file that has its whole contents, durably, from the moment the name shows it; a file that had the
+// name is replaced. It is written by fill under the name temp, in the same directory, where a file that an earlier
+// crash left is removed first. Replace returns the new file, open for reading and writing. After an error the name may
+// stand for the old contents or the new ones.
 func Replace(fsys FS, temp, name string, fill func(File) error) (File, error) {
 	f, err := Place(fsys, temp, name, func(f File) error {
 		if err := fill(f); err != nil {
@@ -48,8 +48,8 @@ func Place(fsys FS, temp, name string, fill func(File) error) (File, error) {
 	return f, nil
 }
 
-// Publish gives a file whose contents are synced its final name, durably, in the place of any file that has it. After an
-// error the name may stand for either.
+// Publish gives a file whose contents are synced its final name, durably, in the place of any file that has it. After
+// an error the name may stand for either.
 func Publish(fsys FS, from, to string) error {
 	if err := fsys.Rename(from, to); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 )
 
-// FS is a file system below one root folder. Names are relative to the root and of the form fs.ValidPath takes:
+// FS is a file system below one root directory. Names are relative to the root and of the form fs.ValidPath takes:
 // slash-separated, clean, "." for the root itself; any other name, so any that would leave the root, fails with
 // fs.ErrInvalid. All methods may be called concurrently. Errors satisfy errors.Is with the sentinels of io/fs.
 type FS interface {
@@ -18,20 +18,20 @@ type FS interface {
 	Open(name string) (File, error)
 	OpenWrite(name string) (File, error)
 	// Rename gives the file a new name, replacing any file there, atomically. The change is durable only after
-	// SyncDir on the folder. If the folders differ, syncing the new one makes the new name durable; until the
+	// SyncDir on the directory. If the directories differ, syncing the new one makes the new name durable; until the
 	// old one is synced too, a power cut may leave the file with both names.
 	Rename(from, to string) error
-	// Remove deletes a file or an empty folder. Removing an absent one fails with fs.ErrNotExist, removing a
-	// folder that is not empty with fs.ErrExist. Handles that are open stay usable.
+	// Remove deletes a file or an empty directory. Removing an absent one fails with fs.ErrNotExist, removing a
+	// directory that is not empty with fs.ErrExist. Handles that are open stay usable.
 	Remove(name string) error
-	// MkdirAll makes a folder and its parents; the caller syncs the parents. One that exists is no error.
+	// MkdirAll makes a directory and its parents; the caller syncs the parents. One that exists is no error.
 	MkdirAll(name string) error
-	// ReadDir lists a folder in name order.
+	// ReadDir lists a directory in name order.
 	ReadDir(name string) ([]fs.DirEntry, error)
-	// Stat describes a file or folder.
+	// Stat describes a file or directory.
 	Stat(name string) (fs.FileInfo, error)
-	// SyncDir makes the folder's entries durable: names made, changed and removed in it. It does nothing for
-	// what the names stand for, nor for the folder's own name in its parent.
+	// SyncDir makes the directory's entries durable: names made, changed and removed in it. It does nothing for
+	// what the names stand for, nor for the directory's own name in its parent.
 	SyncDir(name string) error
 }
 

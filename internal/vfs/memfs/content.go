@@ -3,6 +3,7 @@ package memfs
 import "math/rand/v2"
 
 // sector is the number of bytes that a disk writes all or none of.
+// The disks of today have larger ones, which tear less.
 const sector = 512
 
 // content is what a file holds, in the page cache and on the disk.
@@ -25,6 +26,7 @@ func (c *content) flushable() []byte {
 	return c.cached
 }
 
+// append and truncate change what readers see, and in the shadow what a sync would write.
 func (c *content) append(p []byte) {
 	c.cached = append(c.cached, p...)
 	if c.shadow != nil {
@@ -40,6 +42,7 @@ func (c *content) truncate(size int) {
 	c.clean = min(c.clean, size)
 }
 
+// resize cuts b to size bytes, or extends it with zeros.
 func resize(b []byte, size int) []byte {
 	if size <= len(b) {
 		return b[:size]
@@ -47,6 +50,7 @@ func resize(b []byte, size int) []byte {
 	return append(b, make([]byte, size-len(b))...)
 }
 
+// sync brings to the disk what has changed since the last sync: the leading clean bytes are there already.
 func (c *content) sync() {
 	c.synced = append(c.synced[:c.clean], c.flushable()[c.clean:]...)
 	c.clean = len(c.synced)
@@ -62,7 +66,8 @@ func (c *content) loseUnsynced() {
 	c.shadow = resize(shadow, len(c.cached))
 }
 
-// clone returns a copy that shares no bytes.
+// clone returns a copy that shares no bytes. An empty shadow stays one: nil would mean that there is none, and a sync
+// would write what a failed one has lost.
 func (c *content) clone() content {
 	d := *c
 	d.cached = append([]byte(nil), c.cached...)
@@ -89,6 +94,8 @@ func (c *content) survivor(rng *rand.Rand) []byte {
 	}
 }
 
+// anySectors returns a file in which each sector that is not clean is from before or after the changes, or zeros where
+// neither reaches. Disks write the sectors of one file in any order.
 func (c *content) anySectors(rng *rand.Rand) []byte {
 	longest := max(len(c.synced), len(c.flushable()))
 	size := longest

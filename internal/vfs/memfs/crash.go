@@ -7,7 +7,7 @@ import (
 )
 
 // Crash returns a file system as it may be after a power cut at this moment. Everything synced is there. Of the
-// changes of names that were not, a random first part or a random subset is; a file moved between folders may have
+// changes of names that were not, a random first part or a random subset is; a file moved between directories may have
 // both names, but never neither. Of a file's unsynced contents, a random first part is, or a random subset of its
 // sectors, with zeros in the gaps. The receiver stays as it is, so that one moment can give many images; the
 // images have no hook.
@@ -44,7 +44,7 @@ func (m *FS) crash(names func([]change) []change, contents func(*content) []byte
 	after := m.Kill()
 	for _, c := range names(after.pending) {
 		for _, e := range c {
-			set(e.folder.durable, e.name, e.to)
+			set(e.dir.durable, e.name, e.to)
 		}
 	}
 	after.pending = nil
@@ -60,8 +60,8 @@ func survivors(pending []change, rng *rand.Rand) []change {
 	var kept []change
 	for _, c := range pending {
 		n := rng.IntN(len(c) + 1)
-		if n > 0 && n < len(c) && c[n-1].folder == c[n].folder {
-			n = 0 // the names of one folder change together
+		if n > 0 && n < len(c) && c[n-1].dir == c[n].dir {
+			n = 0 // the names of one directory change together
 		}
 		kept = append(kept, c[:n])
 	}
@@ -74,7 +74,7 @@ func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
 		return
 	}
 	done[n] = true
-	if !n.folder {
+	if !n.dir {
 		left := append([]byte(nil), contents(&n.content)...)
 		n.content = content{cached: left, synced: append([]byte(nil), left...), clean: len(left)}
 		return
@@ -95,9 +95,9 @@ func (c copier) node(n *node) *node {
 	if d, ok := c[n]; ok {
 		return d
 	}
-	d := &node{folder: n.folder, changed: n.changed, content: n.content.clone()}
+	d := &node{dir: n.dir, changed: n.changed, content: n.content.clone()}
 	c[n] = d
-	if n.folder {
+	if n.dir {
 		d.entries, d.durable = c.entries(n.entries), c.entries(n.durable)
 	}
 	return d
@@ -114,7 +114,7 @@ func (c copier) entries(entries map[string]*node) map[string]*node {
 func (c copier) change(old change) change {
 	out := make(change, len(old))
 	for i, e := range old {
-		out[i] = edit{folder: c.node(e.folder), name: e.name, to: c.node(e.to)}
+		out[i] = edit{dir: c.node(e.dir), name: e.name, to: c.node(e.to)}
 	}
 	return out
 }

@@ -49,7 +49,7 @@ func wantStates(t *testing.T, seen map[string]int, want ...string) {
 	}
 }
 
-func TestSyncedFileInSyncedFolderAlwaysSurvives(t *testing.T) {
+func TestSyncedFileInSyncedDirectoryAlwaysSurvives(t *testing.T) {
 	t.Parallel()
 	m := memfs.New()
 	must(t, m.MkdirAll("d"))
@@ -61,13 +61,13 @@ func TestSyncedFileInSyncedFolderAlwaysSurvives(t *testing.T) {
 func TestEachMissingSyncLosesSomething(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		file, folder, parent bool
-		want                 string
+		file, dir, parent bool
+		want              string
 	}{
-		"file not synced":             {false, true, true, ""},
-		"folder not synced":           {true, false, true, "<absent>"},
-		"parent of folder not synced": {true, true, false, "<absent>"},
-		"all synced":                  {true, true, true, "text"},
+		"file not synced":                {false, true, true, ""},
+		"directory not synced":           {true, false, true, "<absent>"},
+		"parent of directory not synced": {true, true, false, "<absent>"},
+		"all synced":                     {true, true, true, "text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,7 +77,7 @@ func TestEachMissingSyncLosesSomething(t *testing.T) {
 			if test.file {
 				must(t, f.Sync())
 			}
-			if test.folder {
+			if test.dir {
 				must(t, m.SyncDir("d"))
 			}
 			if test.parent {
@@ -141,7 +141,7 @@ func TestTruncatedAndRewrittenBytesAreOldOrNew(t *testing.T) {
 	wantStates(t, images(m, names(t, "a")), "a=aXY")
 }
 
-func TestRenameInAFolderIsAllOrNothing(t *testing.T) {
+func TestRenameInADirectoryIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	m := memfs.New()
 	f := create(t, m, "a", "new")
@@ -152,7 +152,7 @@ func TestRenameInAFolderIsAllOrNothing(t *testing.T) {
 	wantStates(t, images(m, names(t, "a", "b")), "b=new")
 }
 
-func TestRenameBetweenFoldersMayLeaveBothNamesButNeverNone(t *testing.T) {
+func TestRenameBetweenDirectoriesMayLeaveBothNamesButNeverNone(t *testing.T) {
 	t.Parallel()
 	m := memfs.New()
 	must(t, m.MkdirAll("d"))
@@ -166,7 +166,7 @@ func TestRenameBetweenFoldersMayLeaveBothNamesButNeverNone(t *testing.T) {
 	wantStates(t, images(m, look), "d/b=x")
 }
 
-func TestSyncingOnlyTheOldFolderLosesAMovedFile(t *testing.T) {
+func TestSyncingOnlyTheOldDirectoryLosesAMovedFile(t *testing.T) {
 	t.Parallel()
 	m := memfs.New()
 	must(t, m.MkdirAll("d"))
@@ -186,7 +186,7 @@ func TestUnsyncedNamesSurviveInAnyCombination(t *testing.T) {
 		"old=o", "a=1 old=o", "b=2 old=o", "a=1 b=2 old=o", "", "a=1", "b=2", "a=1 b=2")
 }
 
-func TestSyncedFileIsGoneForGoodOnlyAfterItsFolderIsSynced(t *testing.T) {
+func TestSyncedFileIsGoneForGoodOnlyAfterItsDirectoryIsSynced(t *testing.T) {
 	t.Parallel()
 	m := memfs.New()
 	f := create(t, m, "a", "x")

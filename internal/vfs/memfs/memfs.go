@@ -20,7 +20,7 @@ type FS struct {
 	// mu guards all fields below and every node reachable from them.
 	mu   sync.Mutex
 	root *node
-	// pending holds the changes of folders that no SyncDir has made durable, oldest first.
+	// pending holds the changes of directories that no SyncDir has made durable, oldest first.
 	pending []change
 	ops     int
 	hook    func(Op) error
@@ -34,7 +34,7 @@ var _ vfs.FS = (*FS)(nil)
 
 // New returns an empty file system.
 func New() *FS {
-	return &FS{root: newFolder(), cutAfter: -1}
+	return &FS{root: newDir(), cutAfter: -1}
 }
 
 // Op describes one operation that is about to happen.
@@ -44,7 +44,7 @@ type Op struct {
 	// Kind is create, write, sync, truncate, rename, remove, mkdir or syncdir, which are counted; or open, read,
 	// readdir or stat, which are not.
 	Kind string
-	// Name is the file's or folder's name; for rename, the old one.
+	// Name is the file's or directory's name; for rename, the old one.
 	Name string
 	// To is the new name of a rename.
 	To string

@@ -44,7 +44,7 @@ func (m *FS) openFile(name string, writable bool) (vfs.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n, err := m.find(name)
-	if err == nil && n.folder {
+	if err == nil && n.dir {
 		err = syscall.EISDIR
 	}
 	if err != nil {
@@ -74,20 +74,20 @@ func (m *FS) planRename(from, to string) (change, error) {
 	if err != nil {
 		return nil, err
 	}
-	oldFolder, oldBase, err := m.findParent(from)
+	oldDir, oldBase, err := m.findParent(from)
 	if err != nil {
 		return nil, err
 	}
-	newFolder, newBase, err := m.findParent(to)
+	newDir, newBase, err := m.findParent(to)
 	if err != nil {
 		return nil, err
 	}
-	if old := newFolder.entries[newBase]; n.folder || old != nil && old.folder {
+	if old := newDir.entries[newBase]; n.dir || old != nil && old.dir {
 		return nil, syscall.EISDIR
 	} else if old == n {
 		return nil, nil
 	}
-	return change{{newFolder, newBase, n}, {oldFolder, oldBase, nil}}, nil
+	return change{{newDir, newBase, n}, {oldDir, oldBase, nil}}, nil
 }
 
 // Remove implements vfs.FS.
@@ -102,7 +102,7 @@ func (m *FS) Remove(name string) error {
 		switch n := parent.entries[base]; {
 		case n == nil:
 			err = fs.ErrNotExist
-		case n.folder && len(n.entries) > 0:
+		case n.dir && len(n.entries) > 0:
 			err = syscall.ENOTEMPTY
 		}
 	}
@@ -113,13 +113,13 @@ func (m *FS) Remove(name string) error {
 	return nil
 }
 
-// MkdirAll implements vfs.FS. Each folder that it makes is an operation of its own.
+// MkdirAll implements vfs.FS. Each directory that it makes is an operation of its own.
 func (m *FS) MkdirAll(name string) error {
 	m.mu.Lock()
 	n, err := m.find(name)
 	m.mu.Unlock()
 	switch {
-	case err == nil && n.folder:
+	case err == nil && n.dir:
 		return nil
 	case err == nil:
 		err = syscall.ENOTDIR
@@ -143,8 +143,8 @@ func (m *FS) mkdir(name string) error {
 		return &fs.PathError{Op: "mkdir", Path: name, Err: err}
 	}
 	if n := parent.entries[base]; n == nil {
-		m.apply(change{{parent, base, newFolder()}})
-	} else if !n.folder {
+		m.apply(change{{parent, base, newDir()}})
+	} else if !n.dir {
 		return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
 	}
 	return nil
@@ -157,7 +157,7 @@ func (m *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, err := m.findFolder(name)
+	n, err := m.findDir(name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
 	}
@@ -189,11 +189,11 @@ func (m *FS) SyncDir(name string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, err := m.findFolder(name)
+	n, err := m.findDir(name)
 	if err != nil {
 		return &fs.PathError{Op: "syncdir", Path: name, Err: err}
 	}
-	m.syncFolder(n)
+	m.syncDir(n)
 	return nil
 }
 
@@ -201,12 +201,12 @@ func (m *FS) SyncDir(name string) error {
 type info struct {
 	name    string
 	size    int64
-	folder  bool
+	dir     bool
 	changed time.Time
 }
 
 func describe(name string, n *node) info {
-	return info{name: name, size: int64(len(n.content.cached)), folder: n.folder, changed: n.changed}
+	return info{name: name, size: int64(len(n.content.cached)), dir: n.dir, changed: n.changed}
 }
 
 // Name implements fs.FileInfo.
@@ -219,14 +219,14 @@ func (i info) Size() int64 { return i.size }
 func (i info) ModTime() time.Time { return i.changed }
 
 // IsDir implements fs.FileInfo.
-func (i info) IsDir() bool { return i.folder }
+func (i info) IsDir() bool { return i.dir }
 
 // Sys implements fs.FileInfo.
 func (i info) Sys() any { return nil }
 
 // Mode implements fs.FileInfo.
 func (i info) Mode() fs.FileMode {
-	if i.folder {
+	if i.dir {
 		return fs.ModeDir | 0o700
 	}
 	return 0o600

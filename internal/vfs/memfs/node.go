@@ -8,29 +8,30 @@ import (
 	"time"
 )
 
-// node is a file or a folder, whatever its names.
+// node is a file or a directory, whatever its names.
 type node struct {
-	folder  bool
+	dir     bool
 	changed time.Time
-	// entries is what a process sees in a folder, durable what was synced.
+	// entries is what a process sees in a directory, durable what was synced.
 	entries, durable map[string]*node
 	// content is a file's.
 	content content
 }
 
-func newFolder() *node {
-	return &node{folder: true, changed: time.Now(), entries: map[string]*node{}, durable: map[string]*node{}}
+// newDir returns an empty directory that was changed just now.
+func newDir() *node {
+	return &node{dir: true, changed: time.Now(), entries: map[string]*node{}, durable: map[string]*node{}}
 }
 
 // change is one operation on names: edits that happen together. They are in the order in which they may become
-// durable; those of one folder do so at once.
+// durable; those of one directory do so at once.
 type change []edit
 
-// edit makes name stand for to in folder, or for nothing if to is nil.
+// edit makes name stand for to in directory, or for nothing if to is nil.
 type edit struct {
-	folder *node
-	name   string
-	to     *node
+	dir  *node
+	name string
+	to   *node
 }
 
 // apply performs c for all processes to see and remembers that it is not durable. The caller holds m.mu.
@@ -39,12 +40,13 @@ func (m *FS) apply(c change) {
 		return
 	}
 	for _, e := range c {
-		set(e.folder.entries, e.name, e.to)
-		e.folder.changed = time.Now()
+		set(e.dir.entries, e.name, e.to)
+		e.dir.changed = time.Now()
 	}
 	m.pending = append(m.pending, c)
 }
 
+// set makes name stand for to among entries, or for nothing if to is nil.
 func set(entries map[string]*node, name string, to *node) {
 	if to == nil {
 		delete(entries, name)
@@ -53,14 +55,15 @@ func set(entries map[string]*node, name string, to *node) {
 	entries[name] = to
 }
 
-// syncFolder makes the pending edits of one folder durable. The caller holds m.mu.
-func (m *FS) syncFolder(folder *node) {
+// syncDir makes the pending edits of one directory durable. The caller holds m.mu. What a change has in other directories
+// stays pending: a move is durable as a whole only when both are synced.
+func (m *FS) syncDir(dir *node) {
 	var still []change
 	for _, c := range m.pending {
 		var rest change
 		for _, e := range c {
-			if e.folder == folder {
-				set(folder.durable, e.name, e.to)
+			if e.dir == dir {
+				set(dir.durable, e.name, e.to)
 			} else {
 				rest = append(rest, e)
 			}
@@ -82,7 +85,7 @@ func (m *FS) find(name string) (*node, error) {
 		return n, nil
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if !n.folder {
+		if !n.dir {
 			return nil, syscall.ENOTDIR
 		}
 		next, ok := n.entries[part]
@@ -94,20 +97,20 @@ func (m *FS) find(name string) (*node, error) {
 	return n, nil
 }
 
-// findFolder is find for names that have to be folders.
-func (m *FS) findFolder(name string) (*node, error) {
+// findDir is find for names that have to be directories.
+func (m *FS) findDir(name string) (*node, error) {
 	n, err := m.find(name)
-	if err == nil && !n.folder {
+	if err == nil && !n.dir {
 		err = syscall.ENOTDIR
 	}
 	return n, err
 }
 
-// findParent returns the folder that name is or would be in, and its last element. The caller holds m.mu.
+// findParent returns the directory that name is or would be in, and its last element. The caller holds m.mu.
 func (m *FS) findParent(name string) (*node, string, error) {
 	if !fs.ValidPath(name) || name == "." {
 		return nil, "", fs.ErrInvalid
 	}
-	parent, err := m.findFolder(path.Dir(name))
+	parent, err := m.findDir(path.Dir(name))
 	return parent, path.Base(name), err
 }

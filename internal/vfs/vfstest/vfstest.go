@@ -18,20 +18,20 @@ import (
 // Run tests the file systems that newFS makes; each must be empty and not shared.
 func Run(t *testing.T, newFS func(t *testing.T) vfs.FS) {
 	for name, test := range map[string]func(*testing.T, vfs.FS){
-		"create and read back":             testCreate,
-		"create refuses a taken name":      testCreateTaken,
-		"absent names":                     testAbsent,
-		"names that leave the root":        testBadNames,
-		"writes append":                    testAppend,
-		"read at and past the end":         testReadAt,
-		"truncate shortens and extends":    testTruncate,
-		"rename moves and replaces":        testRename,
-		"remove keeps open handles usable": testRemove,
-		"remove takes only empty folders":  testRemoveFolder,
-		"folders":                          testFolders,
-		"handles end with close":           testClosed,
-		"read-only handles":                testReadOnly,
-		"concurrent appends":               testConcurrentAppends,
+		"create and read back":                testCreate,
+		"create refuses a taken name":         testCreateTaken,
+		"absent names":                        testAbsent,
+		"names that leave the root":           testBadNames,
+		"writes append":                       testAppend,
+		"read at and past the end":            testReadAt,
+		"truncate shortens and extends":       testTruncate,
+		"rename moves and replaces":           testRename,
+		"remove keeps open handles usable":    testRemove,
+		"remove takes only empty directories": testRemoveDirectory,
+		"directories":                         testDirectories,
+		"handles end with close":              testClosed,
+		"read-only handles":                   testReadOnly,
+		"concurrent appends":                  testConcurrentAppends,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,16 +75,16 @@ func testAbsent(t *testing.T, fsys vfs.FS) {
 	_, err = fsys.OpenWrite("a")
 	wantErr(t, "open to write", err, fs.ErrNotExist)
 	_, err = fsys.Create("d/a")
-	wantErr(t, "create in an absent folder", err, fs.ErrNotExist)
+	wantErr(t, "create in an absent directory", err, fs.ErrNotExist)
 	_, err = fsys.Stat("a")
 	wantErr(t, "stat", err, fs.ErrNotExist)
 	_, err = fsys.ReadDir("d")
-	wantErr(t, "read folder", err, fs.ErrNotExist)
+	wantErr(t, "read directory", err, fs.ErrNotExist)
 	wantErr(t, "remove", fsys.Remove("a"), fs.ErrNotExist)
 	wantErr(t, "rename", fsys.Rename("a", "b"), fs.ErrNotExist)
-	wantErr(t, "sync folder", fsys.SyncDir("d"), fs.ErrNotExist)
+	wantErr(t, "sync directory", fsys.SyncDir("d"), fs.ErrNotExist)
 	write(t, fsys, "a", "x")
-	wantErr(t, "rename into an absent folder", fsys.Rename("a", "d/a"), fs.ErrNotExist)
+	wantErr(t, "rename into an absent directory", fsys.Rename("a", "d/a"), fs.ErrNotExist)
 }
 
 func testBadNames(t *testing.T, fsys vfs.FS) {
@@ -99,12 +99,12 @@ func testBadNames(t *testing.T, fsys vfs.FS) {
 		_, err = fsys.Stat(name)
 		wantErr(t, "stat", err, fs.ErrInvalid)
 		_, err = fsys.ReadDir(name)
-		wantErr(t, "read folder", err, fs.ErrInvalid)
+		wantErr(t, "read directory", err, fs.ErrInvalid)
 		wantErr(t, "remove", fsys.Remove(name), fs.ErrInvalid)
 		wantErr(t, "rename from", fsys.Rename(name, "b"), fs.ErrInvalid)
 		wantErr(t, "rename to", fsys.Rename("a", name), fs.ErrInvalid)
-		wantErr(t, "make folder", fsys.MkdirAll(name), fs.ErrInvalid)
-		wantErr(t, "sync folder", fsys.SyncDir(name), fs.ErrInvalid)
+		wantErr(t, "make directory", fsys.MkdirAll(name), fs.ErrInvalid)
+		wantErr(t, "sync directory", fsys.SyncDir(name), fs.ErrInvalid)
 	}
 }
 
@@ -218,7 +218,7 @@ func testRename(t *testing.T, fsys vfs.FS) {
 		t.Errorf("after a rename to the same name: %q, want new", got)
 	}
 	if err := fsys.Rename("d/b", "d"); err == nil {
-		t.Error("a file replaced a folder")
+		t.Error("a file replaced a directory")
 	}
 }
 
@@ -243,17 +243,17 @@ func testRemove(t *testing.T, fsys vfs.FS) {
 	}
 }
 
-func testRemoveFolder(t *testing.T, fsys vfs.FS) {
+func testRemoveDirectory(t *testing.T, fsys vfs.FS) {
 	mkdir(t, fsys, "d/e")
-	wantErr(t, "remove of a full folder", fsys.Remove("d"), fs.ErrExist)
+	wantErr(t, "remove of a full directory", fsys.Remove("d"), fs.ErrExist)
 	for _, name := range []string{"d/e", "d"} {
 		if err := fsys.Remove(name); err != nil {
-			t.Errorf("remove of an empty folder: %v", err)
+			t.Errorf("remove of an empty directory: %v", err)
 		}
 	}
 }
 
-func testFolders(t *testing.T, fsys vfs.FS) {
+func testDirectories(t *testing.T, fsys vfs.FS) {
 	mkdir(t, fsys, "d/e/f")
 	mkdir(t, fsys, "d/e")
 	mkdir(t, fsys, ".")
@@ -261,7 +261,7 @@ func testFolders(t *testing.T, fsys vfs.FS) {
 	write(t, fsys, "d/a", "1")
 	for _, name := range []string{".", "d", "d/e", "d/e/f"} {
 		if err := fsys.SyncDir(name); err != nil {
-			t.Errorf("sync folder %s: %v", name, err)
+			t.Errorf("sync directory %s: %v", name, err)
 		}
 	}
 	list, err := fsys.ReadDir("d")
@@ -283,13 +283,13 @@ func testFolders(t *testing.T, fsys vfs.FS) {
 		t.Errorf("entry b = %v, %v, want 2 bytes", info, err)
 	}
 	if info, err := fsys.Stat("d/e"); err != nil || !info.IsDir() {
-		t.Errorf("stat of a folder = %v, %v", info, err)
+		t.Errorf("stat of a directory = %v, %v", info, err)
 	}
 	if err := fsys.MkdirAll("d/a"); err == nil {
-		t.Error("a folder was made where a file is")
+		t.Error("a directory was made where a file is")
 	}
 	if err := fsys.MkdirAll("d/a/x"); err == nil {
-		t.Error("a folder was made below a file")
+		t.Error("a directory was made below a file")
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// syncFolder makes the entries of the folder at path durable.
-func syncFolder(path string) error {
+// syncDir makes the entries of the directory at path durable.
+func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err

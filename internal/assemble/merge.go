@@ -13,8 +13,8 @@ import (
 	"batchd/internal/journal"
 )
 
-// defaultSortMemory bounds a merge whose caller says nothing. A batch has one merge at a time and the server finalizes two
-// batches at a time, so that merges take at most twice as much.
+// defaultSortMemory bounds a merge whose caller says nothing. A batch has one merge at a time and the server finalizes
+// two batches at a time, so that merges take at most twice as much.
 const defaultSortMemory = 32 << 20
 
 // errLostLines means that what a merge put out is not what went in.

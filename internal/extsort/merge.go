@@ -9,7 +9,8 @@ import (
 // run is a sorted stretch of a temporary file, in bytes: records, each followed by its payload if there are payloads.
 type run struct{ offset, length int64 }
 
-// writeRecord writes a record without its payload. It encodes into the writer's own buffer, which must have room for it.
+// writeRecord writes a record without its payload. It encodes into the writer's own buffer, which must have room for
+// it.
 func writeRecord(w *bufio.Writer, r Record) error {
 	if w.Available() < RecordSize {
 		if err := w.Flush(); err != nil {

@@ -214,8 +214,8 @@ func (s *Sorter) sortRecords() {
 	}
 }
 
-// openRun begins to write records in order, the smallest of which is first: to the newest run if they may follow what is
-// there, else as a new one.
+// openRun begins to write records in order, the smallest of which is first: to the newest run if they may follow what
+// is there, else as a new one.
 func (s *Sorter) openRun(first Record) error {
 	if s.file == nil {
 		file, err := s.temp.create()

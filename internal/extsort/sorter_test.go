@@ -75,8 +75,8 @@ func sortWith(ctx context.Context, s *extsort.Sorter, items []item, taken func()
 
 func whole() int64 { return 1 << 40 }
 
-// drawItems draws items, many of them with a key that others have too: only so does it show whether a sort is stable. The
-// payloads of all items differ, as far as they are long enough.
+// drawItems draws items, many of them with a key that others have too: only so does it show whether a sort is stable.
+// The payloads of all items differ, as far as they are long enough.
 func drawItems(t *rapid.T, payloads bool) []item {
 	word := rapid.OneOf(rapid.Uint64Range(0, 1), rapid.Uint64())
 	record := rapid.OneOf(

@@ -1,8 +1,8 @@
-// Package plan turns an input file into work. It owns the check of every line in one streaming pass, the plan (the lines
-// of a batch as fixed-size entries in the order in which they are to be run) and the cutting of a plan into units. It
-// promises that every bad line is found and counted, that no plan exists for a file with a bad line, and that memory
-// depends neither on the number of lines nor on what is wrong with them. It knows no vendor's wording, no SQL and no
-// upstream.
+// Package plan turns an input file into work. It owns the check of every line in one streaming pass, the plan (the
+// lines of a batch as fixed-size entries in the order in which they are to be run) and the cutting of a plan into
+// units. It promises that every bad line is found and counted, that no plan exists for a file with a bad line, and
+// that memory depends neither on the number of lines nor on what is wrong with them. It knows no vendor's wording, no
+// SQL and no upstream.
 package plan
 
 import (

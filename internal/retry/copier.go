@@ -38,9 +38,9 @@ type Copier struct{ o CopierOptions }
 func NewCopier(o CopierOptions) *Copier { return &Copier{o: o} }
 
 // CopyUnfinished stores the lines of an ended batch that have no good result as one blob, in input order and byte for
-// byte, and returns it with their number. Refusals that the user can do something about are *batch.Error: a file that is
-// needed has been deleted or has expired, or no line can be read back. Nothing refers to the blob yet. It takes as long
-// as reading both files, some seconds for a million lines.
+// byte, and returns it with their number. Refusals that the user can do something about are *batch.Error: a file that
+// is needed has been deleted or has expired, or no line can be read back. Nothing refers to the blob yet. It takes as
+// long as reading both files, some seconds for a million lines.
 func (c *Copier) CopyUnfinished(ctx context.Context, b batch.Batch) (batch.Blob, int64, error) {
 	d, err := c.o.Dialect(b.Dialect)
 	if err != nil {

@@ -39,8 +39,8 @@ var (
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 )
 
-// IdempotencyKeyTTL is how long an idempotency key is remembered, from the creation of its batch: as long as clients may
-// expect that a call can be sent again without harm.
+// IdempotencyKeyTTL is how long an idempotency key is remembered, from the creation of its batch: as long as clients
+// may expect that a call can be sent again without harm.
 const IdempotencyKeyTTL = 24 * time.Hour
 
 // Store is everything. Packages ask for the part they need. All methods may be called concurrently. A context ends
@@ -180,8 +180,8 @@ type Work interface {
 	// is purged, which cannot be before the batch is terminal.
 	InputFile(ctx context.Context, batchID string) (batch.File, error)
 	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
-	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of
-	// this id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of
+	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of this
+	// id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of
 	// thousands of units, and must hold one. Batch.Model is set if there is one model only.
 	StartBatch(ctx context.Context, s Start) error
 	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
@@ -202,15 +202,15 @@ type Work interface {
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
 	// in the row until the next lease replaces it, so that AdoptUnit can bring it back; until then it seals nothing.
 	ReclaimUnits(ctx context.Context, node string) (int, error)
-	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage. The
-	// seal that reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any of the
-	// units does not carry its lease id (or is sealed already) nothing is done and the error is ErrLeaseLost.
+	// SealUnits records the results of units, all of one batch, in one transaction: rows, the batch's counts and usage.
+	// The seal that reaches the unit count makes the batch Ready and, if no stop is set, moves it to finalizing. If any
+	// of the units does not carry its lease id (or is sealed already) nothing is done and the error is ErrLeaseLost.
 	SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (SealResult, error)
 	// SealedUnits returns the seals of a batch from ordinal first on, at most n, in order.
 	SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error)
 	// CloseBatch creates the result files and moves the batch to its terminal state, in one transaction. The stop is read
-	// again inside it: none gives completed, cancel cancelled, expire expired. It also closes a batch that was stopped while
-	// validating: total 0, no files. It returns the batch as it then is.
+	// again inside it: none gives completed, cancel cancelled, expire expired. It also closes a batch that was stopped
+	// while validating: total 0, no files. It returns the batch as it then is.
 	CloseBatch(ctx context.Context, c Close) (batch.Batch, error)
 }
 
@@ -259,12 +259,12 @@ type ResultFile struct {
 	Blobs []string
 }
 
-// Maintenance are the methods of the sweeper. Those that take n do at most so many at a time, so that a transaction stays
-// short, and return how many they did: fewer than n means that nothing is left to do.
+// Maintenance are the methods of the sweeper. Those that take n do at most so many at a time, so that a transaction
+// stays short, and return how many they did: fewer than n means that nothing is left to do.
 type Maintenance interface {
-	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose window
-	// has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so neither does a
-	// version.
+	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose
+	// window has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so neither
+	// does a version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
@@ -274,8 +274,8 @@ type Maintenance interface {
 	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
 	// returns how many. The batches stay.
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
-	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of a
-	// batch that is not terminal.
+	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of
+	// a batch that is not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)

@@ -62,7 +62,8 @@ const (
 	DeliverySkipped DeliveryState = "skipped"
 )
 
-// Delivery is one event on its way to one endpoint: a row of the outbox, written in the transaction that made the event.
+// Delivery is one event on its way to one endpoint: a row of the outbox, written in the transaction that made the
+// event.
 type Delivery struct {
 	// ID is "wh_" and 32 hexadecimal digits, the same in every attempt.
 	ID     string
@@ -103,11 +104,12 @@ type Attempt struct {
 	Now    time.Time
 }
 
-// Webhooks are the methods on endpoints and the outbox. FailBatch, CloseBatch and CreateFailedBatch write the deliveries of a
-// batch's end in their own transaction: one for each webhook of the tenant that wants the event, one for the callback.
+// Webhooks are the methods on endpoints and the outbox. FailBatch, CloseBatch and CreateFailedBatch write the
+// deliveries of a batch's end in their own transaction: one for each webhook of the tenant that wants the event, one
+// for the callback.
 type Webhooks interface {
-	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the methods
-	// below do not find.
+	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the
+	// methods below do not find.
 	AddWebhook(ctx context.Context, w Webhook) error
 	// ListWebhooks returns the webhooks of a tenant, or all with "", oldest first.
 	ListWebhooks(ctx context.Context, tenant string) ([]Webhook, error)
@@ -119,12 +121,12 @@ type Webhooks interface {
 	// CallbackSecret returns the secret that signs the tenant's callbacks. It was minted with the tenant.
 	CallbackSecret(ctx context.Context, tenant string) (string, error)
 
-	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and makes them due again at
-	// the given time: until then nobody else sends them, and after a crash they are sent again. It writes nothing when none
-	// is due.
+	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and makes them due
+	// again at the given time: until then nobody else sends them, and after a crash they are sent again. It writes
+	// nothing when none is due.
 	LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]Delivery, error)
-	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that is gone
-	// or not pending any more is ErrNotFound.
+	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that is
+	// gone or not pending any more is ErrNotFound.
 	RecordAttempt(ctx context.Context, a Attempt) error
 	// ListDeliveries returns the newest deliveries first, without secrets.
 	ListDeliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)

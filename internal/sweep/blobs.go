@@ -11,11 +11,11 @@ import (
 )
 
 // blobs looks at every blob once: one that is unreferenced is marked; one that was marked a day ago and still is
-// unreferenced is deleted. Marks are in memory only, so a restart begins the day again: a blob that stays too long costs
-// space, one that goes too early costs data.
+// unreferenced is deleted. Marks are in memory only, so a restart begins the day again: a blob that stays too long
+// costs space, one that goes too early costs data.
 //
-// The leases are read before the blobs are listed. A blob whose holder took its lease in between is marked at most: by the
-// second look its lease is in the list, or a row refers to it, or nobody is coming back for it.
+// The leases are read before the blobs are listed. A blob whose holder took its lease in between is marked at most: by
+// the second look its lease is in the list, or a row refers to it, or nobody is coming back for it.
 func (s *Sweeper) blobs(ctx context.Context) error {
 	leases, err := s.o.Store.LiveLeases(ctx)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package sweep does the periodic maintenance: it stops batches whose window has passed, deletes expired files, ends
-// uploads that nobody will complete, forgets idempotency keys and old deliveries, and collects blobs that nothing refers
-// to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has been found
-// unreferenced twice, a day of this process's own clock apart.
+// uploads that nobody will complete, forgets idempotency keys and old deliveries, and collects blobs that nothing
+// refers to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has
+// been found unreferenced twice, a day of this process's own clock apart.
 package sweep
 
 import (

@@ -51,7 +51,8 @@ func errMissing() error {
 	}
 }
 
-// errInvalid refuses every key that opens nothing, with the same words whether it is unknown, wrong, revoked or expired.
+// errInvalid refuses every key that opens nothing, with the same words whether it is unknown, wrong, revoked or
+// expired.
 func errInvalid() error {
 	return &batch.Error{
 		Class: batch.Unauthenticated, Code: codeInvalid,

@@ -54,8 +54,8 @@ func (h *Hosts) check(r *http.Request) error {
 // wayOut says what the operator can do for a host that is refused.
 const wayOut = "Its operator can list the host in the setting allowed_hosts, or create API keys."
 
-// answersTo reports whether a host is the server's: the machine's own name for itself, an address, which no foreign name
-// can be, the name that is listened on, or one of the settings.
+// answersTo reports whether a host is the server's: the machine's own name for itself, an address, which no foreign
+// name can be, the name that is listened on, or one of the settings.
 func (h *Hosts) answersTo(host string) bool {
 	host = strings.ToLower(host)
 	if _, err := netip.ParseAddr(host); err == nil {

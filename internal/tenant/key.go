@@ -15,7 +15,8 @@ const (
 	keyPrefix = "sk-batchd-"
 	// idPrefix begins every key id.
 	idPrefix = "key_"
-	// idDigits is how many hexadecimal digits an id has, and the key that carries it; secretBytes is what nobody can guess.
+	// idDigits is how many hexadecimal digits an id has, and the key that carries it; secretBytes is what nobody can
+	// guess.
 	idDigits    = 32
 	secretBytes = 32
 	// maxKey is the longest credential that is looked at.

@@ -26,8 +26,9 @@ type KeyReader interface {
 	HasKeys(ctx context.Context) (bool, error)
 }
 
-// Keys is the authenticator of a server with keys. A key that was good is cached for five seconds, so that most requests
-// cost no read, and a revoked one stops working within them. It may be used concurrently. Make it with NewKeys.
+// Keys is the authenticator of a server with keys. A key that was good is cached for five seconds, so that most
+// requests cost no read, and a revoked one stops working within them. It may be used concurrently. Make it with
+// NewKeys.
 type Keys struct {
 	store KeyReader
 	now   func() time.Time

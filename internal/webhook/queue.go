@@ -71,8 +71,8 @@ func (l *lane) mayCall() bool {
 func (l *lane) empty() bool { return l.running == 0 && len(l.waiting) == 0 }
 
 // queue decides which delivery is sent next: receivers take turns, none has more calls in flight than it may, and no
-// tenant more than half of all slots. What it does not hold, or holds no more, comes back by a later lease. One goroutine
-// owns it.
+// tenant more than half of all slots. What it does not hold, or holds no more, comes back by a later lease. One
+// goroutine owns it.
 type queue struct {
 	// slots is how many calls may be in flight, running how many are; held counts the deliveries that wait or run.
 	slots   int

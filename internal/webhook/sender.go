@@ -63,8 +63,8 @@ type Options struct {
 type Sender struct {
 	o       Options
 	metrics metrics
-	// wakeup holds at most one signal: Wake sends without waiting, Run receives, nobody closes it. One is enough, since Run
-	// then leases until nothing more is due.
+	// wakeup holds at most one signal: Wake sends without waiting, Run receives, nobody closes it. One is enough, since
+	// Run then leases until nothing more is due.
 	wakeup chan struct{}
 }
 
@@ -137,8 +137,8 @@ func (s *Sender) start(ctx context.Context, q *queue, calls *sync.WaitGroup, ove
 }
 
 // lease takes some deliveries that are due, and reports whether there may be more. The queue does not take those of a
-// receiver for whom many wait already; they come back when their lease has ended. So one receiver with a long backlog does
-// not keep those of others from being leased.
+// receiver for whom many wait already; they come back when their lease has ended. So one receiver with a long backlog
+// does not keep those of others from being leased.
 func (s *Sender) lease(ctx context.Context, q *queue) (more bool) {
 	defer func() { q.drop(s.o.Now().Add(leaseMargin)) }() // the store may have been slow
 	now := s.o.Now()
@@ -156,8 +156,8 @@ func (s *Sender) lease(ctx context.Context, q *queue) (more bool) {
 	return len(due) == leaseAtOnce
 }
 
-// deliver makes one attempt, stores its result, and returns how the receiver did. An event that the receiver did not ask
-// for and the dialect does not announce ends without a call.
+// deliver makes one attempt, stores its result, and returns how the receiver did. An event that the receiver did not
+// ask for and the dialect does not announce ends without a call.
 func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	if d.Webhook != "" && !d.Named && !s.o.Announces(d.Dialect, d.Event) {
 		s.record(ctx, d, store.Attempt{Delivery: d.ID, State: store.DeliverySkipped, Now: s.o.Now()})

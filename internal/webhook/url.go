@@ -17,9 +17,9 @@ const maxURL = 2048
 const CodePrivate = "private_address"
 
 // CheckURL refuses, with a *batch.Error about param, an address that could never be called: one that is no plain http
-// or https URL, or that names a private address which nothing allows. Both schemes are taken: a receiver inside a cluster
-// rarely has a certificate, and an event holds nothing but a batch's id and is signed. Names are not looked up: what
-// they resolve to can change, so that is judged at every call.
+// or https URL, or that names a private address which nothing allows. Both schemes are taken: a receiver inside a
+// cluster rarely has a certificate, and an event holds nothing but a batch's id and is signed. Names are not looked
+// up: what they resolve to can change, so that is judged at every call.
 func (g Guard) CheckURL(param, raw string) error {
 	if len(raw) > maxURL {
 		return batch.Invalidf(param, "string_above_max_length", "Invalid '%s': the URL is longer than %d bytes.", param, maxURL)

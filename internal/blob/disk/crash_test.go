@@ -26,8 +26,8 @@ type step struct {
 	delete bool
 }
 
-// scenario has what the rest of batchd does: new directories, more in the same directory, the same object again, deletes that
-// empty a directory, and the directory made anew.
+// scenario has what the rest of batchd does: new directories, more in the same directory, the same object again,
+// deletes that empty a directory, and the directory made anew.
 var scenario = []step{
 	{key: "files/a"},
 	{key: "segments/b1/1-x"},

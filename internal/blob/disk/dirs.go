@@ -11,11 +11,11 @@ import (
 // as blob.BatchKey makes them need 16 for each kind of object.
 const maxKnown = 10_000
 
-// dirs makes directories durable, and remembers which ones are so that each is synced into its parent once. Its methods may
-// be called concurrently.
+// dirs makes directories durable, and remembers which ones are so that each is synced into its parent once. Its
+// methods may be called concurrently.
 //
-// Lock order: inUse, then mu. Whoever writes into a directory holds inUse for reading from before it is made until the new
-// name is synced; removing one takes inUse for writing, so it waits for all of them.
+// Lock order: inUse, then mu. Whoever writes into a directory holds inUse for reading from before it is made until the
+// new name is synced; removing one takes inUse for writing, so it waits for all of them.
 type dirs struct {
 	fsys vfs.FS
 
@@ -42,8 +42,8 @@ func (f *dirs) hold(name string) (release func(), err error) {
 	return f.inUse.RUnlock, nil
 }
 
-// ensure makes the directory and its parents and syncs the name of each into its parent. One that is there but that this
-// process knows nothing of is synced too: the process that made it may have died just before.
+// ensure makes the directory and its parents and syncs the name of each into its parent. One that is there but that
+// this process knows nothing of is synced too: the process that made it may have died just before.
 func (f *dirs) ensure(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,8 +72,8 @@ func (f *dirs) ensure(name string) error {
 	return nil
 }
 
-// removeEmpty removes the directory if it is empty and not in use, and reports whether it did. That it is not empty is the
-// usual case, and found out by trying.
+// removeEmpty removes the directory if it is empty and not in use, and reports whether it did. That it is not empty is
+// the usual case, and found out by trying.
 func (f *dirs) removeEmpty(name string) bool {
 	f.inUse.Lock()
 	defer f.inUse.Unlock()

@@ -74,8 +74,8 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 	return b, nil
 }
 
-// clearTemporary removes what was being written when an earlier process ended. Nothing refers to any of it: a reference is
-// made only after Put has returned.
+// clearTemporary removes what was being written when an earlier process ended. Nothing refers to any of it: a
+// reference is made only after Put has returned.
 func (b *Backend) clearTemporary() error {
 	if err := b.fsys.MkdirAll(b.tmp); err != nil {
 		return err

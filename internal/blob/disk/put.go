@@ -101,9 +101,9 @@ func fill(ctx context.Context, r io.Reader, p []byte) (int, error) {
 	return n, nil
 }
 
-// publish gives a synced file its final name. It is not vfs.Replace, which would hold the directory while the contents are
-// still being written and synced: many Puts share one. When only the last sync fails, the object is there but may not outlast
-// a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
+// publish gives a synced file its final name. It is not vfs.Replace, which would hold the directory while the contents
+// are still being written and synced: many Puts share one. When only the last sync fails, the object is there but may
+// not outlast a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
 func (b *Backend) publish(temp, key string) error {
 	name := b.file(key)
 	release, err := b.dirs.hold(path.Dir(name))

@@ -86,8 +86,8 @@ func (s *Store) RunningBatches(ctx context.Context) ([]batch.Batch, error) {
 	return batches, nil
 }
 
-// CancelBatch implements store.Batches. On an error the batch is returned too, as far as it was read: callers of a cancel
-// that came too late are shown in which state it is.
+// CancelBatch implements store.Batches. On an error the batch is returned too, as far as it was read: callers of a
+// cancel that came too late are shown in which state it is.
 func (s *Store) CancelBatch(ctx context.Context, tenant, id string, now time.Time) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {

@@ -8,8 +8,8 @@ import (
 	"batchd/internal/store"
 )
 
-// CloseBatch implements store.Work. Files, final state and deliveries are one transaction: after a crash the batch has all
-// of them or is finalized again, with the same bytes.
+// CloseBatch implements store.Work. Files, final state and deliveries are one transaction: after a crash the batch has
+// all of them or is finalized again, with the same bytes.
 func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -60,8 +60,8 @@ func closable(b batch.Batch, c store.Close) error {
 	}
 }
 
-// insertResult stores a result file, if there is one, and returns its id. That a caller mixed up tenants must not end in one
-// tenant reading another's results, so it is checked here too.
+// insertResult stores a result file, if there is one, and returns its id. That a caller mixed up tenants must not end
+// in one tenant reading another's results, so it is checked here too.
 func insertResult(ctx context.Context, t *tx, b batch.Batch, r *store.ResultFile) (string, error) {
 	if r == nil {
 		return "", nil

@@ -11,8 +11,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// querier is the pool of readers or the running write transaction. What is read to decide a write must be read through the
-// transaction: the readers may not see what another step of the same group has just written.
+// querier is the pool of readers or the running write transaction. What is read to decide a write must be read through
+// the transaction: the readers may not see what another step of the same group has just written.
 type querier interface {
 	query(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -52,8 +52,8 @@ func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error),
 	return items, rows.Err()
 }
 
-// column reads and writes one column through a pair of functions, so that each form of a value in the database is in one
-// place. encode is nil for columns that are written otherwise.
+// column reads and writes one column through a pair of functions, so that each form of a value in the database is in
+// one place. encode is nil for columns that are written otherwise.
 type column[T any] struct {
 	v      *T
 	encode func(T) (driver.Value, error)
@@ -92,7 +92,8 @@ func timeColumn(t *time.Time) column[time.Time] {
 	}
 }
 
-// nanos returns what a time column holds for t. Statements that compare use t.UnixNano(), since NULL compares with nothing.
+// nanos returns what a time column holds for t. Statements that compare use t.UnixNano(), since NULL compares with
+// nothing.
 func nanos(t time.Time) driver.Value {
 	if t.IsZero() {
 		return nil
@@ -171,8 +172,8 @@ func listColumn[T any](list *[]T) column[[]T] {
 	}
 }
 
-// decodeBytes lets decode read a column of bytes. It must not keep what it is given: the driver may use the memory again for
-// the next row.
+// decodeBytes lets decode read a column of bytes. It must not keep what it is given: the driver may use the memory
+// again for the next row.
 func decodeBytes[T any](decode func([]byte) (T, error)) func(any) (T, error) {
 	return func(src any) (T, error) {
 		raw, ok := src.([]byte)

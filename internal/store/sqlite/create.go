@@ -50,9 +50,9 @@ func create(ctx context.Context, path string, opts Options) error {
 	return f.Close()
 }
 
-// fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller: with
-// synchronous(OFF) the migrations take a few milliseconds instead of an fsync each, and a crash leaves only garbage of a
-// name that the next start removes.
+// fill turns the empty file at path into a store that is wholly in that one file. It leaves syncing to its caller:
+// with synchronous(OFF) the migrations take a few milliseconds instead of an fsync each, and a crash leaves only
+// garbage of a name that the next start removes.
 func fill(ctx context.Context, path, tenant string) error {
 	db, err := openPlain(path, "synchronous(OFF)", "journal_mode(WAL)")
 	if err != nil {
@@ -80,8 +80,8 @@ func storeDefaultTenant(ctx context.Context, db *sql.DB, tenant string) error {
 	return err
 }
 
-// upgrade brings the schema of an existing store up to schemaVersion. Each migration is a transaction of its own that sets
-// user_version too, so that a crash between two leaves a version that is known.
+// upgrade brings the schema of an existing store up to schemaVersion. Each migration is a transaction of its own that
+// sets user_version too, so that a crash between two leaves a version that is known.
 func upgrade(ctx context.Context, path string) error {
 	db, err := openPlain(path, "synchronous(FULL)")
 	if err != nil {

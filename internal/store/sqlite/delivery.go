@@ -17,8 +17,8 @@ const (
 	deliverySource = ` FROM deliveries d LEFT JOIN webhooks w ON w.seq = d.webhook`
 )
 
-// deliveryDest returns where deliveryColumns go. A removed webhook takes its deliveries with it, so the join finds a webhook
-// for every delivery that is no callback's.
+// deliveryDest returns where deliveryColumns go. A removed webhook takes its deliveries with it, so the join finds a
+// webhook for every delivery that is no callback's.
 func deliveryDest(d *store.Delivery) []any {
 	return []any{
 		&d.ID, &d.Tenant, &d.EventID, &d.Event, &d.Batch, &d.Dialect, timeColumn(&d.CreatedAt), &d.Webhook, &d.Named,
@@ -26,8 +26,9 @@ func deliveryDest(d *store.Delivery) []any {
 	}
 }
 
-// dueDeliveriesQuery reads a delivery with the secrets that sign it: those of its webhook, or of its tenant for a callback.
-// They are joined here and not copied into the row, so that a rotated secret signs what is in the outbox already.
+// dueDeliveriesQuery reads a delivery with the secrets that sign it: those of its webhook, or of its tenant for a
+// callback. They are joined here and not copied into the row, so that a rotated secret signs what is in the outbox
+// already.
 const dueDeliveriesQuery = `
 	SELECT ` + deliveryColumns + `, coalesce(w.secret, t.callback_secret, ''), coalesce(w.previous, ''), w.previous_until` +
 	deliverySource + ` LEFT JOIN tenants t ON d.webhook IS NULL AND t.id = d.tenant
@@ -77,8 +78,8 @@ var (
 )
 
 // RecordAttempt implements store.Webhooks. A final delivery is due at no time. A skipped one counts no attempt, since
-// nobody was called. Two attempts at one delivery, the second after the first one's lease, are both recorded while it is
-// pending: receivers must expect an event twice.
+// nobody was called. Two attempts at one delivery, the second after the first one's lease, are both recorded while it
+// is pending: receivers must expect an event twice.
 func (s *Store) RecordAttempt(ctx context.Context, a store.Attempt) error {
 	counted := 1
 	var err error
@@ -141,7 +142,8 @@ func deliveryListQuery(q store.DeliveryQuery) (string, []any) {
 	return query + ` ORDER BY d.seq DESC LIMIT ?`, append(args, max(q.Limit, 0))
 }
 
-// overDeliveriesQuery finds final deliveries by their last change. Pending ones are never forgotten: the sender ends them.
+// overDeliveriesQuery finds final deliveries by their last change. Pending ones are never forgotten: the sender ends
+// them.
 const overDeliveriesQuery = `
 	SELECT seq FROM deliveries WHERE state != 'pending' AND updated_at < ? ORDER BY updated_at LIMIT ?`
 

@@ -9,8 +9,8 @@ import (
 	"batchd/internal/store"
 )
 
-// EditBatch implements store.Batches. The version moves even if the value stays, since a client that edits expects to see
-// that it did.
+// EditBatch implements store.Batches. The version moves even if the value stays, since a client that edits expects to
+// see that it did.
 func (s *Store) EditBatch(ctx context.Context, tenant, id string, e store.Edit, now time.Time) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {

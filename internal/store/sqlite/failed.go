@@ -7,8 +7,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// CreateFailedBatch implements store.Batches. It goes through no other state, so it holds no input file and no stage is due.
-// It counts against the rate of batches, or a client could fill the database with failed ones.
+// CreateFailedBatch implements store.Batches. It goes through no other state, so it holds no input file and no stage
+// is due. It counts against the rate of batches, or a client could fill the database with failed ones.
 func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {

@@ -44,8 +44,8 @@ func (s *Store) CreateFile(ctx context.Context, f batch.File) error {
 	return nil
 }
 
-// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to. It asks for no quota: result
-// files are never refused, since the work for them is done.
+// insertFile stores a file and what it rests on: blobs, and whatever its manifest refers to. It asks for no quota:
+// result files are never refused, since the work for them is done.
 func insertFile(ctx context.Context, t *tx, f batch.File, blobs []string) error {
 	n, err := t.change(ctx, `
 		INSERT INTO files (id, tenant, dialect, name, purpose, bytes, lines, created_at, expires_at, content, content_blob)
@@ -124,8 +124,8 @@ func (s *Store) ListFiles(ctx context.Context, tenant string, q store.FileQuery)
 	return page(files, q.Limit), nil
 }
 
-// fileListQuery returns one of four texts, so that each has its own plan: conditions that are switched off by parameters
-// would leave the planner one plan for all.
+// fileListQuery returns one of four texts, so that each has its own plan: conditions that are switched off by
+// parameters would leave the planner one plan for all.
 func fileListQuery(byPurpose, ascending bool) string {
 	purpose, order := "", "f.seq < ? AND (f.expires_at IS NULL OR f.expires_at > ?) ORDER BY f.seq DESC"
 	if byPurpose {
@@ -155,8 +155,8 @@ func (s *Store) cursor(ctx context.Context, query, tenant, after string, ascendi
 	}
 }
 
-// page cuts one item too many off a list that was read with a limit of one more, which is how it knows whether there are
-// more without counting.
+// page cuts one item too many off a list that was read with a limit of one more, which is how it knows whether there
+// are more without counting.
 func page[T any](items []T, limit int) store.Page[T] {
 	if len(items) > limit {
 		return store.Page[T]{Items: items[:limit], HasMore: true}
@@ -164,8 +164,8 @@ func page[T any](items []T, limit int) store.Page[T] {
 	return store.Page[T]{Items: items}
 }
 
-// DeleteFile implements store.Files. The row stays, hidden: batches may be reading it, downloads may be in progress, and
-// lists may page on from it. The sweeper purges it later.
+// DeleteFile implements store.Files. The row stays, hidden: batches may be reading it, downloads may be in progress,
+// and lists may page on from it. The sweeper purges it later.
 func (s *Store) DeleteFile(ctx context.Context, tenant, id string, now time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.change(ctx, `

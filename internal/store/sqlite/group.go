@@ -125,7 +125,8 @@ func (w *writer) commit(group []*step) {
 		return
 	}
 	w.onFault(err)
-	// SQLite may have rolled back by itself, and then this fails. A transaction left open would make every later BEGIN fail.
+	// SQLite may have rolled back by itself, and then this fails. A transaction left open would make every later BEGIN
+	// fail.
 	_, _ = (&tx{w: w}).exec(ctx, `ROLLBACK`)
 	for _, st := range group {
 		if st.err == nil {

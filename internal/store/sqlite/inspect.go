@@ -51,8 +51,8 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("store file %s %s: %s", e.Path, e.Problem, e.Remedy)
 }
 
-// missing refuses to make a new store where the data directory shows that there was one: a new one would know nothing of
-// the blobs and journals that are there, and the sweeper would collect them.
+// missing refuses to make a new store where the data directory shows that there was one: a new one would know nothing
+// of the blobs and journals that are there, and the sweeper would collect them.
 func missing(path string) error {
 	return &UnusableError{Path: path, Problem: "is missing, but blobs/ or journals/ is not empty", Remedy: "restore it from a backup, or start with an empty data directory"}
 }
@@ -70,9 +70,9 @@ func damaged(path string, err error) error {
 	return err
 }
 
-// brokenFile reports whether an SQLite result code is about the file's contents rather than its surroundings. SQLITE_ERROR
-// is among them because our statements are constants: what makes one fail is a schema that is not ours. The low byte is
-// the primary code; extended codes say more in the bits above.
+// brokenFile reports whether an SQLite result code is about the file's contents rather than its surroundings.
+// SQLITE_ERROR is among them because our statements are constants: what makes one fail is a schema that is not ours.
+// The low byte is the primary code; extended codes say more in the bits above.
 func brokenFile(code int) bool {
 	switch code & 0xff {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB, codes.SQLITE_ERROR:
@@ -193,8 +193,8 @@ func checkPages(ctx context.Context, w *writer) error {
 	return quickCheck(ctx, w.conn, w.path)
 }
 
-// quickCheck has SQLite look at the structure of every page. Unlike integrity_check it does not compare indexes with their
-// tables, which would take several times as long.
+// quickCheck has SQLite look at the structure of every page. Unlike integrity_check it does not compare indexes with
+// their tables, which would take several times as long.
 func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
 	var result string
 	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {

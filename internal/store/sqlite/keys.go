@@ -35,8 +35,8 @@ func hashColumn(hash *[32]byte) column[[32]byte] {
 	})}
 }
 
-// CreateKey implements store.Tenants. The tenant is looked for first, to answer ErrNotFound where the foreign key would give
-// an error that says nothing.
+// CreateKey implements store.Tenants. The tenant is looked for first, to answer ErrNotFound where the foreign key
+// would give an error that says nothing.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		found, err := one(ctx, t, []any{new(int)}, `SELECT 1 FROM tenants WHERE id = ?`, k.Tenant)
@@ -96,8 +96,8 @@ func (s *Store) ListKeys(ctx context.Context, tenant string) ([]store.Key, error
 	return keys, nil
 }
 
-// EndKey implements store.Tenants. A key is never deleted: its id stands on the batches it made, and must not be given to
-// another.
+// EndKey implements store.Tenants. A key is never deleted: its id stands on the batches it made, and must not be given
+// to another.
 func (s *Store) EndKey(ctx context.Context, id string, at time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		found, err := one(ctx, t, []any{new(int)}, `SELECT 1 FROM api_keys WHERE id = ?`, id)

@@ -22,8 +22,8 @@ const (
 // leaseBatchCondition selects the batch to lease: of a dead node or of none. IS NOT is true where node is NULL.
 const leaseBatchCondition = `b.stage = ? AND b.node IS NOT ? ORDER BY b.seq LIMIT 1`
 
-// LeaseBatch implements store.Work. Unlike lease ids, which only ever replace each other, node is cleared when the lease is
-// given back: a row with a node is held.
+// LeaseBatch implements store.Work. Unlike lease ids, which only ever replace each other, node is cleared when the
+// lease is given back: a row with a node is held.
 func (s *Store) LeaseBatch(ctx context.Context, stage store.Stage, h store.Holder) (batch.Batch, error) {
 	var b batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -45,7 +45,8 @@ func (s *Store) LeaseBatch(ctx context.Context, stage store.Stage, h store.Holde
 	return b, nil
 }
 
-// ReleaseBatch implements store.Work. The lease id stays in the row: a late write under it finds no node and is refused.
+// ReleaseBatch implements store.Work. The lease id stays in the row: a late write under it finds no node and is
+// refused.
 func (s *Store) ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.change(ctx, `UPDATE batches SET node = NULL WHERE id = ? AND lease = ? AND node IS NOT NULL`,
@@ -61,8 +62,8 @@ func (s *Store) ReleaseBatch(ctx context.Context, id string, lease batch.LeaseID
 	return nil
 }
 
-// leasedBatch returns the batch of that id if it is held under lease, else ErrLeaseLost. Every write under a lease begins
-// with it.
+// leasedBatch returns the batch of that id if it is held under lease, else ErrLeaseLost. Every write under a lease
+// begins with it.
 func leasedBatch(ctx context.Context, t *tx, id string, lease batch.LeaseID) (batch.Batch, error) {
 	b, err := oneBatch(ctx, t, `b.id = ? AND b.lease = ? AND b.node IS NOT NULL`, id, leaseColumn(&lease))
 	if isNotFound(err) {
@@ -134,8 +135,8 @@ func (s *Store) leaseUnits(ctx context.Context, batchID, node, query string, arg
 	return units, nil
 }
 
-// AdoptUnit implements store.Work. It takes a pending unit as well as a leased one: ReclaimUnits may have made it pending
-// before its journal was found, and left the lease id in the row for this.
+// AdoptUnit implements store.Work. It takes a pending unit as well as a leased one: ReclaimUnits may have made it
+// pending before its journal was found, and left the lease id in the row for this.
 func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h store.Holder) (batch.Unit, error) {
 	u := batch.Unit{UnitID: id, Lease: h.Lease}
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -169,8 +170,8 @@ func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.Lea
 	return u, nil
 }
 
-// lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease. The difference
-// decides what becomes of the journal: that of a sealed unit is a leftover, any other is set aside.
+// lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease. The
+// difference decides what becomes of the journal: that of a sealed unit is a leftover, any other is set aside.
 func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {
 	var state int
 	found, err := one(ctx, t, []any{&state}, `
@@ -185,8 +186,8 @@ func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {
 	}
 }
 
-// reclaimQuery takes units from all other nodes. On a single node any other is an earlier start of this one, and dead: the
-// lock on the data directory says so.
+// reclaimQuery takes units from all other nodes. On a single node any other is an earlier start of this one, and dead:
+// the lock on the data directory says so.
 const reclaimQuery = `UPDATE units SET state = 0 WHERE state = 1 AND node <> ?`
 
 // ReclaimUnits implements store.Work.

@@ -12,8 +12,8 @@ import (
 	"batchd/internal/store"
 )
 
-// ListBatches implements store.Batches. Its cost follows from the page, not from how many batches there are: each of its
-// statements walks an index from the page's edge on.
+// ListBatches implements store.Batches. Its cost follows from the page, not from how many batches there are: each of
+// its statements walks an index from the page's edge on.
 func (s *Store) ListBatches(ctx context.Context, tenant string, q store.BatchQuery) (store.Page[batch.Batch], error) {
 	batches, err := s.listBatches(ctx, tenant, q)
 	if err != nil {

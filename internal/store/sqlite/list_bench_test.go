@@ -17,7 +17,8 @@ const (
 	benchTenant  = "6d1f6b4e-0000-4000-8000-000000000001"
 )
 
-// benchBegin is when the first of them was created; one follows every 30 seconds, and the clock trembles by more than that.
+// benchBegin is when the first of them was created; one follows every 30 seconds, and the clock trembles by more than
+// that.
 var benchBegin = time.Unix(1_760_000_000, 0)
 
 func benchTime(seq int) time.Time { return benchBegin.Add(time.Duration(seq) * 30 * time.Second) }
@@ -96,8 +97,9 @@ func benchID(b *testing.B, s *Store, seq int) string {
 	return id
 }
 
-// fillWithBatches makes a store of benchBatches: nearly all completed, one in fifty failed, one in ten thousand expired,
-// one in five thousand running or finalizing. Times lie up to a minute off, so that they are not in order of creation.
+// fillWithBatches makes a store of benchBatches: nearly all completed, one in fifty failed, one in ten thousand
+// expired, one in five thousand running or finalizing. Times lie up to a minute off, so that they are not in order of
+// creation.
 func fillWithBatches(b *testing.B, path string) {
 	b.Helper()
 	s, err := Open(b.Context(), path, Options{MayCreate: true})

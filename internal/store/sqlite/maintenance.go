@@ -57,8 +57,9 @@ func (s *Store) DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (i
 	return done, nil
 }
 
-// purgeableQuery finds hidden files that no batch reads any more: a batch with a stage to come may have to read its input
-// again. Deleting the row deletes its references to blobs by the foreign key's cascade; the blobs follow by collection.
+// purgeableQuery finds hidden files that no batch reads any more: a batch with a stage to come may have to read its
+// input again. Deleting the row deletes its references to blobs by the foreign key's cascade; the blobs follow by
+// collection.
 const purgeableQuery = `
 	SELECT f.seq FROM files f
 	WHERE f.hidden_at IS NOT NULL AND f.hidden_at < ?
@@ -103,8 +104,8 @@ func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int,
 }
 
 // unreferencedQuery lists the positions, in a JSON array, of keys that no row refers to. Plans and segments count only
-// while their batch has a stage to come: after that its result files refer to the segments they are made of, and the plan
-// has served.
+// while their batch has a stage to come: after that its result files refer to the segments they are made of, and the
+// plan has served.
 const unreferencedQuery = `
 	SELECT k.key FROM json_each(?) k
 	WHERE NOT EXISTS (SELECT 1 FROM file_blobs r WHERE r.blob_key = k.value)

@@ -19,8 +19,8 @@ func (s *Store) CreateBatch(ctx context.Context, b batch.Batch) error {
 	return nil
 }
 
-// createBatch checks the input file and the quotas, and stores the batch. From then on the file is held: it cannot be purged
-// while the batch has a stage to come.
+// createBatch checks the input file and the quotas, and stores the batch. From then on the file is held: it cannot be
+// purged while the batch has a stage to come.
 func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	var lines int64
 	found, err := one(ctx, t, []any{&lines}, `
@@ -54,8 +54,8 @@ func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	return err
 }
 
-// CreateBatchOnce implements store.Batches. Looking for the key and taking it are one transaction, and writes follow one
-// another, so of concurrent calls exactly one finds the key free.
+// CreateBatchOnce implements store.Batches. Looking for the key and taking it are one transaction, and writes follow
+// one another, so of concurrent calls exactly one finds the key free.
 func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.IdempotencyKey) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {

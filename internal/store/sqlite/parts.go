@@ -10,8 +10,8 @@ import (
 	"batchd/internal/store"
 )
 
-// AddPart implements store.Uploads. The blob was stored before; its key in the part's row is what refers to it until the
-// upload becomes a file or ends.
+// AddPart implements store.Uploads. The blob was stored before; its key in the part's row is what refers to it until
+// the upload becomes a file or ends.
 func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now time.Time) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		u, err := pendingUpload(ctx, t, tenant, p.Upload, now)

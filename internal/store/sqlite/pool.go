@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// busyPragma bounds how long a write waits for one of another process, in milliseconds. Such a process is a command that
-	// administers the store, whose transactions take milliseconds; ten seconds mean that it hangs.
+	// busyPragma bounds how long a write waits for one of another process, in milliseconds. Such a process is a command
+	// that administers the store, whose transactions take milliseconds; ten seconds mean that it hangs.
 	busyPragma = "busy_timeout(10000)"
-	// minReaders is the least number of connections for reads; more processors get more. Fewer would let one slow list hold
-	// up the keys that every request looks up.
+	// minReaders is the least number of connections for reads; more processors get more. Fewer would let one slow list
+	// hold up the keys that every request looks up.
 	minReaders = 4
 )
 
@@ -37,8 +37,8 @@ func dsn(path string, pragmas ...string) string {
 type pool struct {
 	db *sql.DB
 
-	// mu guards stmts. It is not held while a statement is prepared: two may prepare the same one, and the second closes its
-	// own.
+	// mu guards stmts. It is not held while a statement is prepared: two may prepare the same one, and the second closes
+	// its own.
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
 }
@@ -56,7 +56,8 @@ func openReaders(path string) (*pool, error) {
 	return &pool{db: db, stmts: make(map[string]*sql.Stmt)}, nil
 }
 
-// prepare returns the statement of a query, prepared once; database/sql prepares it again on each connection that needs it.
+// prepare returns the statement of a query, prepared once; database/sql prepares it again on each connection that
+// needs it.
 func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	stmt := p.stmts[query]

@@ -28,8 +28,8 @@ func accountOf(ctx context.Context, q querier, tenant string) (account, error) {
 	return a, err
 }
 
-// passes reports whether more on top of used is over limit. It is written so that it cannot overflow. What asks for nothing passes no limit, however far over
-// it the tenant is already.
+// passes reports whether more on top of used is over limit. It is written so that it cannot overflow. What asks for
+// nothing passes no limit, however far over it the tenant is already.
 func passes(limit, used, more int64) bool {
 	return limit > 0 && more > 0 && used > limit-more
 }
@@ -102,8 +102,8 @@ func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (
 	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
 }
 
-// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas. It runs in the transaction that
-// stores the batch, so that calls at the same time cannot pass together.
+// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas. It runs in the
+// transaction that stores the batch, so that calls at the same time cannot pass together.
 func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	a, err := accountOf(ctx, t, b.Tenant)
 	if err != nil {

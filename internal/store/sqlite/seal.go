@@ -13,9 +13,8 @@ import (
 
 var errMixedSeals = errors.New("seals must be of one batch, and at least one")
 
-// SealUnits implements store.Work. It is the hot path of the store: some three commits for a thousand requests are all that
-// running them costs. So it changes each unit's row once, and the
-// batch's row as often for many seals as for one.
+// SealUnits implements store.Work. It is the hot path of the store: some three commits for a thousand requests are all
+// that running them costs. So it changes each unit's row once, and the batch's row as often for many seals as for one.
 func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (store.SealResult, error) {
 	if len(seals) == 0 {
 		return store.SealResult{}, fmt.Errorf("seal units: %w", errMixedSeals)
@@ -52,8 +51,8 @@ func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time
 	return result, nil
 }
 
-// sealUnit seals one unit if it is leased under the seal's lease. Units are sealed once: a second seal finds state 2 and is
-// refused, whatever its lease.
+// sealUnit seals one unit if it is leased under the seal's lease. Units are sealed once: a second seal finds state 2
+// and is refused, whatever its lease.
 func sealUnit(ctx context.Context, t *tx, seq int64, seal batch.Seal) error {
 	n, err := t.change(ctx, `
 		UPDATE units SET state = 2, segment = ?, segment_key = ?, output_bytes = ?, output_lines = ?, error_bytes = ?,

@@ -7,8 +7,8 @@
 //
 // Locks. A write waits for the turn of the writer, and whoever holds it runs the steps of all that wait; it guards the
 // one connection that writes. queue.mu and pool.mu guard a slice and a map: each is held briefly, with the turn or
-// without, and nothing else is locked while it is. A step must not call a method of the Store that writes: it would wait
-// for the turn that it runs under.
+// without, and nothing else is locked while it is. A step must not call a method of the Store that writes: it would
+// wait for the turn that it runs under.
 package sqlite
 
 import (
@@ -106,8 +106,8 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// connect opens a file that has passed inspection. The writer comes first, because only it may replay a log that a crash
-// has left; readers open what it finds good.
+// connect opens a file that has passed inspection. The writer comes first, because only it may replay a log that a
+// crash has left; readers open what it finds good.
 func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 	w, err := openWriter(ctx, path, opts)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"batchd/internal/store"
 )
 
-// unitsPerInsert is how many rows one statement inserts: enough to make the cost of a call vanish, and 6 × 250 parameters
-// are far below SQLite's limit of 32,766.
+// unitsPerInsert is how many rows one statement inserts: enough to make the cost of a call vanish, and 6 × 250
+// parameters are far below SQLite's limit of 32,766.
 const unitsPerInsert = 250
 
 var errNoUnits = errors.New("no units")
 
-// InputFile implements store.Work. It looks at neither hidden_at nor expires_at: a batch that was accepted reads its input
-// to the end.
+// InputFile implements store.Work. It looks at neither hidden_at nor expires_at: a batch that was accepted reads its
+// input to the end.
 func (s *Store) InputFile(ctx context.Context, batchID string) (batch.File, error) {
 	var f batch.File
 	found, err := one(ctx, s.readers, fileDest(&f), `
@@ -31,8 +31,8 @@ func (s *Store) InputFile(ctx context.Context, batchID string) (batch.File, erro
 	return f, nil
 }
 
-// StartBatch implements store.Work. 20,000 units take about 70 ms, during which other writes wait; that is why rows go in
-// many at a time.
+// StartBatch implements store.Work. 20,000 units take about 70 ms, during which other writes wait; that is why rows go
+// in many at a time.
 func (s *Store) StartBatch(ctx context.Context, st store.Start) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		if len(st.Units) == 0 {
@@ -101,8 +101,8 @@ func insertUnits(ctx context.Context, t *tx, seq int64, units []batch.UnitSpan) 
 	return nil
 }
 
-// FailBatch implements store.Work. It makes no units and no counts: the batch fails as a whole, and none of its lines was
-// run.
+// FailBatch implements store.Work. It makes no units and no counts: the batch fails as a whole, and none of its lines
+// was run.
 func (s *Store) FailBatch(ctx context.Context, f store.Failure) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		b, err := validatedBatch(ctx, t, f.Batch, f.Lease, batch.Failed)

@@ -33,8 +33,8 @@ func scanTenant(rows *sql.Rows) (store.Tenant, error) {
 	return t, err
 }
 
-// CreateTenant implements store.Tenants. Its secret for callbacks is minted here, so that no tenant is without one when its
-// first batch ends.
+// CreateTenant implements store.Tenants. Its secret for callbacks is minted here, so that no tenant is without one
+// when its first batch ends.
 func (s *Store) CreateTenant(ctx context.Context, n store.Tenant) error {
 	l := n.Limits
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -92,7 +92,8 @@ func (s *Store) ListTenants(ctx context.Context) ([]store.Tenant, error) {
 	return tenants, nil
 }
 
-// SetTenant implements store.Tenants. What a tenant stores and runs is not looked at: a lower limit refuses new things only.
+// SetTenant implements store.Tenants. What a tenant stores and runs is not looked at: a lower limit refuses new things
+// only.
 func (s *Store) SetTenant(ctx context.Context, n store.Tenant) error {
 	l := n.Limits
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
@@ -113,8 +114,8 @@ func (s *Store) SetTenant(ctx context.Context, n store.Tenant) error {
 	return nil
 }
 
-// usageQuery reads everything in one statement, so that its numbers are of one point in time. What has expired is taken off
-// what the row counts, as quotas do.
+// usageQuery reads everything in one statement, so that its numbers are of one point in time. What has expired is
+// taken off what the row counts, as quotas do.
 const usageQuery = `
 	SELECT t.stored_bytes - f.bytes - p.bytes, t.files - f.n, o.n, o.lines, o.tokens,
 		(SELECT COUNT(*) FROM batches b WHERE b.tenant = ? AND b.created_at > ?)

@@ -10,7 +10,8 @@ import (
 	"batchd/internal/store/sqlite"
 )
 
-// TestWhatChangesNothingIsNotCommitted covers the methods that are called again and again, by maintenance or by clients.
+// TestWhatChangesNothingIsNotCommitted covers the methods that are called again and again, by maintenance or by
+// clients.
 func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	commits := 0

@@ -36,8 +36,8 @@ func oneUpload(ctx context.Context, q querier, tenant, id string, now time.Time)
 	return u, err
 }
 
-// pendingUpload returns an upload that takes parts at now. Another is ErrConflict, returned with the upload. An upload that
-// has expired is refused here though its row says pending until the sweeper takes notice.
+// pendingUpload returns an upload that takes parts at now. Another is ErrConflict, returned with the upload. An upload
+// that has expired is refused here though its row says pending until the sweeper takes notice.
 func pendingUpload(ctx context.Context, t *tx, tenant, id string, now time.Time) (uploadRow, error) {
 	u, err := oneUpload(ctx, t, tenant, id, now)
 	if err == nil && u.Status != batch.UploadPending {
@@ -46,8 +46,8 @@ func pendingUpload(ctx context.Context, t *tx, tenant, id string, now time.Time)
 	return u, err
 }
 
-// CreateUpload implements store.Uploads. The quota must have room for the whole file now, but nothing is reserved: each part
-// counts when it is there.
+// CreateUpload implements store.Uploads. The quota must have room for the whole file now, but nothing is reserved:
+// each part counts when it is there.
 func (s *Store) CreateUpload(ctx context.Context, u batch.Upload) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := checkStorage(ctx, t, u.Tenant, growth{bytes: u.Bytes, files: 1}, u.CreatedAt); err != nil {
@@ -102,8 +102,8 @@ func conflicting(u uploadRow, err error) batch.Upload {
 	return batch.Upload{}
 }
 
-// CompleteUpload implements store.Uploads. A completed upload is answered with its file before anything else is checked: a
-// client whose first call got no answer sends it again.
+// CompleteUpload implements store.Uploads. A completed upload is answered with its file before anything else is
+// checked: a client whose first call got no answer sends it again.
 func (s *Store) CompleteUpload(
 	ctx context.Context, tenant, id string, f batch.File, now time.Time,
 ) (batch.Upload, *batch.File, error) {
@@ -221,7 +221,8 @@ func (s *Store) ExpireUploads(ctx context.Context, now time.Time, n int) (int, e
 	return int(ended), nil
 }
 
-// ForgetUploads implements store.Uploads. Parts are gone by then: an upload drops them when it leaves the state pending.
+// ForgetUploads implements store.Uploads. Parts are gone by then: an upload drops them when it leaves the state
+// pending.
 func (s *Store) ForgetUploads(ctx context.Context, before time.Time, n int) (int, error) {
 	done, err := s.changeRows(ctx, `
 		DELETE FROM uploads WHERE seq IN (

@@ -92,8 +92,8 @@ func (s *Store) RotateWebhook(ctx context.Context, id, secret string, previousUn
 	return nil
 }
 
-// changeWebhook runs one statement that changes one webhook, or answers ErrNotFound: the number of changed rows says whether
-// there was one.
+// changeWebhook runs one statement that changes one webhook, or answers ErrNotFound: the number of changed rows says
+// whether there was one.
 func (s *Store) changeWebhook(ctx context.Context, query string, args ...any) error {
 	n, err := s.changeRows(ctx, query, args...)
 	if err == nil && n == 0 {

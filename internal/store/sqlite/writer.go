@@ -37,7 +37,8 @@ type writer struct {
 }
 
 // openWriter opens the connection for writes. Automatic checkpoints are off, because their fsyncs could not be
-// counted. The size limit of zero makes SQLite cut the log when it begins it anew, so that its length shows how much is in it.
+// counted. The size limit of zero makes SQLite cut the log when it begins it anew, so that its length shows how much
+// is in it.
 func openWriter(ctx context.Context, path string, opts Options) (*writer, error) {
 	connector, err := driver.NewConnector(dsn(path, busyPragma, "journal_mode(WAL)", "synchronous(FULL)",
 		"foreign_keys(1)", "wal_autocheckpoint(0)", "journal_size_limit(0)"))
@@ -94,8 +95,8 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
 		return false, fmt.Errorf("checkpoint: %w", err)
 	}
-	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log anew; of
-	// a part only the log's is certain.
+	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log anew;
+	// of a part only the log's is certain.
 	folded := busy == 0 && frames == copied
 	if folded {
 		w.onFsync(3)

@@ -190,8 +190,8 @@ func keyTTLTests() []test {
 	}
 }
 
-// race lets n callers create a batch over the file "input" under one key at once, and counts what they were answered: that
-// the batch is theirs, that it is another's, or that the key is taken by another call.
+// race lets n callers create a batch over the file "input" under one key at once, and counts what they were answered:
+// that the batch is theirs, that it is another's, or that the key is taken by another call.
 func (x *fixture) race(n int, asks func(i int) string) map[string]int {
 	var mu sync.Mutex
 	answers := make(map[string]int)

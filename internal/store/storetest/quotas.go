@@ -12,7 +12,8 @@ import (
 	"batchd/internal/store"
 )
 
-// refused checks that err is a quota's, and all that it says; how much was asked for and taken only where that is expected.
+// refused checks that err is a quota's, and all that it says; how much was asked for and taken only where that is
+// expected.
 func (x *fixture) refused(err error, want store.QuotaError) {
 	x.Helper()
 	var got *store.QuotaError

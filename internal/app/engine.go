@@ -51,6 +51,7 @@ type Engine struct {
 
 	progress   *unit.Progress
 	keeper     *unit.Keeper
+	starter    *unit.Starter
 	dispatcher *dispatch.Dispatcher
 	planner    *plan.Runner
 	validating *leaseloop.Loop
@@ -61,18 +62,11 @@ type Engine struct {
 	buckets *tenant.Buckets
 	sender  *webhook.Sender
 
-	// resuming are the batches found running at start, oldest first, and adopted their units, until Run hands them to
-	// the dispatcher.
-	resuming []string
-	adopted  map[string][]*unit.Adopted
-	// starting counts the goroutines that bring batches to the dispatcher.
-	starting sync.WaitGroup
 	// fatal ends Run with the error that it carries.
 	fatal context.CancelCauseFunc
 
 	// mu guards following fields.
 	mu       sync.Mutex
-	run      context.Context
 	draining bool
 	watchers map[string][]chan struct{}
 }
@@ -87,7 +81,7 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine,
 func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
-		adopted: make(map[string][]*unit.Adopted), watchers: make(map[string][]chan struct{}),
+		watchers: make(map[string][]chan struct{}),
 	}
 	if e.profiles, err = newProfiles(cfg); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
@@ -109,7 +103,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		return nil, err
 	}
 	e.build()
-	if err := e.recover(ctx); err != nil {
+	if err := e.starter.Recover(ctx); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -133,7 +127,7 @@ func (e *Engine) build() {
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
 		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.monitor.Known,
-		Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp}, Started: e.started, Closed: e.closed,
+		Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp}, Started: func(id string) { e.starter.Start(id) }, Closed: e.closed,
 		Now: time.Now, Logger: e.log,
 	})
 	finalize := assemble.NewRunner(assemble.RunnerOptions{
@@ -152,6 +146,7 @@ func (e *Engine) build() {
 	e.retrier = retry.New(retry.Options{
 		Files: st, Blobs: blobs, CopyUnfinished: copier.CopyUnfinished, Now: time.Now, Logger: e.log,
 	})
+	e.starter = e.newStarter()
 	e.buckets = &tenant.Buckets{}
 	e.sender = e.newSender()
 	e.sweeper = sweep.New(sweep.Options{Store: st, Blobs: blobs, Expired: e.expired, Now: time.Now, Logger: e.log})
@@ -166,33 +161,11 @@ func (e *Engine) dialect(name string) (dialect.Dialect, error) {
 	return p.Dialect, nil
 }
 
-// recover adopts journals, makes the other units of dead processes free again, and loads the shown counts.
-func (e *Engine) recover(ctx context.Context) error {
-	found, err := e.keeper.Recover(ctx, e.node)
-	if err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	counts := make(map[string]batch.Counts)
-	for _, a := range found {
-		id := a.Unit.Batch
-		e.adopted[id] = append(e.adopted[id], a)
-		counts[id] = counts[id].Add(a.Counts)
-	}
-	if _, err := e.storage.store.ReclaimUnits(ctx, e.node); err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	running, err := e.storage.store.RunningBatches(ctx)
-	if err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	for _, b := range running {
-		e.progress.Load(b.ID, b.Counts.Add(counts[b.ID]))
-		e.resuming = append(e.resuming, b.ID)
-	}
-	if len(running) > 0 {
-		e.log.Info("resuming batches", "batches", len(running), "journals", len(found))
-	}
-	return nil
+// newStarter makes what hands running batches to the dispatcher.
+func (e *Engine) newStarter() *unit.Starter {
+	return unit.NewStarter(unit.StarterOptions{
+		Keeper: e.keeper, Store: e.storage.store, Blobs: e.storage.blobs, Dispatcher: e.dispatcher, Replan: e.planner.Replan, Node: e.node,
+	})
 }
 
 // Close gives the data directory back. Run must have returned.

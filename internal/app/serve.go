@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,7 +31,7 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	if err != nil {
 		return err
 	}
-	secure, err := certificate(cfg.TLS)
+	secure, err := httpserver.Certificate(cfg.TLS.Cert, cfg.TLS.Key)
 	if err != nil {
 		return err
 	}
@@ -51,18 +49,6 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	}
 	listening(api.Addr())
 	return e.serve(ctx, servers)
-}
-
-// certificate reads what HTTPS is served with; nil for plain HTTP.
-func certificate(files config.TLS) (*tls.Config, error) {
-	if files.Cert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
-	if err != nil {
-		return nil, fmt.Errorf("load certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // serve runs the engine and the listeners side by side. The first that ends ends the others.

@@ -55,6 +55,7 @@ func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 		}
 		e.Cancelled(b.ID)
 	}}
+	e.starter = e.newStarter() // over those blobs
 	ended := e.watch(b.ID)
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan error, 1) // room for the one result

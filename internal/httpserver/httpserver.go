@@ -20,6 +20,19 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
+// Certificate reads what HTTPS is served with from two files, a chain and its private key. Without a chain it returns nil,
+// which stands for plain HTTP.
+func Certificate(chain, key string) (*tls.Config, error) {
+	if chain == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
 // Server is a handler on a listener.
 type Server struct {
 	http     *http.Server

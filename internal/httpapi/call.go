@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,18 +45,6 @@ type Call struct {
 	reply  *reply
 }
 
-// speak returns the profile of a call whose identity is not known, for the errors before it is.
-func (m *Mount) speak(r *http.Request) dialect.Profile { return m.speakTo(r, tenant.Identity{}) }
-
-func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
-	if m.Choose != nil {
-		if p, ok := m.Choose(r.Host, who); ok {
-			return p
-		}
-	}
-	return m.Profile
-}
-
 // authenticate finds out who calls, and with that the dialect, and counts the call.
 func (c *Call) authenticate() error {
 	who, err := c.server.Auth.Authenticate(c.Request)
@@ -63,7 +52,7 @@ func (c *Call) authenticate() error {
 		return err
 	}
 	c.Who, c.Profile = who, c.mount.speakTo(c.Request, who)
-	return c.countRequest()
+	return checkRate(c.Header(), c.server.Node.Rate(who))
 }
 
 // Now returns the time by the server's clock.
@@ -156,6 +145,38 @@ func bodyFault(err error) error {
 	return batch.Invalidf("", "", "The request body ended early. Send the request again.")
 }
 
+// PageLimit returns how many objects a page may have that the call asks for.
+func (c *Call) PageLimit(bounds dialect.PageBounds) (int, error) {
+	const param = "limit"
+	raw := c.Request.URL.Query().Get(param)
+	if raw == "" {
+		return bounds.Default, nil
+	}
+	// A number too large for int saturates, with an error that the bounds below word better.
+	n, err := strconv.Atoi(raw)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, batch.Invalidf(param, "invalid_type", "Invalid 'limit': expected an integer.")
+	case n >= 1 && n <= bounds.Max:
+		return n, nil
+	case c.Paging.Clamp:
+		return min(max(n, 1), bounds.Max), nil
+	case n < 1:
+		return 0, batch.Invalidf(param, "integer_below_min_value", "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got %s instead.", Clip(raw))
+	default:
+		return 0, batch.Invalidf(param, "integer_above_max_value", "Invalid 'limit': integer above maximum value. Expected a value <= %d, but got %s instead.", bounds.Max, Clip(raw))
+	}
+}
+
+// After returns the id after which the page starts that the call asks for, "" for the first page.
+func (c *Call) After() (string, error) {
+	after := c.Request.URL.Query().Get("after")
+	if after != "" && !PlausibleID(after) {
+		return "", badCursor()
+	}
+	return after, nil
+}
+
 // RefuseUnread returns err for a call whose body was not read to its end. What the client is still sending is read first,
 // within bounds.
 func (c *Call) RefuseUnread(err error) error {
@@ -204,4 +225,11 @@ func (c *Call) RequestID() string { return c.reply.requestID }
 func (c *Call) JSON(body []byte) error {
 	c.reply.json(http.StatusOK, body)
 	return nil
+}
+
+// LogFailure tells the operator of an error that is not the client's. The transport does so for every error that a
+// handler returns and that the client is not told of.
+func (c *Call) LogFailure(err error) {
+	c.server.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
+		slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -21,9 +20,9 @@ const statusClientGone = 499
 // unavailableFor is how long a client should wait when the server cannot take a call and does not know better.
 const unavailableFor = 5 * time.Second
 
-// fail answers with err. Once part of the body has been sent the connection is cut instead, so that the client
+// answerError answers with err. Once part of the body has been sent the connection is cut instead, so that the client
 // cannot take what it has for the whole.
-func (c *Call) fail(err error) {
+func answerError(c *Call, err error) {
 	status, fault := statusOf(c.Dialect, err)
 	if c.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		status = statusClientGone
@@ -39,8 +38,8 @@ func (c *Call) fail(err error) {
 	}
 	told := *fault
 	told.RetryAfter = retryAfter(waitOf(fault))
-	c.advise(&told, status)
-	if body, contentType := c.unrouted(err); body != nil {
+	advise(c.Header(), &told, status)
+	if body, contentType := unrouted(c.Dialect, err); body != nil {
 		c.reply.whole(status, contentType, body)
 		return
 	}
@@ -49,8 +48,8 @@ func (c *Call) fail(err error) {
 
 // unrouted returns the dialect's own answer to a path that it does not have, nil for every other error and where its
 // error object is that answer.
-func (c *Call) unrouted(err error) (body []byte, contentType string) {
-	d, ok := c.Dialect.(dialect.NotFoundResponder)
+func unrouted(speaks dialect.Dialect, err error) (body []byte, contentType string) {
+	d, ok := speaks.(dialect.NotFoundResponder)
 	if unknown := (*unknownPath)(nil); !ok || !errors.As(err, &unknown) {
 		return nil, ""
 	}
@@ -66,8 +65,7 @@ func waitOf(fault *batch.Error) time.Duration {
 }
 
 // advise sets the headers that tell a client's program what to do about fault.
-func (c *Call) advise(fault *batch.Error, status int) {
-	h := c.Header()
+func advise(h http.Header, fault *batch.Error, status int) {
 	switch {
 	case fault.RetryAfter > 0:
 		h.Set("Retry-After", strconv.FormatInt(int64(fault.RetryAfter/time.Second), 10))
@@ -79,13 +77,6 @@ func (c *Call) advise(fault *batch.Error, status int) {
 	if status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", "Bearer")
 	}
-}
-
-// LogFailure tells the operator of an error that is not the client's. The transport does so for every error that a
-// handler returns and that the client is not told of.
-func (c *Call) LogFailure(err error) {
-	c.server.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
-		slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))
 }
 
 // statusOf is the only place where an error becomes an HTTP status. The returned fault is what the client may be
@@ -146,4 +137,8 @@ var statuses = map[batch.Class]int{
 
 func storageFull() *batch.Error {
 	return &batch.Error{Class: batch.StorageFull, Message: "The server has too little disk space left to take uploads. Try again once its operator has made room."}
+}
+
+func badCursor() *batch.Error {
+	return batch.Invalidf("after", "invalid_value", "Invalid 'after': no object has this id. Use the last_id of the page before.")
 }

@@ -8,7 +8,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +73,23 @@ type Mount struct {
 	Routes []Route
 }
 
+// routes returns everything that the mount serves: what it brings, and the description of its dialect.
+func (m *Mount) routes() []Route {
+	return append(slices.Clone(m.Routes), Route{Path: "/openapi.json", Open: true, Methods: map[string]Handler{"GET": describe}})
+}
+
+// speak returns the profile of a call whose identity is not known, for the errors before it is.
+func (m *Mount) speak(r *http.Request) dialect.Profile { return m.speakTo(r, tenant.Identity{}) }
+
+func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
+	if m.Choose != nil {
+		if p, ok := m.Choose(r.Host, who); ok {
+			return p
+		}
+	}
+	return m.Profile
+}
+
 // New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
 func New(o Options) http.Handler {
 	s := &server{Options: withDefaults(o), mux: http.NewServeMux()}
@@ -82,15 +99,6 @@ func New(o Options) http.Handler {
 	}
 	s.mountOperations()
 	return s
-}
-
-// server is the state shared by all calls.
-type server struct {
-	Options
-	mux     *http.ServeMux
-	metrics *metrics
-	// compressors keeps *gzip.Writer between answers.
-	compressors sync.Pool
 }
 
 func withDefaults(o Options) Options {

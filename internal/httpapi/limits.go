@@ -24,14 +24,13 @@ const (
 	batchesEnd = time.Minute
 )
 
-// countRequest counts the call against its tenant's requests per minute, and says in the answer's headers where the
-// tenant stands. A call over the limit is refused.
-func (c *Call) countRequest() error {
-	rate := c.server.Node.Rate(c.Who)
+// checkRate says in the answer's header h where the call's tenant stands with its requests per minute. A call over the
+// limit is refused.
+func checkRate(h http.Header, rate tenant.Rate) error {
 	if rate.Limit <= 0 {
 		return nil
 	}
-	showRate(c.Header(), rate)
+	showRate(h, rate)
 	if rate.Wait <= 0 {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,22 +9,38 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/tenant"
 )
 
-// ready answers whether the server takes work: it does not while it is going down or can store nothing. What an
+// health is the body of /healthz and /readyz.
+type health struct {
+	Status   string   `json:"status"`
+	Problems []string `json:"problems,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"`
+}
+
+// readiness says whether the server takes work, to anybody; what else it says depends on who asks.
+type readiness struct {
+	node Node
+	auth tenant.Authenticator
+	// local lets in who may know where the upstreams are besides the operator; nil for nobody.
+	local tenant.Authenticator
+}
+
+// serve answers whether the server takes work: it does not while it is going down or can store nothing. What an
 // upstream does is no reason to send no work here, and is told beside.
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	state := s.Node.Ready()
+func (o readiness) serve(w http.ResponseWriter, r *http.Request) {
+	state := o.node.Ready()
 	if len(state.Problems) > 0 {
 		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Problems: state.Problems})
 		return
 	}
-	reasons := append(slices.Clone(state.Reasons), s.upstreamReasons(r)...)
+	reasons := append(slices.Clone(state.Reasons), o.upstreamReasons(r)...)
 	writeHealth(w, http.StatusOK, health{Status: "ok", Reasons: reasons})
 }
 
 // upstreamReasons returns why lines wait at upstreams, as sentences.
-func (s *server) upstreamReasons(r *http.Request) []string {
+func (o readiness) upstreamReasons(r *http.Request) []string {
 	type held struct {
 		u     batch.Upstream
 		model string
@@ -31,7 +48,7 @@ func (s *server) upstreamReasons(r *http.Request) []string {
 		lines int64
 	}
 	var all []held
-	for _, u := range s.Node.Upstreams() {
+	for _, u := range o.node.Upstreams() {
 		if u.Reason.Kind != "" {
 			all = append(all, held{u: u, why: u.Reason})
 			continue
@@ -45,11 +62,11 @@ func (s *server) upstreamReasons(r *http.Request) []string {
 	if len(all) == 0 {
 		return nil
 	}
-	who, err := s.Auth.Authenticate(r)
+	who, err := o.auth.Authenticate(r)
 	operator := err == nil && who.Operator
 	hosts := operator
-	if !hosts && s.Local != nil {
-		_, err = s.Local.Authenticate(r)
+	if !hosts && o.local != nil {
+		_, err = o.local.Authenticate(r)
 		hosts = err == nil
 	}
 	var told []string
@@ -92,4 +109,13 @@ func reasonText(why batch.Reason, operator bool) string {
 		b.WriteString("; since " + why.Since.UTC().Format(time.RFC3339))
 	}
 	return b.String()
+}
+
+func writeHealth(w http.ResponseWriter, status int, h health) {
+	body, _ := json.Marshal(h) // strings always encode
+	if h.Problems != nil || h.Reasons != nil {
+		body, _ = json.MarshalIndent(h, "", "  ") // each on a line of its own
+		body = append(body, '\n')
+	}
+	replyOf(w).json(status, body)
 }

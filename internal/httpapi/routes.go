@@ -56,43 +56,11 @@ func (rt Route) allowed(c *Call) []string {
 	return methods
 }
 
-// routes returns everything that the mount serves: what it brings, and the description of its dialect.
-func (m *Mount) routes() []Route {
-	return append(slices.Clone(m.Routes), Route{Path: "/openapi.json", Open: true, Methods: map[string]Handler{"GET": describe}})
-}
-
-// mount registers the routes of m. Patterns carry no methods: the mux would answer the wrong ones in plain text.
-func (s *server) mount(m *Mount) {
-	for _, rt := range m.routes() {
-		s.mux.HandleFunc(m.Prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
-			s.serveRoute(m, rt, replyOf(w), r)
-		})
-	}
-	unknown := func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(m, replyOf(w), r) }
-	// The prefix alone is registered so that the mux does not redirect it to the prefix with a slash.
-	s.mux.HandleFunc(m.Prefix, unknown)
-	s.mux.HandleFunc(m.Prefix+"/", unknown)
-}
-
-// serveRoute answers a call. Which methods a dialect has shows only to those with a key, because the key may choose the
-// dialect; that a method is in no dialect needs none.
-func (s *server) serveRoute(m *Mount, rt Route, w *reply, r *http.Request) {
-	w.route = m.Prefix + rt.Path
-	c := s.newCall(m, w, r)
-	if err := c.serve(rt); err != nil {
-		c.fail(err)
-	}
-}
-
-// newCall returns a call whose sender is not known yet.
-func (s *server) newCall(m *Mount, w *reply, r *http.Request) *Call {
-	return &Call{server: s, mount: m, Profile: m.speak(r), reply: w, Request: r}
-}
-
-func (c *Call) serve(rt Route) error {
+// serve answers a call, or returns the error that it is answered with.
+func (rt Route) serve(c *Call) error {
 	handle := rt.handler(c.Request.Method)
 	if handle == nil {
-		return c.notAllowed(rt)
+		return rt.notAllowed(c)
 	}
 	if !rt.Open {
 		if err := c.authenticate(); err != nil {
@@ -100,24 +68,19 @@ func (c *Call) serve(rt Route) error {
 		}
 	}
 	if !rt.serves(c, c.Request.Method) {
-		return c.notAllowed(rt)
+		return rt.notAllowed(c)
 	}
 	return handle(c)
 }
 
 // notAllowed returns the error of a method that the route does not have for this call, or of a route without any.
-func (c *Call) notAllowed(rt Route) error {
+func (rt Route) notAllowed(c *Call) error {
 	methods := rt.allowed(c)
 	if len(methods) == 0 {
 		return NoRoute()
 	}
 	c.Header().Set("Allow", strings.Join(methods, ", "))
 	return &batch.Error{Class: batch.MethodNotAllowed, Message: "This path does not take " + Clip(c.Request.Method) + " requests."}
-}
-
-// unknownRoute answers a path that is in no route.
-func (s *server) unknownRoute(m *Mount, w *reply, r *http.Request) {
-	s.newCall(m, w, r).fail(NoRoute())
 }
 
 // NoRoute returns the error of a path that no route has.

@@ -28,15 +28,16 @@ type pacedBody struct {
 	err error
 }
 
-// pace puts a bound on how long the body of a request can take to arrive, also for a handler that leaves it unread.
-func (s *server) pace(w http.ResponseWriter, r *http.Request) {
+// pace puts a bound on how long the body of a request can take to arrive, also for a handler that leaves it unread: rate
+// bytes a second, over patience.
+func pace(w http.ResponseWriter, r *http.Request, rate int64, patience time.Duration) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
 	b := &pacedBody{
 		ReadCloser: r.Body, control: http.NewResponseController(w),
-		quantum: s.MinUploadRate * int64(s.UploadPatience/time.Millisecond) / 1000, patience: s.UploadPatience,
-		left: s.UploadPatience, asleep: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
+		quantum: rate * int64(patience/time.Millisecond) / 1000, patience: patience,
+		left: patience, asleep: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
 	}
 	// A writer without a connection has no deadline to set: then nothing is waited for.
 	_ = b.control.SetReadDeadline(time.Now().Add(b.left))

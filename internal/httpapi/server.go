@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+)
+
+// server is the state shared by all calls.
+type server struct {
+	Options
+	mux     *http.ServeMux
+	metrics *metrics
+	// compressors keeps *gzip.Writer between answers.
+	compressors sync.Pool
+}
+
+// mount registers the routes of m. Patterns carry no methods: the mux would answer the wrong ones in plain text.
+func (s *server) mount(m *Mount) {
+	for _, rt := range m.routes() {
+		s.mux.HandleFunc(m.Prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
+			s.serveRoute(m, rt, replyOf(w), r)
+		})
+	}
+	unknown := func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(m, replyOf(w), r) }
+	// The prefix alone is registered so that the mux does not redirect it to the prefix with a slash.
+	s.mux.HandleFunc(m.Prefix, unknown)
+	s.mux.HandleFunc(m.Prefix+"/", unknown)
+}
+
+// serveRoute answers a call. Which methods a dialect has shows only to those with a key, because the key may choose the
+// dialect; that a method is in no dialect needs none.
+func (s *server) serveRoute(m *Mount, rt Route, w *reply, r *http.Request) {
+	w.route = m.Prefix + rt.Path
+	c := s.newCall(m, w, r)
+	if err := rt.serve(c); err != nil {
+		answerError(c, err)
+	}
+}
+
+// newCall returns a call whose sender is not known yet.
+func (s *server) newCall(m *Mount, w *reply, r *http.Request) *Call {
+	return &Call{server: s, mount: m, Profile: m.speak(r), reply: w, Request: r}
+}
+
+// unknownRoute answers a path that is in no route.
+func (s *server) unknownRoute(m *Mount, w *reply, r *http.Request) {
+	answerError(s.newCall(m, w, r), NoRoute())
+}
+
+// mountOperations registers what operators and their machines ask for, and the answer to every path under no prefix.
+func (s *server) mountOperations() {
+	s.mux.HandleFunc("/healthz", s.operation("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeHealth(w, http.StatusOK, health{Status: "ok"})
+	}))
+	s.mux.HandleFunc("/readyz", s.operation("/readyz", readiness{s.Node, s.Auth, s.Local}.serve))
+	if s.Metrics != nil {
+		s.mux.HandleFunc("/metrics", s.operation("/metrics", s.Metrics.ServeHTTP))
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.unknownRoute(&s.Mounts[0], replyOf(w), r) })
+}
+
+// operation answers GET and HEAD with serve, for anybody, and other methods as any route does.
+func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc {
+	get := func(c *Call) error {
+		serve(c.Response(), c.Request)
+		return nil
+	}
+	rt := Route{Path: path, Open: true, Methods: map[string]Handler{http.MethodGet: get}}
+	// The server's own paths are under no prefix, and word their errors like the first mount.
+	m := &Mount{Profile: s.Mounts[0].Profile}
+	return func(w http.ResponseWriter, r *http.Request) { s.serveRoute(m, rt, replyOf(w), r) }
+}
+
+// ServeHTTP answers one request: every response gets its headers, every panic ends in an error with a request id,
+// and every request is counted.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rep := newReply(w, s.Now)
+	defer s.finish(rep, r)
+	defer s.rescue(rep, r)
+	pace(rep, r, s.MinUploadRate, s.UploadPatience)
+	if acceptsGzip(r.Header) {
+		rep.compressors = &s.compressors
+	}
+	if r.Method == http.MethodConnect || !canonical(r.URL.EscapedPath()) {
+		s.unknownRoute(&s.Mounts[0], rep, r)
+		return
+	}
+	s.mux.ServeHTTP(rep, r)
+}
+
+// rescue turns a panic into an internal error. http.ErrAbortHandler goes on up: it is how a response that must not
+// look complete is cut off.
+func (s *server) rescue(rep *reply, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(p)
+	default:
+		answerError(s.newCall(&s.Mounts[0], rep, r), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+	}
+}
+
+func (s *server) finish(rep *reply, r *http.Request) {
+	s.metrics.observe(rep, r)
+	s.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request answered",
+		slog.String("request_id", rep.requestID), slog.String("method", r.Method), slog.String("route", rep.route),
+		slog.Int("status", rep.status), slog.Int64("bytes", rep.bytes), slog.Duration("elapsed", rep.elapsed()))
+}

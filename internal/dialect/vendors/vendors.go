@@ -1,5 +1,5 @@
 // Package vendors lists the vendors that batchd speaks like. It is the one place outside their own packages that names
-// them: a further one is a folder beside this one and a line here.
+// them: a further one is a package beside this one and a line here.
 package vendors
 
 import (

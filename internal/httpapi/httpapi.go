@@ -78,6 +78,13 @@ func (m *Mount) routes() []Route {
 	return append(slices.Clone(m.Routes), Route{Path: "/openapi.json", Open: true, Methods: map[string]Handler{"GET": describe}})
 }
 
+// describe sends the OpenAPI document of the dialect that calls without a key speak here. It is for anybody, and changes
+// with the server's version only.
+func describe(c *Call) error {
+	c.Header().Set("Cache-Control", "public, max-age=300")
+	return c.JSON(c.Dialect.Description())
+}
+
 // speak returns the profile of a call whose identity is not known, for the errors before it is.
 func (m *Mount) speak(r *http.Request) dialect.Profile { return m.speakTo(r, tenant.Identity{}) }
 

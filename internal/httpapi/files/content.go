@@ -131,8 +131,9 @@ func (d *download) close() { d.pool.Put(d.buffer) }
 // read fills the piece with the next bytes of the range; at the end it is empty.
 func (d *download) read() error {
 	d.piece = (*d.buffer)[:min(int64(pieceBytes), d.span.end()-d.next)]
+	at := d.next
 	d.next += int64(len(d.piece))
-	return blob.ReadFileAt(d.Context(), d.blobs, d.manifest, d.piece, d.next-int64(len(d.piece)))
+	return blob.ReadFileAt(d.Context(), d.blobs, d.manifest, d.piece, at)
 }
 
 // send writes the header and all pieces as they are.

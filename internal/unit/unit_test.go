@@ -405,3 +405,16 @@ type spooled struct{ batch.MemoryBody }
 
 // Bytes returns nil, as a file would.
 func (spooled) Bytes() []byte { return nil }
+
+func TestAfterAStopInOrderAPowerCutCostsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 10, 10)
+	w.run(w.open(0), 4)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := w.keeper.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.boot(w.disk.CrashKeepingNothing())
+	w.run(w.recoverUnit(4), -1)
+}

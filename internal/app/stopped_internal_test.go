@@ -35,19 +35,7 @@ func (i *interrupted) Open(ctx context.Context, b batch.Blob, offset, length int
 func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
-	engine, err := sim.New(sim.Options{OnCall: func(sim.Call) { calls.Add(1) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstream := httptest.NewServer(engine)
-	t.Cleanup(upstream.Close)
-	cfg := config.Default()
-	cfg.DataDir = filepath.Join(t.TempDir(), "data")
-	cfg.Upstreams = []config.Upstream{{URL: upstream.URL + "/v1", Concurrency: 4}}
-	e, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := openBefore(t, func() { calls.Add(1) })
 	b := storeBatch(t, e)
 	e.storage.blobs = &interrupted{Store: e.storage.blobs, meanwhile: func() {
 		if _, err := e.storage.store.CancelBatch(t.Context(), b.Tenant, b.ID, time.Now()); err != nil {
@@ -76,6 +64,55 @@ func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Results that come while the process stops are paid for like any others: the journals are synced after the last of them,
+// which is when their counts are shown.
+func TestAStopInOrderSyncsWhatCameInMeanwhile(t *testing.T) {
+	t.Parallel()
+	const concurrency = 4
+	called, answer := make(chan struct{}, concurrency), make(chan struct{})
+	e := openBefore(t, func() {
+		called <- struct{}{}
+		<-answer
+	})
+	b := storeBatch(t, e)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1) // room for the one result
+	go func() { stopped <- e.Run(ctx) }()
+	for range concurrency {
+		<-called
+	}
+	stop()
+	close(answer)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if got, _ := e.progress.Counts(b.ID); got.Completed != concurrency {
+		t.Errorf("%d results are shown after the stop, want %d", got.Completed, concurrency)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// openBefore opens an engine before an upstream that takes four calls at a time and does something for each.
+func openBefore(t *testing.T, onCall func()) *Engine {
+	t.Helper()
+	simulated, err := sim.New(sim.Options{OnCall: func(sim.Call) { onCall() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := httptest.NewServer(simulated)
+	t.Cleanup(upstream.Close)
+	cfg := config.Default()
+	cfg.DataDir = filepath.Join(t.TempDir(), "data")
+	cfg.Upstreams = []config.Upstream{{URL: upstream.URL + "/v1", Concurrency: 4}}
+	e, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // storeBatch stores a batch of some lines. The manifest of its input is an object of its own, as that of a large file is.

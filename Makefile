@@ -97,8 +97,13 @@ bench-levels: build ## Measure how many calls batchd keeps in flight, about 16 m
 	go run ./test/bench levels -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof
-proof: ## Kill the server 600 times and stop it 200 times, about five minutes; the figures go to docs/reliability.md
+proof: ## Kill the server 600 times, stop it 200 times, then break its code on purpose; the figures go to docs/reliability.md
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
+	@$(MAKE) --no-print-directory mutate
+
+.PHONY: mutate
+mutate: ## Break the code on purpose in dozens of ways and check that a test notices each; the table goes to docs/reliability.md
+	go run ./test/mutate -write docs/reliability.md
 
 .PHONY: stats
 stats: ## Count what a reader of the code meets, beside four model servers

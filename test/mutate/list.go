@@ -1,0 +1,270 @@
+package main
+
+import "slices"
+
+// mutations are all of them, in the order in which they run.
+var mutations = slices.Concat(durable, edges, ownFaults, limits, kinds, sending)
+
+// durable are mutations of what is stored, and of what a crash must not cost.
+var durable = []mutation{
+	{
+		name: "counts are shown before the fsync that covers them", promise: "a count never goes back, not even by a power cut",
+		dir: "internal/unit",
+		old: `	if err := log.Sync(); err != nil {
+		return fmt.Errorf("sync journal of unit %s: %w", u.UnitID, err)
+	}
+	failpoint.Hit(failpoint.JournalsSynced)
+	u.show(appended)`,
+		new: `	u.show(appended)
+	if err := log.Sync(); err != nil {
+		return fmt.Errorf("sync journal of unit %s: %w", u.UnitID, err)
+	}`,
+		run: ".",
+	},
+	{
+		name: "journals are not synced when the process stops", promise: "what a stop in order has shown survives a power cut",
+		dir: "internal/unit",
+		old: `		case <-ctx.Done():
+			return k.Sync()`,
+		new: `		case <-ctx.Done():
+			return nil`,
+		run: ".",
+	},
+	{
+		name: "a journal does not name the lease that adopts its unit", promise: "a second crash loses no result either",
+		dir: "internal/unit",
+		old: `	if err := log.Adopt(h.Lease); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}`,
+		new: ``,
+		run: ".",
+	},
+	{
+		name: "the copy of a journal whose fsync failed is not read back", promise: "no result is lost by a disk that fails once",
+		dir: "internal/journal",
+		old: `	if frames != j.frames {`,
+		new: `	if frames < 0 {`,
+		run: ".",
+	},
+	{
+		name: "the mark of a failed fsync is ignored after a restart", promise: "no result is lost by a disk that fails once",
+		dir: "internal/journal",
+		old: `	j.suspect = err == nil
+`,
+		new: `	j.suspect = err == nil && false
+`,
+		run: ".",
+	},
+	{
+		name: "a blob takes its name without an fsync", promise: "an upload that was answered survives a power cut",
+		dir: "internal/blob/disk",
+		old: `	if err == nil {
+		err = f.Sync()
+	}`,
+		new: ``,
+		run: ".",
+	},
+	{
+		name: "a block is not checked against its sum", promise: "damaged bytes are never served",
+		dir: "internal/blob",
+		old: `sum != id.sum {`,
+		new: `sum != id.sum && n < 0 {`,
+		run: "Damage|Corrupt|Conform|Store", in: "internal/blob/disk",
+	},
+	{
+		name: "a lease protects none of its blobs", promise: "what is being made is not swept away",
+		dir: "internal/sweep",
+		old: `if heldByLease(info.Key, leases) {`,
+		new: `if heldByLease(info.Key, leases) && false {`,
+		run: ".",
+	},
+	{
+		name: "every plan is taken to be in input order", promise: "results come in input order",
+		dir: "internal/plan",
+		old: `		c.inLineOrder = false`,
+		new: `		c.inLineOrder = true`,
+		run: ".",
+	},
+	{
+		name: "the lines of the sealed units are not summed up", promise: "a batch with a line lost is never called complete",
+		dir: "internal/assemble",
+		old: `if units != a.Batch.Units || lines != a.Batch.Counts.Total {`,
+		new: `if units != a.Batch.Units {`,
+		run: ".",
+	},
+	{
+		name: "a stopped batch goes on to finalizing as if it ran", promise: "a cancelled batch ends cancelled",
+		dir: "internal/store/sqlite",
+		old: `WHERE seq = ? AND ready AND status = 'in_progress' AND stop = 'none'`,
+		new: `WHERE seq = ? AND ready AND status = 'in_progress'`,
+		run: "Conformance/^seals$",
+	},
+	{
+		name: "a unit is sealed under whatever lease", promise: "no unit is sealed twice",
+		dir: "internal/store/sqlite",
+		old: `		WHERE batch = ? AND ordinal = ? AND state = 1 AND lease = ?` + "`",
+		new: `		WHERE batch = ? AND ordinal = ? AND state = 1 AND (lease = ? OR 1)` + "`",
+		run: "Conformance/^seals$",
+	},
+	{
+		name: "journals are synced before the last results are in", promise: "what a stop in order has shown survives a power cut",
+		dir: "internal/app",
+		old: `	loops.Wait()
+	e.starting.Wait()
+	stopSyncing()
+	syncer.Wait()
+`,
+		new: `	stopSyncing()
+	syncer.Wait()
+	loops.Wait()
+	e.starting.Wait()
+`,
+		run: "AStopInOrder",
+	},
+	{
+		name: "a missing database is made anew beside data", promise: "nothing is made anew over data (F14)",
+		dir: "internal/datadir", in: "internal/app",
+		old: `		if len(entries) > 0 {
+			return false, nil
+		}`,
+		new: `		if len(entries) > 0 {
+			return true, nil
+		}`,
+		run: "MissingDatabase",
+	},
+	{
+		name: "a batch whose step failed is not given back", promise: "validation and finalizing are tried again",
+		dir: "internal/leaseloop",
+		old: `l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease);`,
+		new: `error(nil);`,
+		run: ".",
+	},
+	{
+		name: "a stop that was stored while its batch was started is missed", promise: "a cancelled batch sends nothing more (D8)",
+		dir: "internal/app",
+		old: `err == nil && b.Stop != batch.StopNone {`,
+		new: `err == nil && b.Stop != batch.StopNone && false {`,
+		run: "AStopStored",
+	},
+}
+
+// edges are mutations of what clients, upstreams and webhooks meet.
+var edges = []mutation{
+	{
+		name: "uploads at the same time do not count together", promise: "a tenant's quota of bytes holds",
+		dir: "internal/httpapi/form",
+		old: `	return a.incoming.add(a.tenant, n) <= a.left`,
+		new: `	a.incoming.add(a.tenant, n)
+	return a.taken <= a.left`,
+		run: "I14AThousand|Incoming",
+	},
+	{
+		name: "If-Range is ignored", promise: "a download that goes on never mixes two files",
+		dir: "internal/httpapi/files", in: "internal/httpapi",
+		old: `condition != tag && condition != modified {`,
+		new: `condition != tag && condition != modified && false {`,
+		run: "Range",
+	},
+	{
+		name: "a batch of another tenant is found", promise: "what is another tenant's does not exist (D9)",
+		dir: "internal/store/sqlite",
+		old: "b, err := oneBatch(ctx, s.readers, `b.id = ? AND b.tenant = ?`, id, tenant)",
+		new: "b, err := oneBatch(ctx, s.readers, `b.id = ? AND (b.tenant = ? OR 1)`, id, tenant)",
+		run: "Conformance/^D9",
+	},
+	{
+		name: "a key is believed for ever once it was good", promise: "a revoked key ends within five seconds",
+		dir: "internal/tenant",
+		old: `	fresh := ok && age >= 0 && age < keyCacheTTL //`,
+		new: `	fresh := ok && age >= 0 //`,
+		run: ".",
+	},
+	{
+		name: "every address counts as loopback", promise: "without keys no network is served",
+		dir: "internal/httpserver",
+		old: `	return ip != nil && ip.IsLoopback()`,
+		new: `	return ip == nil || ip != nil`,
+		run: "LoopbackIs",
+	},
+	{
+		name: "a private address hides behind NAT64", promise: "webhooks reach nothing inside (I17)",
+		dir: "internal/webhook",
+		old: `ok && (g.allows(inner) || public(inner)) {`,
+		new: `ok && inner.IsValid() {`,
+		run: ".",
+	},
+	{
+		name: "a receiver's address is not looked at when it is called", promise: "webhooks reach nothing inside (I17)",
+		dir: "internal/webhook",
+		old: `	return g.Check(a.Addr())`,
+		new: `	_ = a
+	return nil`,
+		run: "I17",
+	},
+	{
+		name: "a long answer keeps its share of memory", promise: "memory for long answers is given back",
+		dir: "internal/upstream",
+		old: `{ <-o.permits }`,
+		new: `{}`,
+		run: ".",
+	},
+	{
+		name: "an error in a good answer counts as served", promise: "a 200 whose body is an error is no result",
+		dir: "internal/upstream",
+		old: `	case a.isError:
+		return reported(status, c, model)
+`,
+		new: ``,
+		run: ".",
+	},
+}
+
+// sending are mutations of the dispatcher.
+var sending = []mutation{
+	{
+		name: "several suspects are in flight together", promise: "a line that crashes its server is found (U16)",
+		dir: "internal/limit", skip: engines,
+		old: `return g.address.suspects == 0 || !h.Suspect()`,
+		new: `return g.address.suspects >= 0 || !h.Suspect()`,
+		run: ".",
+	},
+	{
+		name: "a call that broke beside a suspect is judged by itself", promise: "a line that crashes its server takes no others along (U16)",
+		dir: "internal/limit", skip: engines,
+		old: `	return !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed))`,
+		new: `	return false`,
+		run: ".",
+	},
+	{
+		name: "calls in flight are not bounded by their memory", promise: "memory stays bounded",
+		dir: "internal/dispatch",
+		old: `	if d.bytes >= d.o.MaxBytes {`,
+		new: `	if d.bytes < 0 {`,
+		run: "Bytes|Memory",
+	},
+	{
+		name: "a seal whose answer was lost keeps its batch open", promise: "every batch ends",
+		dir: "internal/dispatch",
+		old: `	over := result.Ready || len(j.open) == 0 && j.unleased == 0 && j.opening == 0 && !j.leasing`,
+		new: `	over := result.Ready`,
+		run: "Seal|Ready",
+	},
+	{
+		name: "a stop leaves the lines that wait", promise: "a cancelled batch sends nothing more (D8)",
+		dir: "internal/dispatch",
+		old: `	for _, u := range j.open {
+		d.drop(u)
+		if u.flying == 0 {`,
+		new: `	for _, u := range j.open {
+		if u.flying == 0 {`,
+		run: "Stop|D8|Grace|U14",
+	},
+	{
+		name: "a line that failed once is not sent again", promise: "every line gets an outcome (D2)",
+		dir: "internal/dispatch",
+		old: `	d.schedule.putOff(a, v, now)
+	if`,
+		new: `	if`,
+		run: "NoLineIsForgotten|U15|U01",
+	},
+}

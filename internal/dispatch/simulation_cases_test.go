@@ -175,6 +175,13 @@ func casesOfManyBadLines() []worldCase {
 		w.upstreams[0].chances = []chanceOf{{r.share, status(500)}}
 		cases = append(cases, worldCase{group: "4", name: fmt.Sprintf("random 500, %.0f %% of 5,000", 100*r.share), world: w, bars: []bar{ends(r.end), lost(r.lost), notEnded(0)}})
 	}
+	for _, r := range []struct {
+		share uint64
+		wrong answer
+	}{{100, status(403)}, {100, status(500)}} {
+		add("18", fmt.Sprintf("%d of each 1,000 of 20,000 %d, 1,000 in flight, calls of 5 s", r.share, r.wrong.signal.Status),
+			at(1000, having(20_000, scattered(r.share), r.wrong)).taking(5*sec), mostBy(105*sec))
+	}
 	add("11", "403 for the first 25 of 2,000, 64 in flight", at(64, having(2000, block(0, 25), status(403))), ends(secs(7.37)), wasted(82))
 	add("11", "403 for the first 25 of 2,000, 4 in flight", at(4, having(2000, block(0, 25), status(403))), ends(secs(56.1)), wasted(82))
 	add("11", "400 for all of 2,000", at(64, having(2000, all, status(400))), ends(secs(0.22)), wasted(0))

@@ -61,8 +61,10 @@ func (a *Address) reached(began moment) {
 
 // unreached notes a call for which no connection came about; before is the limit that was in force at its gate. More
 // than that may have been in flight through all gates.
-func (a *Address) unreached(now moment, key lineKey, s *Signal, before int) {
-	a.closing.fail(now, key, s, max(before, a.inFlight+1), 0)
+func (a *Address) unreached(now, began moment, key lineKey, s *Signal, before int) {
+	if a.closing.fail(now, began, key, s) {
+		a.closing.before = max(before, a.inFlight+1)
+	}
 	a.limit = max(1, min(a.limit, a.inFlight))
 	if a.inFlight == 0 {
 		a.closing.close(now, a.jitter())

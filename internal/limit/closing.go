@@ -25,10 +25,13 @@ type lineKey struct {
 // and what limit it opens with.
 type closing struct {
 	// run holds the different lines that failed since the gate last served a call begun after the first of them, runSince
-	// is when that one failed. It is bounded: beyond runToLower nothing depends on its size.
-	run      map[lineKey]struct{}
-	runSince moment
-	// before and ceiling are the limit in force and the room's ceiling when the run began.
+	// is when that one's call began, runSeen when it had failed. It is bounded: beyond runToLower and what is in flight
+	// nothing depends on its size.
+	run               map[lineKey]struct{}
+	runSince, runSeen moment
+	// since is how many calls in flight began after runSeen.
+	since int
+	// before and ceiling are the limit in force and the room's ceiling when the run began: what to return to after a closing.
 	before, ceiling int
 
 	closed bool
@@ -44,13 +47,13 @@ type closing struct {
 	cause Condition
 }
 
-// fail enters a failed line into the run; before and ceiling are what to return to after a closing.
-func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) {
-	if len(c.run) == 0 {
+// fail enters a failed line, whose call began at began, into the run, and reports whether it is the first.
+func (c *closing) fail(now, began moment, key lineKey, s *Signal) (first bool) {
+	if first = len(c.run) == 0; first {
 		c.run = make(map[lineKey]struct{})
-		c.runSince, c.before, c.ceiling = now, before, ceiling
+		c.runSince, c.runSeen, c.since = began, now, 0
 	}
-	if len(c.run) <= runToLower {
+	if len(c.run) <= max(runToLower, c.since) {
 		c.run[key] = struct{}{}
 	}
 	if s.RetryAfter > 0 {
@@ -61,6 +64,7 @@ func (c *closing) fail(now moment, key lineKey, s *Signal, before, ceiling int) 
 		c.cause = Condition{Reason: s.Reason, Since: now.at}
 	}
 	c.cause.Detail, c.cause.Status, c.cause.Code, c.cause.Message, c.cause.Batch = s.Detail, s.Status, s.Code, s.Message, key.batch
+	return first
 }
 
 // served clears the run if the call began after its first failure, and reports whether that opens a closed gate. As
@@ -79,7 +83,24 @@ func (c *closing) served(began moment) (opened bool) {
 // outlived reports whether a call that began before a run of failures is all that is known of it: what was under way
 // when an upstream went down is no reason to send it more.
 func (c *closing) outlived(began moment) bool {
-	return len(c.run) >= runToLower && c.runSince.after(began)
+	return c.unanimous() && c.runSince.after(began)
+}
+
+// unanimous reports whether the run is no matter of chance. Of the calls that began since, those in flight may yet be
+// served: where failures are quick and answers slow, many of the first come before one of the second.
+func (c *closing) unanimous() bool { return len(c.run) >= max(runToLower, c.since) }
+
+// began counts a call that begins, ended one that ends.
+func (c *closing) began() {
+	if len(c.run) > 0 {
+		c.since++
+	}
+}
+
+func (c *closing) ended(began moment) {
+	if len(c.run) > 0 && began.after(c.runSeen) {
+		c.since--
+	}
 }
 
 // close closes the gate, if two different lines have failed.

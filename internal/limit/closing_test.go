@@ -65,6 +65,43 @@ func TestAServedCallThatBeganWithinARunEndsIt(t *testing.T) {
 	d.wantLimit(1, true)
 }
 
+func TestARunThatManyCallsMayYetDisproveLowersNothing(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 200)
+	slow := d.beginMany(100)
+	d.send(d.line(), broken())
+	slow = append(slow, d.beginMany(50)...) // half of all lines break, and quickly
+	for range 48 {
+		d.send(d.line(), broken())
+	}
+	d.wantLimit(200, false)
+	slow[0].ends(served()) // it began before the run, of which nothing is known yet
+	d.wantLimit(200, false)
+	d.send(d.line(), broken())
+	if d.gate.Limit() == 200 {
+		t.Error("nothing lowered by more failures than calls that began since are in flight")
+	}
+	slow[149].ends(served())
+	before := d.gate.Limit()
+	d.send(d.line(), broken())
+	if d.gate.Limit() < before {
+		t.Error("lowered by a run that is over")
+	}
+}
+
+func TestACallThatBeganAfterTheFirstThatFailedEndsTheRunThoughItWasNotKnownThen(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 200)
+	calls := d.beginMany(200)
+	d.pass(time.Millisecond)
+	endAll(calls[1:20], broken())
+	calls[100].ends(served())
+	endAll(calls[20:39], broken())
+	d.wantLimit(200, false)
+	calls[0].ends(served())
+	d.wantLimit(200, false)
+}
+
 func TestOneLineCountsOnceInARunAndClosesNoGateAlone(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]*limit.Signal{"broken": broken(), "no room": noRoom(429, 0), "unreachable": unreachable()} {

@@ -102,7 +102,7 @@ func (g *Gate) charge(r *record, own bool) {
 
 // unreached notes that no connection came about: a matter of the address, never of the line.
 func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal) Verdict {
-	g.address.unreached(now, lineKey{h.Batch, h.Line}, s, g.inForce())
+	g.address.unreached(now, p.began, lineKey{h.Batch, h.Line}, s, g.inForce())
 	g.goodput.lowered(now.at)
 	if p.addressProbe {
 		g.address.closing.pause(now.at, g.rand.Float64())
@@ -114,7 +114,9 @@ func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal
 func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	least := g.least()
 	wasClosed := g.closing.closed
-	g.closing.fail(now, lineKey{h.Batch, h.Line}, s, least, g.room.ceiling)
+	if g.closing.fail(now, p.began, lineKey{h.Batch, h.Line}, s) {
+		g.closing.before, g.closing.ceiling = least, g.room.ceiling
+	}
 	if wasClosed {
 		if p.probe {
 			g.closing.pause(now.at, g.rand.Float64())
@@ -129,7 +131,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 			return
 		}
 		r.cut = true
-	case len(g.closing.run) >= runToLower:
+	case g.closing.unanimous():
 		g.room.lower(g.inFlight)
 	default:
 		return

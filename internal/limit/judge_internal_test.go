@@ -204,9 +204,9 @@ func TestARunIsToldFromItsThirdLineOn(t *testing.T) {
 		if _, told := c.condition(); told {
 			t.Fatalf("told after %d lines", n)
 		}
-		c.fail(moment{at: now.Add(time.Duration(n) * time.Second)}, lineKey{"a", n}, &Signal{
+		c.fail(moment{at: now.Add(time.Duration(n) * time.Second)}, moment{}, lineKey{"a", n}, &Signal{
 			Kind: NoRoom, Status: 429 + int(n), Reason: ReasonNoRoom, Code: "full", Message: "come again",
-		}, 8, 0)
+		})
 	}
 	want := Condition{Reason: ReasonNoRoom, Since: now, Status: 431, Code: "full", Message: "come again", Batch: "a"}
 	if got, told := c.condition(); !told || got != want {
@@ -222,7 +222,7 @@ func TestARunIsToldFromItsThirdLineOn(t *testing.T) {
 		t.Errorf("probing: %+v, want %+v", got, want)
 	}
 	later := now.Add(time.Minute)
-	c.fail(moment{at: later}, lineKey{"a", 9}, &Signal{Kind: Broken, Status: 500, Reason: ReasonFailing}, 8, 0)
+	c.fail(moment{at: later}, moment{}, lineKey{"a", 9}, &Signal{Kind: Broken, Status: 500, Reason: ReasonFailing})
 	if got, _ := c.condition(); got.Reason != ReasonFailing || !got.Since.Equal(later) || got.Message != "" {
 		t.Errorf("told %+v, want what it is about since %s", got, later)
 	}
@@ -236,7 +236,7 @@ func TestARunIsBounded(t *testing.T) {
 	t.Parallel()
 	var c closing
 	for n := range uint32(1000) {
-		c.fail(moment{}, lineKey{"a", n}, &Signal{Kind: Broken}, 8, 0)
+		c.fail(moment{}, moment{}, lineKey{"a", n}, &Signal{Kind: Broken})
 	}
 	if len(c.run) < runToLower || len(c.run) > 2*runToLower {
 		t.Errorf("%d lines are kept", len(c.run))

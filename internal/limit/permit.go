@@ -53,6 +53,8 @@ func (p *Permit) Start(now time.Time, h *History) {
 	p.quiet = g.quietFor(now)
 	g.inFlight++
 	g.address.inFlight++
+	g.closing.began()
+	g.address.closing.began()
 	if p.suspect {
 		g.address.suspects++
 	}
@@ -96,6 +98,8 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	g := p.gate
 	g.inFlight--
 	g.address.inFlight--
+	g.closing.ended(p.began)
+	g.address.closing.ended(p.began)
 	if p.suspect {
 		g.address.suspectEnded(g.address.moment(now), s)
 	}

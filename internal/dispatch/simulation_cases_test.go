@@ -178,7 +178,7 @@ func casesOfManyBadLines() []worldCase {
 	for _, r := range []struct {
 		share uint64
 		wrong answer
-	}{{100, status(403)}, {100, status(500)}} {
+	}{{100, status(403)}, {100, status(500)}, {20, status(429)}, {100, status(429)}} {
 		add("18", fmt.Sprintf("%d of each 1,000 of 20,000 %d, 1,000 in flight, calls of 5 s", r.share, r.wrong.signal.Status),
 			at(1000, having(20_000, scattered(r.share), r.wrong)).taking(5*sec), mostBy(105*sec))
 	}

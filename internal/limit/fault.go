@@ -89,8 +89,8 @@ func (g *Gate) own(r *record, q Queue) bool {
 func (g *Gate) charge(r *record, own bool) {
 	if own {
 		r.strikes++
-		if !r.proven && r.cut {
-			g.room.giveBack()
+		if !r.proven && r.lowered {
+			g.room.giveBack(r.places)
 		}
 		r.proven = true
 		return
@@ -126,11 +126,9 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	switch {
 	case s.Kind == NoRoom:
 		g.pace.known = 0
-		g.room.refused(now.at, g.inFlight, least)
-		if g.room.chronic.ignoring(now.at) {
+		if !g.refused(now.at, r, least) {
 			return
 		}
-		r.cut = true
 	case g.closing.unanimous():
 		g.room.lower(g.inFlight)
 	default:
@@ -140,6 +138,17 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 	if g.inFlight == 0 {
 		g.closing.close(now, g.rand.Float64())
 	}
+}
+
+// refused lowers the limit for a line that is refused for want of room, the first time. That it is refused again before
+// anybody was served who could tell whose fault it is, is no news. It reports whether such refusals count now.
+func (g *Gate) refused(now time.Time, r *record, least int) bool {
+	if r.lowered {
+		g.room.chronic.note(now, &g.room, least, true)
+		return !g.room.chronic.ignoring(now)
+	}
+	r.places, r.lowered = g.room.refused(now, g.inFlight, least)
+	return r.lowered
 }
 
 // verdict decides whether a line is given up, and else how long it rests.

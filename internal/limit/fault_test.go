@@ -292,3 +292,23 @@ func TestALineThatFailedOnlyInAnOutageDoesNotShowChance(t *testing.T) {
 		t.Errorf("given up after %d tries, want 3", got)
 	}
 }
+
+func TestALineThatIsRefusedAgainLowersTheLimitNoFurther(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 8)
+	calls := d.beginMany(7)
+	h := d.line()
+	d.send(h, noRoom(429, 0))
+	d.wantLimit(7, false)
+	calls[0].ends(served()) // it began before, so whose fault the refusal was is not known
+	d.send(h, noRoom(429, 0))
+	d.wantLimit(7, false)
+	d.send(d.line(), noRoom(429, 0))
+	d.wantLimit(6, false)
+	calls[1].ends(served())
+	d.send(d.line(), served())
+	d.send(h, noRoom(429, 0))
+	d.pass(time.Second)
+	d.begin(d.line())
+	d.wantLimit(7, false) // given back, as another was served meanwhile
+}

@@ -59,8 +59,9 @@ type record struct {
 	began, ended moment
 	// proven is set when the gate has served others between two such failures: the fault is the line's own.
 	proven bool
-	// cut is set while the line's refusals have lowered the gate's limit.
-	cut bool
+	// lowered is set once a refusal of the line has lowered the gate's limit, places is how many places that took.
+	lowered bool
+	places  int
 }
 
 // Suspect reports whether the line is to be sent alone among its like: its connection broke twice, so it may be what

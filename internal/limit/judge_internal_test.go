@@ -73,7 +73,7 @@ func TestARefusedLineThatProvesToBeAtFaultGivesItsPlaceBackOnce(t *testing.T) {
 		p, h := b.begin(t)
 		b.end(p, h, Signal{Kind: Served})
 		b.end(b.retry(t, lines[0]), lines[0], Signal{Kind: NoRoom, Status: 429})
-		b.want(t, 57, 57, 1)
+		b.want(t, 57, 57, 2)
 	}
 }
 

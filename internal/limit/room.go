@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// maxCautious bounds how many limits' worth of answers a step above the ceiling waits for.
-	maxCautious = 16
+	maxCautious = 32
 	// forgetWindows windows at the ceiling without a refusal forget it; a ceiling that proves right takes twice as many,
 	// at most maxForgetWindows.
 	forgetWindows    = 3
@@ -102,12 +102,13 @@ func (r *room) rest(now time.Time, inFlight int) {
 	r.ceiling, r.stepped, r.credit = 0, false, 0
 }
 
-// refused lowers the limit to what is still in flight, for a refusal for want of room. least is the gate's limit as it
-// is in force: a refusal with less than half of that in flight says nothing of how much fits.
-func (r *room) refused(now time.Time, inFlight, least int) {
+// refused lowers the limit to what is still in flight, for a refusal for want of room, and returns how many places of
+// those in force that took; false if refusals lower nothing for now. least is the gate's limit as it is in force: a refusal
+// with less than half of that in flight says nothing of how much fits.
+func (r *room) refused(now time.Time, inFlight, least int) (places int, counts bool) {
 	r.chronic.note(now, r, least, true)
 	if r.chronic.ignoring(now) {
-		return
+		return 0, false
 	}
 	if r.stepped {
 		r.cautious = min(maxCautious, 2*r.cautious)
@@ -121,7 +122,9 @@ func (r *room) refused(now time.Time, inFlight, least int) {
 	if 2*inFlight >= least {
 		r.ceiling = max(1, inFlight)
 	}
+	before := min(r.limit, least)
 	r.lower(inFlight)
+	return max(0, before-r.limit), true
 }
 
 // refusedAt notes a refusal with so much in flight.
@@ -141,13 +144,13 @@ func (c *calm) refusedAt(inFlight int) {
 // lower lowers the limit to what is in flight, but never raises it, nor to less than one call.
 func (r *room) lower(inFlight int) { r.limit = max(1, min(r.limit, inFlight)) }
 
-// giveBack undoes a place that was taken for a refusal that proved to be the line's own.
-func (r *room) giveBack() {
+// giveBack undoes a refusal that proved to be the line's own: what places it took, and that it made steps rarer.
+func (r *room) giveBack(places int) {
 	if r.ceiling > 0 {
-		r.ceiling = min(r.ceiling+1, r.max)
-		r.limit = min(r.limit+1, r.max)
+		r.ceiling = min(r.ceiling+places, r.max)
+		r.limit = min(r.limit+places, r.max)
 	}
-	r.cautious = 1
+	r.cautious = max(1, r.cautious/2)
 }
 
 // reopen sets the limit after a closing: half of what was in force before, below the ceiling from before.

@@ -56,7 +56,7 @@ func (s *seats) untilStep() int {
 func TestAboveTheCeilingStepsBecomeRarerWhenTheyAreRefusedAndOftenerWhenTheyHold(t *testing.T) {
 	t.Parallel()
 	s := newSeats(t)
-	for _, k := range []int{1, 2, 4, 8, 16, 16} {
+	for _, k := range []int{1, 2, 4, 8, 16, 32, 32} {
 		if n := s.untilStep(); n != k*56 {
 			t.Errorf("a step after %d answers, want %d", n, k*56)
 		}
@@ -64,10 +64,10 @@ func TestAboveTheCeilingStepsBecomeRarerWhenTheyAreRefusedAndOftenerWhenTheyHold
 		s.refuse(56)
 		s.want(56, 56)
 	}
-	if n := s.untilStep(); n != 16*56 {
-		t.Errorf("a step after %d answers, want %d", n, 16*56)
+	if n := s.untilStep(); n != 32*56 {
+		t.Errorf("a step after %d answers, want %d", n, 32*56)
 	}
-	for i, k := range []int{16, 8, 4, 2, 1, 1} { // each step waits with what the one before it left
+	for i, k := range []int{32, 16, 8, 4, 2, 1, 1} { // each step waits with what the one before it left
 		if n := s.untilStep(); n != k*(57+i) {
 			t.Errorf("a step after %d answers, want %d", n, k*(57+i))
 		}
@@ -122,20 +122,28 @@ func TestARefusalNeverRaisesTheLimit(t *testing.T) {
 	}
 }
 
-func TestAPlaceIsGivenBackWhenTheRefusalWasTheLinesOwn(t *testing.T) {
+func TestWhatARefusalTookIsGivenBackWhenItWasTheLinesOwn(t *testing.T) {
 	t.Parallel()
 	s := newSeats(t)
-	s.room.cautious = 8
-	s.room.giveBack()
+	took, _ := s.room.refused(s.now, 53, 56) // two calls had ended that were not followed by others yet
+	s.want(53, 53)
+	s.room.giveBack(took)
+	s.want(56, 56)
+	s.untilStep()
+	took, _ = s.room.refused(s.now, 56, 57)
+	if s.room.cautious != 2 {
+		t.Errorf("after a refused step the next waits for %d times the limit, want 2", s.room.cautious)
+	}
+	s.room.giveBack(took)
 	s.want(57, 57)
 	if s.room.cautious != 1 {
-		t.Errorf("steps wait for %d times the limit, want 1", s.room.cautious)
+		t.Errorf("steps wait for %d times the limit, want 1 as before", s.room.cautious)
 	}
 	s.room = newRoom(64, 64)
-	s.room.giveBack()
+	s.room.giveBack(1)
 	s.want(64, 0)
 	s.room.ceiling = 64
-	s.room.giveBack()
+	s.room.giveBack(1)
 	s.want(64, 64)
 }
 

@@ -239,7 +239,7 @@ func TestAnUnreachableLineRestsLongerEachTimeAndIsNeverGivenUp(t *testing.T) {
 	}
 }
 
-func TestWhereLinesRecoverOthersHaveThreeStrikesMore(t *testing.T) {
+func TestWhereLinesRecoverOthersHaveEightStrikes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		recovered int
@@ -248,7 +248,7 @@ func TestWhereLinesRecoverOthersHaveThreeStrikesMore(t *testing.T) {
 		tries     int
 	}{
 		"two lines":                   {2, time.Minute, 0, 3},
-		"three lines":                 {3, 9 * time.Minute, 0, 6},
+		"three lines":                 {3, 9 * time.Minute, 0, 8},
 		"four, but not close by":      {4, 11 * time.Minute, 0, 3},
 		"three, but too long ago now": {3, time.Minute, 11 * time.Minute, 3},
 	} {

@@ -8,7 +8,7 @@ import (
 // The constants of rule 2. Why these and no others stands in docs/adr/0015-whose-fault.md, with what was measured.
 const (
 	// forbiddenStrikes give up a line answered 403, which is nearly always about the line's content; strikes any other
-	// line that is denied or breaks; chanceStrikes are added where such failures pass by themselves.
+	// line that is denied or breaks; chanceStrikes are added to those where such failures pass by themselves.
 	forbiddenStrikes = 3
 	strikes          = 5
 	chanceStrikes    = 3
@@ -73,14 +73,14 @@ func (g *Gate) rest(n int, s *Signal) time.Duration {
 
 // strikesAllowed is how many strikes a line has that is denied or breaks.
 func strikesAllowed(s *Signal, chance bool) int {
-	n := strikes
-	if s.Kind == Denied && s.Status == http.StatusForbidden {
-		n = forbiddenStrikes
+	switch {
+	case chance: // a 403 that passes by itself is not about the content either
+		return strikes + chanceStrikes
+	case s.Kind == Denied && s.Status == http.StatusForbidden:
+		return forbiddenStrikes
+	default:
+		return strikes
 	}
-	if chance {
-		n += chanceStrikes
-	}
-	return n
 }
 
 // roomPatience is how long a line is refused for want of room before it may be given up: 429 speaks of the caller's

@@ -99,14 +99,20 @@ func watchSignals(p Process, stop context.CancelFunc, over <-chan struct{}) {
 	}
 }
 
+// parser returns what fills in g. exited is called once help or the version has been shown.
+func (s *invocation) parser(g *grammar, exited func(code int)) (*kong.Kong, error) {
+	return kong.New(g, kong.Name("batchd"),
+		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
+		kong.Writers(s.Stdout, s.Stderr), kong.Exit(exited),
+		kong.Vars{"version": s.versionText(), "dialects": anyOf(config.Dialects())},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+}
+
 // execute parses the arguments and runs the command that they name.
 func execute(s *invocation) error {
 	helped := false
 	var g grammar
-	parser, err := kong.New(&g, kong.Name("batchd"),
-		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
-		kong.Writers(s.Stdout, s.Stderr), kong.Exit(func(int) { helped = true }), kong.Vars{"version": s.versionText(), "dialects": anyOf(config.Dialects())},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+	parser, err := s.parser(&g, func(int) { helped = true })
 	if err != nil {
 		return fmt.Errorf("build command line: %w", err)
 	}

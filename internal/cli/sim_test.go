@@ -9,8 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // startSim runs `batchd sim` with flags on a free port, and returns its address. It is stopped with the test, which fails
@@ -103,7 +101,7 @@ func TestThePageOfSimHasEveryFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	var g grammar
-	parser, err := kong.New(&g, kong.Vars{"dialects": ""})
+	parser, err := (&invocation{}).parser(&g, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}

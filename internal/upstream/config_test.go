@@ -176,11 +176,13 @@ func TestKeyFromEnv(t *testing.T) {
 func TestMetricsCountCallsByUpstreamAndResult(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	// This one keeps its connection: a second call over one that is being closed might be lost.
-	kept := func(c net.Conn, _ *http.Request) { _, _ = io.WriteString(c, reply(200, chatAnswer)) }
-	good := newUpstream(t, upstream.Config{URL: listen(t, kept)}, upstream.Options{Registerer: reg})
+	// These keep their connections: a second call over one that is being closed might be lost.
+	kept := func(answer string) func(net.Conn, *http.Request) {
+		return func(c net.Conn, _ *http.Request) { _, _ = io.WriteString(c, answer) }
+	}
+	good := newUpstream(t, upstream.Config{URL: listen(t, kept(reply(200, chatAnswer)))}, upstream.Options{Registerer: reg})
 	full := newUpstream(t, upstream.Config{URL: listen(t, raw(reply(503, "")))}, upstream.Options{Registerer: reg})
-	closed := newUpstream(t, upstream.Config{URL: listen(t, raw(reply(403, "")))}, upstream.Options{Registerer: reg})
+	closed := newUpstream(t, upstream.Config{URL: listen(t, kept(reply(403, "")))}, upstream.Options{Registerer: reg})
 	for _, u := range []*upstream.Upstream{good, good, full, closed, closed} {
 		call(t, u)
 	}

@@ -9,17 +9,9 @@ import (
 
 // Why bars are missed that cannot be met, or that no rule was found for.
 const (
-	bucketWhy = "18 of 1,000 are the large lines', 10 and more tries each; no rule found for the others"
-	tightWhy  = "by a thousandth; what it comes from has not been looked for"
+	bucketWhy = "two of three seeds, by 0.3 min at most: the large lines come last, each takes three quarters of the bucket, and they rest up to 33 s between tries"
 	turnsWhy  = "batches take turns call by call: 5,000 bad calls of 20 ms are 1.6 s at 64 in flight, beside 7.8 s"
-	rareWhy   = "presumably: 2 % of refusals are not taken for chronic (10 %), and each line lowers the limit once before it is proven"
-	ownWhy    = "presumably the places that proven lines give back keep the limit above half, where refusals that are no rarer would be noticed"
 )
-
-var replicaWhy = map[int]string{
-	403: "0.25⁶ × 5,000: 1.2 lines are refused six times in a row",
-	429: "0.25⁶ × 5,000: one line is refused six or seven times in a row, and its pauses are 61 and 91 s",
-}
 
 // seated is a world of an engine with seats and a queue, at 64 in flight, with work for a minute (of 100-ms calls).
 func seated(seats, queue, lines int, full answer) world {
@@ -64,7 +56,9 @@ func casesOfRoom() []worldCase {
 				end, words = end+0.6, "without"
 			}
 			add("9", fmt.Sprintf("10,000 requests and 2 M tokens a minute, burst of %s, %s; 100,000 lines", burst.burst, words), w, ends(mins(1.1*end)), refusals(35))
-			cases[len(cases)-1].why = bucketWhy
+			if told && burst.burst == sec {
+				cases[len(cases)-1].why = bucketWhy
+			}
 		}
 	}
 	for _, r := range []struct {
@@ -83,9 +77,6 @@ func casesOfRoom() []worldCase {
 	}{{48, 8, 3}, {12, 0, 50}, {12, 12, 37}} {
 		add("10", fmt.Sprintf("%d seats and %d places, calls of 5 s", r.seats, r.queue),
 			seated(r.seats, r.queue, r.seats*120, status(429)).taking(5*sec), idleShare(0.035), refusals(1.1*r.refused))
-		if r.seats == r.queue {
-			cases[len(cases)-1].why = tightWhy
-		}
 		for _, takes := range []time.Duration{100 * ms, sec, 5 * sec} {
 			lines := min(40_000, int(mins(30).Seconds()*float64(r.seats)/takes.Seconds()))
 			add("10", fmt.Sprintf("%d seats and %d places, calls of %s, %d lines", r.seats, r.queue, takes, lines),
@@ -128,12 +119,6 @@ func casesOfRoom() []worldCase {
 		}
 		add("17", fmt.Sprintf("%d of 5,000 429, Retry-After %s, calls of %s", r.bad, r.wait, r.takes),
 			at(64, having(5000, scattered(uint64(r.bad/5)), later(status(429), r.wait))).taking(r.takes), bars...)
-		switch {
-		case r.wait == 0 && r.bad == 100:
-			cases[len(cases)-1].why = rareWhy
-		case r.wait == 0 && r.bad == 1000:
-			cases[len(cases)-1].why = ownWhy
-		}
 	}
 	for _, r := range []struct {
 		code  int
@@ -151,7 +136,7 @@ func casesOfRoom() []worldCase {
 		{429, 5 * sec, 500 * ms, 0, mins(13.2)},
 	} {
 		cases = append(cases, worldCase{
-			group: "replica", name: fmt.Sprintf("one of four says %d, Retry-After %s, calls of %s; 5,000 lines", r.code, r.wait, r.takes), why: replicaWhy[r.code],
+			group: "replica", name: fmt.Sprintf("one of four says %d, Retry-After %s, calls of %s; 5,000 lines", r.code, r.wait, r.takes),
 			world: at(64, good(5000)).taking(r.takes).withChance(0.25, later(status(r.code), r.wait)), bars: []bar{lost(r.lost), notEnded(0), ends(r.end)},
 		})
 	}

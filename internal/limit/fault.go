@@ -155,8 +155,9 @@ func (g *Gate) refused(now time.Time, r *record, least int) bool {
 func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue) Verdict {
 	c, _ := classOf(s.Kind)
 	r := &h.failed.by[c]
-	v := Verdict{Pause: g.rest(r.tries, s)}
-	v.Elsewhere = min(v.Pause, ownPause(r.tries, s))
+	tries := g.restsAfter(now, r, s)
+	v := Verdict{Pause: g.rest(tries, s)}
+	v.Elsewhere = min(v.Pause, ownPause(tries, s))
 	switch {
 	case g.alone(now, h, r, s, q):
 		return g.givenUp(h, s)
@@ -175,6 +176,20 @@ func (g *Gate) verdict(now time.Time, p *Permit, h *History, s *Signal, q Queue)
 		v.Pause = g.spread(v.Pause)
 	}
 	return v
+}
+
+// restsAfter returns how many tries decide how long a line rests. Where the fault is its own those that say nothing of it
+// do not count: it would wait long for the few that are left.
+func (g *Gate) restsAfter(now time.Time, r *record, s *Signal) int {
+	c, _ := classOf(s.Kind)
+	switch {
+	case s.Kind != NoRoom && r.proven:
+		return r.strikes
+	case s.Kind == NoRoom && g.room.chronic.ignoring(now) && g.chances[c].likely(now):
+		return min(r.tries, passingTries)
+	default:
+		return r.tries
+	}
 }
 
 // alone reports whether a line has failed for so long with nobody served beside it, and so few lines left, that it is

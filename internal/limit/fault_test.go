@@ -312,3 +312,27 @@ func TestALineThatIsRefusedAgainLowersTheLimitNoFurther(t *testing.T) {
 	d.begin(d.line())
 	d.wantLimit(7, false) // given back, as another was served meanwhile
 }
+
+func TestAProvenLineRestsByItsStrikes(t *testing.T) {
+	t.Parallel()
+	d := openGate(t, 8)
+	d.closeGate(broken())
+	h := d.line()
+	for range 3 {
+		d.untilProbe()
+		if v := d.send(h, denied(403)); v.Final {
+			t.Fatal("given up in an outage")
+		}
+	}
+	d.untilProbe()
+	d.send(d.line(), served())
+	if v := d.send(h, denied(403)); v.Final || v.Pause != time.Second {
+		t.Errorf("after the first failure of its own: %+v, want to rest for 1 s", v)
+	}
+	if v := d.send(h, denied(403)); v.Final || v.Pause != 5*time.Second {
+		t.Errorf("after the second: %+v, want to rest for 5 s", v)
+	}
+	if v := d.send(h, denied(403)); !v.Final {
+		t.Errorf("after the third: %+v, want to be given up", v)
+	}
+}

@@ -242,3 +242,34 @@ func TestARunIsBounded(t *testing.T) {
 		t.Errorf("%d lines are kept", len(c.run))
 	}
 }
+
+func TestALineRestsNoLongerThanEightSecondsWhereRefusalsPass(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		chronic   bool
+		recovered int
+		want      time.Duration
+	}{
+		"they pass":                {true, chanceLines, 8 * time.Second},
+		"none recovered":           {true, 0, 16 * time.Second},
+		"they may be about room":   {false, chanceLines, 16 * time.Second},
+		"nothing is known of them": {false, 0, 16 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench()
+			if c.chronic {
+				b.gate.room.chronic.until = b.now.Add(time.Hour)
+			}
+			b.gate.chances[classNoRoom] = chance{lines: c.recovered, last: b.now}
+			p, h := b.begin(t)
+			v := b.end(p, h, Signal{Kind: NoRoom, Status: 429})
+			for range 4 {
+				v = b.end(b.retry(t, h), h, Signal{Kind: NoRoom, Status: 429})
+			}
+			if v.Pause != c.want {
+				t.Errorf("rests for %s after five tries, want %s", v.Pause, c.want)
+			}
+		})
+	}
+}

@@ -25,6 +25,9 @@ const (
 	smallFor       = 15 * time.Minute
 	smallTries     = 5
 	smallBusyTries = 3
+	// passingTries bound the rest of a line that is refused where refusals are not about room and lines recover from them:
+	// to wait longer brings nothing.
+	passingTries = 4
 	// suspectAfter broken connections make a line a suspect of breaking its server.
 	suspectAfter = 2
 )

@@ -164,7 +164,7 @@ func casesOfManyBadLines() []worldCase {
 	add("3", "last 300 of 3,000 500, calls of 5 s", at(64, last300).taking(5*sec), ends(mins(23.43)))
 	failsOnce := status(500)
 	add("4", "each of 400 fails once, 16 in flight", at(16, batchSpec{lines: 400, once: &failsOnce}), ends(secs(15.4)), wasted(440))
-	cases[len(cases)-1].why = "one of three seeds, by 0.3 s: a last control that fails once rests a second more"
+	cases[len(cases)-1].why = "one of three seeds, by 1.7 s: a last control that fails once rests a second more"
 	add("4", "each of 400 fails once, 64 in flight", at(64, batchSpec{lines: 400, once: &failsOnce}), ends(secs(11)), wasted(440))
 	for _, r := range []struct {
 		share float64

@@ -110,14 +110,14 @@ var durable = []mutation{
 		name: "journals are synced before the last results are in", promise: "what a stop in order has shown survives a power cut",
 		dir: "internal/app",
 		old: `	loops.Wait()
-	e.starting.Wait()
+	e.starter.Wait()
 	stopSyncing()
 	syncer.Wait()
 `,
 		new: `	stopSyncing()
 	syncer.Wait()
 	loops.Wait()
-	e.starting.Wait()
+	e.starter.Wait()
 `,
 		run: "AStopInOrder",
 	},
@@ -141,10 +141,10 @@ var durable = []mutation{
 	},
 	{
 		name: "a stop that was stored while its batch was started is missed", promise: "a cancelled batch sends nothing more (D8)",
-		dir: "internal/app",
+		dir: "internal/unit",
 		old: `err == nil && b.Stop != batch.StopNone {`,
 		new: `err == nil && b.Stop != batch.StopNone && false {`,
-		run: "AStopStored",
+		run: "AStopThatIsStored",
 	},
 }
 

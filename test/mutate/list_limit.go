@@ -27,9 +27,9 @@ func rule1(name, before, after string) mutation {
 
 // limits are mutations of rule 3 and of what opens a gate: how many calls may be in flight. Each comparison is turned round.
 var limits = []mutation{
-	rule3("run: twenty lines lower the limit, the 21st does not", `case len(g.closing.run) >= runToLower:`, `case len(g.closing.run) < runToLower:`),
-	rule3("run: what began before it raises the limit", `return len(c.run) >= runToLower && c.runSince.after(began)`, `return len(c.run) < runToLower && c.runSince.after(began)`),
-	rule3("run: what began in it lowers the limit", `return len(c.run) >= runToLower && c.runSince.after(began)`, `return len(c.run) >= runToLower && began.after(c.runSince)`),
+	rule3("run: twenty lines lower the limit, the 21st does not", `return len(c.run) >= max(runToLower, c.since)`, `return len(c.run) < max(runToLower, c.since)`),
+	rule3("run: what began before it raises the limit", `return c.unanimous() && c.runSince.after(began)`, `return !c.unanimous() && c.runSince.after(began)`),
+	rule3("run: what began in it lowers the limit", `return c.unanimous() && c.runSince.after(began)`, `return c.unanimous() && began.after(c.runSince)`),
 	rule3("room: it rises only above what it may", `case r.limit >= r.max:`, `case r.limit < r.max:`),
 	rule3("room: it rises by every answer above the ceiling", `r.limit < r.ceiling:`, `r.limit > r.ceiling:`),
 	rule3("room: steps are quick above what met refusals", `if r.limit+1 < r.met {`, `if r.limit+1 > r.met {`),

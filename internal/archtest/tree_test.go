@@ -19,7 +19,7 @@ import (
 	"testing"
 )
 
-// root is the repository's folder, seen from this package's.
+// root is the repository's directory, seen from this package's.
 const root = "../.."
 
 // source is one Go file of the tree.

@@ -1,7 +1,8 @@
 // Package archtest holds the rules of the tree as tests: who may import whom, what packages may be called, what may
 // stand at package level, how long a file and a function may grow, what must be documented, and that every fault case
 // of docs/cases.md names a test that exists. It also holds pages against what they speak of: links, decisions,
-// dependencies, numbers of formats, metrics, versions, and what a forge is told to run. Each failure prints the reason of
+// dependencies, numbers of formats, metrics, versions, where the map of the code says that things are, and what a forge
+// is told to run. Each failure prints the reason of
 // the rule, not only the place.
 //
 // It reads source files and never imports the packages that it judges.

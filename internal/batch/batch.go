@@ -23,7 +23,7 @@ type Batch struct {
 	Window string
 	// Metadata is the creator's own JSON object, kept as raw text; nil when there is none.
 	Metadata []byte
-	// OutputTTL is how long result files live after their creation; zero means until they are deleted.
+	// OutputTTL is how long result files are kept after their creation; zero means until they are deleted.
 	OutputTTL time.Duration
 	Remark    string
 	// CallbackURL is told of the batch's end, beside the tenant's webhooks; "" for none.

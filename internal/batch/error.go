@@ -32,7 +32,7 @@ const (
 	RateLimited
 	// Unreadable: the object is there, and its stored bytes cannot be read; only the server's operator can help.
 	Unreadable
-	// Gone: the object was there, and its life has ended.
+	// Gone: the object was there, and has expired.
 	Gone
 	// Forbidden: the server takes no such call from where it comes.
 	Forbidden

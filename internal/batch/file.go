@@ -89,7 +89,7 @@ type File struct {
 	// Lines is the number of non-blank lines of an uploaded batch file, or of a result file.
 	Lines     int64
 	CreatedAt time.Time
-	// ExpiresAt is zero for a file that lives until it is deleted.
+	// ExpiresAt is zero for a file that is kept until it is deleted.
 	ExpiresAt time.Time
 
 	// Content is the manifest when it is small enough for the file's row; otherwise ContentBlob is an object
@@ -98,7 +98,7 @@ type File struct {
 	ContentBlob Blob
 }
 
-// Expired reports whether the file's life has ended at now.
+// Expired reports whether the file has expired at now.
 func (f File) Expired(now time.Time) bool {
 	return !f.ExpiresAt.IsZero() && !now.Before(f.ExpiresAt)
 }

@@ -50,7 +50,7 @@ func (s Status) CanMoveTo(next Status) bool {
 	}
 }
 
-// Statuses lists every status, in the order of a batch's life.
+// Statuses lists every status, in the order in which a batch can reach them.
 func Statuses() []Status {
 	return []Status{Validating, InProgress, Finalizing, Completed, Failed, Expired, Cancelling, Cancelled}
 }

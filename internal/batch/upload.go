@@ -13,8 +13,9 @@ const (
 	UploadExpired   UploadStatus = "expired"
 )
 
-// UploadLife is how long an upload takes parts, from its creation.
-const UploadLife = time.Hour
+// UploadTTL is how long after its creation an upload takes parts. Clients are told an hour: the error of an expired upload
+// names it.
+const UploadTTL = time.Hour
 
 // MaxPartBytes is the longest part of an upload, MaxParts how many parts one may have.
 const (
@@ -36,7 +37,7 @@ type Upload struct {
 	Purpose  Purpose
 	MIMEType string
 	Bytes    int64
-	// FileTTL is the life of the file it becomes; zero means until it is deleted.
+	// FileTTL is how long the file it becomes is kept; zero means until it is deleted.
 	FileTTL   time.Duration
 	Status    UploadStatus
 	CreatedAt time.Time

@@ -18,7 +18,7 @@ type File struct {
 	ID        string `json:"id"`
 	Bytes     int64  `json:"bytes"`
 	CreatedAt int64  `json:"created_at"`
-	// ExpiresAt is 0 for a file that lives until it is deleted.
+	// ExpiresAt is 0 for a file that is kept until it is deleted.
 	ExpiresAt int64  `json:"expires_at"`
 	Filename  string `json:"filename"`
 	Purpose   string `json:"purpose"`

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// write puts a configuration file into a temporary folder.
+// write puts a configuration file into a temporary directory.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "batchd.yaml")
@@ -280,7 +280,7 @@ func TestOpenAIStrictGivesItsLimitsUnlessToldOtherwise(t *testing.T) {
 		t.Errorf("got %d lines, want the 10 that were asked for", c.Limits.MaxLines)
 	}
 	if c.Limits.MaxFileBytes != 200*batch.MiB || c.Retention.Output != 30*24*time.Hour {
-		t.Errorf("got %d bytes and a life of %s", c.Limits.MaxFileBytes, c.Retention.Output)
+		t.Errorf("got %d bytes and a TTL of %s", c.Limits.MaxFileBytes, c.Retention.Output)
 	}
 	if diff := cmp.Diff([]string{"24h"}, c.Windows); diff != "" {
 		t.Errorf("windows (-want +got):\n%s", diff)

@@ -78,7 +78,7 @@ func (s Secret) String() string {
 // GoString is String: %#v must not show more than %v.
 func (s Secret) GoString() string { return s.String() }
 
-// Format is String for every verb, such as %q and %x.
+// Format is String whatever the format asks for, such as %q or %x.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // MarshalText is String, so that no encoder of JSON or YAML shows more.

@@ -19,7 +19,7 @@ import (
 // Validate checks the settings as a whole. The error joins all faults; each names its key and says what to do.
 func (c Config) Validate() error {
 	var v validation
-	v.check(c.DataDir != "", "data_dir", "is empty; name a folder")
+	v.check(c.DataDir != "", "data_dir", "is empty; name a directory")
 	v.address("listen", c.Listen)
 	if c.Metrics.Listen != "" {
 		v.address("metrics.listen", c.Metrics.Listen)

@@ -16,7 +16,7 @@ func TestValidateNamesTheKeyAndTheRemedy(t *testing.T) {
 		change func(*config.Config)
 		want   string
 	}{
-		"no data folder":      {func(c *config.Config) { c.DataDir = "" }, "data_dir: is empty"},
+		"no data directory":   {func(c *config.Config) { c.DataDir = "" }, "data_dir: is empty"},
 		"address":             {func(c *config.Config) { c.Listen = "8080" }, `listen: want HOST:PORT like 127.0.0.1:8080, got "8080"`},
 		"port":                {func(c *config.Config) { c.Listen = "a:99999" }, "listen: want HOST:PORT"},
 		"host with a port":    {func(c *config.Config) { c.AllowedHosts = []string{"a.example.com", "b:80"} }, `allowed_hosts: want names of hosts without a port, like batch.example.com or *.example.com, got "b:80"`},

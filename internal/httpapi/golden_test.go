@@ -1,6 +1,6 @@
 package httpapi_test
 
-// A golden file is one case: a txtar archive under testdata/golden, in any folder there. Its comment says in a sentence
+// A golden file is one case: a txtar archive under testdata/golden, in any directory there. Its comment says in a sentence
 // what it shows. Its sections are, in any number and order:
 //
 //	-- server --    settings of the server, first of all, one to a line:
@@ -17,7 +17,7 @@ package httpapi_test
 //	-- seed --      objects to put into the store, one to a line, as seeder.seed reads them:
 //	                file lines=3 name=in.jsonl purpose=batch created=-1h expires=1h lost=yes, whose bytes are gone
 //	                batch completed total=3 completed=2 failed=1 metadata='{"a": 1}'
-//	                batch failed errors=2, or batch failed faults=duplicate,tokens   see life.fault
+//	                batch failed errors=2, or batch failed faults=duplicate,tokens   see history.fault
 //	                upload id=upload_1 bytes=97   a pending one
 //	                limits files=1 bytes=1 open=1 lines=1 hourly=1   what our tenant may have
 //	                The word after batch is its state. Both take id, tenant (theirs) and dialect; a batch also input, output

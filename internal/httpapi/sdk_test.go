@@ -37,7 +37,7 @@ func newSDK(t *testing.T) *sdk {
 		option.WithBaseURL(server.URL+"/v1"), option.WithAPIKey("anything"), option.WithHTTPClient(server.Client()))}
 }
 
-// onDisk returns a blob store in a folder that is the test's own.
+// onDisk returns a blob store in a directory that is the test's own.
 func onDisk(t *testing.T) blob.Store {
 	t.Helper()
 	fsys, err := vfs.NewOS(t.TempDir(), vfs.OSOptions{})

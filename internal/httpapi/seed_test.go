@@ -156,11 +156,11 @@ func (s *seeder) upload(w settings) {
 	s.must(s.store.CreateUpload(s.t.Context(), batch.Upload{
 		ID: w.word("id", ""), Tenant: w.tenant(), Dialect: "openai", Name: w.word("name", "in.jsonl"),
 		Purpose: batch.Purpose(w.word("purpose", string(batch.PurposeBatch))), MIMEType: "application/jsonl", Bytes: w.number("bytes", 0),
-		Status: batch.UploadPending, CreatedAt: created, ExpiresAt: created.Add(batch.UploadLife),
+		Status: batch.UploadPending, CreatedAt: created, ExpiresAt: created.Add(batch.UploadTTL),
 	}))
 }
 
-// batch makes a batch with its input file and brings it to a state. Each step of its life takes a minute, unless a
+// batch makes a batch with its input file and brings it to a state. Each step takes a minute, unless a
 // setting says when it is; one that expires does so at the end of its window. One in progress has results if
 // completed is set.
 func (s *seeder) batch(state batch.Status, w settings) {
@@ -190,12 +190,12 @@ func (s *seeder) batch(state batch.Status, w settings) {
 		b.Metadata = []byte(metadata)
 	}
 	s.must(s.store.CreateBatch(s.t.Context(), b))
-	life := &life{seeder: s, d: d, b: b, clock: created, state: state, total: w.number("total", 1), w: w}
-	life.run()
+	h := &history{seeder: s, d: d, b: b, clock: created, state: state, total: w.number("total", 1), w: w}
+	h.run()
 }
 
-// life brings one batch to its state.
-type life struct {
+// history brings one batch to its state.
+type history struct {
 	*seeder
 	d     dialect.Dialect
 	b     batch.Batch
@@ -206,137 +206,137 @@ type life struct {
 }
 
 // next returns the time of the next step: that of the setting named like it, or a minute after the last.
-func (l *life) next(step string) time.Time {
-	l.clock = l.w.time(step, l.clock.Add(time.Minute))
-	return l.clock
+func (h *history) next(step string) time.Time {
+	h.clock = h.w.time(step, h.clock.Add(time.Minute))
+	return h.clock
 }
 
-func (l *life) run() {
-	l.t.Helper()
-	ctx := l.t.Context()
-	switch l.state {
+func (h *history) run() {
+	h.t.Helper()
+	ctx := h.t.Context()
+	switch h.state {
 	case batch.Validating:
 		return
 	case batch.Failed:
-		l.fail()
+		h.fail()
 		return
 	}
-	l.must(l.store.StartBatch(ctx, store.Start{
-		Batch: l.b.ID, Lease: l.lease(store.StageValidate), Now: l.next("started"), Total: l.total, Models: []string{"m"},
-		Units: l.units(), Plan: batch.Blob{Key: "plans/" + l.b.ID}, InLineOrder: true,
+	h.must(h.store.StartBatch(ctx, store.Start{
+		Batch: h.b.ID, Lease: h.lease(store.StageValidate), Now: h.next("started"), Total: h.total, Models: []string{"m"},
+		Units: h.units(), Plan: batch.Blob{Key: "plans/" + h.b.ID}, InLineOrder: true,
 	}))
-	switch l.state {
+	switch h.state {
 	case batch.InProgress:
-		if l.w.words["completed"] != "" {
-			l.seal()
+		if h.w.words["completed"] != "" {
+			h.seal()
 		}
-		if l.w.word("stop", "") == string(batch.StopExpire) {
-			_, err := l.store.ExpireBatches(ctx, l.b.ExpiresAt)
-			l.must(err)
+		if h.w.word("stop", "") == string(batch.StopExpire) {
+			_, err := h.store.ExpireBatches(ctx, h.b.ExpiresAt)
+			h.must(err)
 		}
 		return
 	case batch.Cancelling, batch.Cancelled:
-		_, err := l.store.CancelBatch(ctx, l.b.Tenant, l.b.ID, l.next("cancelling"))
-		l.must(err)
-		if l.state == batch.Cancelling {
+		_, err := h.store.CancelBatch(ctx, h.b.Tenant, h.b.ID, h.next("cancelling"))
+		h.must(err)
+		if h.state == batch.Cancelling {
 			return
 		}
 	case batch.Expired:
-		l.clock = l.b.ExpiresAt
-		_, err := l.store.ExpireBatches(ctx, l.clock)
-		l.must(err)
+		h.clock = h.b.ExpiresAt
+		_, err := h.store.ExpireBatches(ctx, h.clock)
+		h.must(err)
 	}
-	output, failed := l.seal()
-	if l.state == batch.Finalizing {
+	output, failed := h.seal()
+	if h.state == batch.Finalizing {
 		return
 	}
-	end := store.Close{Batch: l.b.ID, Lease: l.lease(store.StageFinalize), Now: l.next("ended")}
-	end.Output, end.Error = l.result("output", output), l.result("error", failed)
-	_, err := l.store.CloseBatch(ctx, end)
-	l.must(err)
+	end := store.Close{Batch: h.b.ID, Lease: h.lease(store.StageFinalize), Now: h.next("ended")}
+	end.Output, end.Error = h.result("output", output), h.result("error", failed)
+	_, err := h.store.CloseBatch(ctx, end)
+	h.must(err)
 }
 
 // lease leases this batch, whichever others are due before it.
-func (l *life) lease(stage store.Stage) batch.LeaseID {
-	l.t.Helper()
+func (h *history) lease(stage store.Stage) batch.LeaseID {
+	h.t.Helper()
 	var others []store.Holder
 	var ids []string
 	node := "seed-" + batch.NewLeaseID().String()
 	for {
-		h := store.Holder{Node: node, Lease: batch.NewLeaseID()}
-		b, err := l.store.LeaseBatch(l.t.Context(), stage, h)
-		l.must(err)
-		if b.ID == l.b.ID {
+		holder := store.Holder{Node: node, Lease: batch.NewLeaseID()}
+		b, err := h.store.LeaseBatch(h.t.Context(), stage, holder)
+		h.must(err)
+		if b.ID == h.b.ID {
 			for i, other := range others {
-				l.must(l.store.ReleaseBatch(l.t.Context(), ids[i], other.Lease))
+				h.must(h.store.ReleaseBatch(h.t.Context(), ids[i], other.Lease))
 			}
-			return h.Lease
+			return holder.Lease
 		}
-		others, ids = append(others, h), append(ids, b.ID)
+		others, ids = append(others, holder), append(ids, b.ID)
 	}
 }
 
-func (l *life) fail() {
-	l.t.Helper()
-	n := l.w.number("errors", 1)
-	f := store.Failure{Batch: l.b.ID, Lease: l.lease(store.StageValidate), Now: l.next("ended"), Total: n}
-	if faults := l.w.word("faults", ""); faults != "" {
+func (h *history) fail() {
+	h.t.Helper()
+	n := h.w.number("errors", 1)
+	f := store.Failure{Batch: h.b.ID, Lease: h.lease(store.StageValidate), Now: h.next("ended"), Total: n}
+	if faults := h.w.word("faults", ""); faults != "" {
 		for fault := range strings.SplitSeq(faults, ",") {
-			f.Errors = append(f.Errors, l.fault(fault))
+			f.Errors = append(f.Errors, h.fault(fault))
 		}
 		n = 0
 	}
 	for line := range n {
 		f.Errors = append(f.Errors, batch.LineError{Code: "invalid_json_line", Message: "This line is not parseable as valid JSON.", Line: line + 1})
 	}
-	l.must(l.store.FailBatch(l.t.Context(), f))
+	h.must(h.store.FailBatch(h.t.Context(), f))
 }
 
 // fault is a fault of the input file in the dialect's words: one of the whole file, or of its second line.
-func (l *life) fault(word string) (e batch.LineError) {
-	l.t.Helper()
+func (h *history) fault(word string) (e batch.LineError) {
+	h.t.Helper()
 	switch word {
 	case "empty":
-		return l.d.EmptyFile()
+		return h.d.EmptyFile()
 	case "gone":
-		return l.d.InputMissing(l.b.InputFileID)
+		return h.d.InputMissing(h.b.InputFileID)
 	case "tokens":
-		return l.d.TokenLimit("m", 10, 1000)
+		return h.d.TokenLimit("m", 10, 1000)
 	case "lines":
-		return l.d.TooManyLines(50_000)
+		return h.d.TooManyLines(50_000)
 	case "duplicate":
-		e = l.d.DuplicateCustomID("r1", 1)
+		e = h.d.DuplicateCustomID("r1", 1)
 	case "mixed":
-		e = l.d.MismatchedModel("other")
+		e = h.d.MismatchedModel("other")
 	case "model":
-		e = l.d.ModelNotFound("other")
+		e = h.d.ModelNotFound("other")
 	default:
-		l.t.Fatalf("no fault %q", word)
+		h.t.Fatalf("no fault %q", word)
 	}
 	e.Line = 2
 	return e
 }
 
 // units are what the batch is cut into: one unit, or two of which the first has the results of one in progress.
-func (l *life) units() []batch.UnitSpan {
-	first := l.total
-	if l.state == batch.InProgress {
-		first = l.w.number("completed", l.total) + l.w.number("failed", 0)
+func (h *history) units() []batch.UnitSpan {
+	first := h.total
+	if h.state == batch.InProgress {
+		first = h.w.number("completed", h.total) + h.w.number("failed", 0)
 	}
 	spans := []batch.UnitSpan{{Count: int(first)}}
-	if first < l.total {
-		spans = append(spans, batch.UnitSpan{First: first, Count: int(l.total - first)})
+	if first < h.total {
+		spans = append(spans, batch.UnitSpan{First: first, Count: int(h.total - first)})
 	}
 	return spans
 }
 
 // seal seals the first unit and returns the lines of both files.
-func (l *life) seal() (output, failed string) {
-	l.t.Helper()
-	units, err := l.store.LeaseUnits(l.t.Context(), l.b.ID, "seed", 1)
-	l.must(err)
+func (h *history) seal() (output, failed string) {
+	h.t.Helper()
+	units, err := h.store.LeaseUnits(h.t.Context(), h.b.ID, "seed", 1)
+	h.must(err)
 	lines := int64(units[0].Count)
-	done, bad := l.w.number("completed", l.total), l.w.number("failed", 0)
+	done, bad := h.w.number("completed", h.total), h.w.number("failed", 0)
 	for line := range lines {
 		r := dialect.Result{ID: fmt.Sprintf("batch_req_%032d", line+1), CustomID: fmt.Appendf(nil, "r%d", line+1), Status: 200}
 		body := `{"object":"chat.completion"}`
@@ -345,9 +345,9 @@ func (l *life) seal() (output, failed string) {
 		case line < done+bad:
 			r.Status, body = 400, `{"error":{"message":"No."}}`
 		default:
-			r.Status, r.Code, body = 0, stopOf(l.state).Code(), ""
+			r.Status, r.Code, body = 0, stopOf(h.state).Code(), ""
 		}
-		before, after := l.d.ResultFrame(r)
+		before, after := h.d.ResultFrame(r)
 		text := string(before) + body + string(after) + "\n"
 		if line < done {
 			output += text
@@ -355,12 +355,12 @@ func (l *life) seal() (output, failed string) {
 			failed += text
 		}
 	}
-	_, err = l.store.SealUnits(l.t.Context(), []batch.Seal{{
-		UnitID: units[0].UnitID, Lease: units[0].Lease, Segment: batch.Blob{Key: "segments/" + l.b.ID},
+	_, err = h.store.SealUnits(h.t.Context(), []batch.Seal{{
+		UnitID: units[0].UnitID, Lease: units[0].Lease, Segment: batch.Blob{Key: "segments/" + h.b.ID},
 		OutputLines: done, ErrorLines: lines - done, Failed: bad, OutputBytes: int64(len(output)), ErrorBytes: int64(len(failed)),
 		Usage: batch.Usage{Input: 10 * done, Output: 5 * done, Total: 15 * done},
-	}}, l.next("finalizing"))
-	l.must(err)
+	}}, h.next("finalizing"))
+	h.must(err)
 	return output, failed
 }
 
@@ -376,17 +376,17 @@ func stopOf(state batch.Status) batch.Stop {
 }
 
 // result is a result file of these lines, nil for none.
-func (l *life) result(name, lines string) *store.ResultFile {
-	l.t.Helper()
+func (h *history) result(name, lines string) *store.ResultFile {
+	h.t.Helper()
 	if lines == "" {
 		return nil
 	}
 	f := batch.File{
-		ID: l.w.word(name, ""), Tenant: l.b.Tenant, Dialect: l.d.Name(), Name: l.b.ID + "_" + name + ".jsonl",
-		Purpose: batch.PurposeBatchOutput, Bytes: int64(len(lines)), Lines: int64(strings.Count(lines, "\n")), CreatedAt: l.clock, Content: l.put(lines),
+		ID: h.w.word(name, ""), Tenant: h.b.Tenant, Dialect: h.d.Name(), Name: h.b.ID + "_" + name + ".jsonl",
+		Purpose: batch.PurposeBatchOutput, Bytes: int64(len(lines)), Lines: int64(strings.Count(lines, "\n")), CreatedAt: h.clock, Content: h.put(lines),
 	}
 	if f.ID == "" {
-		f.ID = l.d.NewFileID()
+		f.ID = h.d.NewFileID()
 	}
 	return &store.ResultFile{File: f, Blobs: f.Content.Blobs()}
 }

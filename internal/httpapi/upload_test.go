@@ -109,8 +109,8 @@ func TestRefusedUploadLeavesNothing(t *testing.T) {
 		"unknown purpose":       {[]part{file, {"purpose", "", "batch_output"}}, "purpose"},
 		"two files":             {[]part{file, file, purpose}, "file"},
 		"field twice":           {[]part{file, purpose, purpose}, "purpose"},
-		"life too short":        {[]part{file, purpose, {"expires_after[anchor]", "", "created_at"}, {"expires_after[seconds]", "", "3599"}}, "expires_after.seconds"},
-		"life without anchor":   {[]part{file, purpose, {"expires_after[seconds]", "", "3600"}}, "expires_after.anchor"},
+		"TTL too short":         {[]part{file, purpose, {"expires_after[anchor]", "", "created_at"}, {"expires_after[seconds]", "", "3599"}}, "expires_after.seconds"},
+		"TTL without anchor":    {[]part{file, purpose, {"expires_after[seconds]", "", "3600"}}, "expires_after.anchor"},
 		"huge field":            {[]part{file, {"purpose", "", strings.Repeat("x", 5000)}}, "purpose"},
 	} {
 		t.Run(name, func(t *testing.T) {

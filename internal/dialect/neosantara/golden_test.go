@@ -51,7 +51,7 @@ func TestTheSampleOfTheListPageComesOutAsItIsPublished(t *testing.T) {
 	}
 }
 
-// states returns a batch in each state that clients can meet, in the order of its life.
+// states returns a batch in each state that clients can meet, in the order in which it can reach them.
 func states() []struct {
 	name  string
 	batch batch.Batch

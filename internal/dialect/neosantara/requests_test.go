@@ -57,8 +57,8 @@ func TestCreateCallsNeedNoWindowAndTakeAnyMetadata(t *testing.T) {
 		"metadata":         {`,"metadata": { "a" : [1, null], "b":{"c":true}}`, true, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"a":[1,null],"b":{"c":true}}`) }), "none"},
 		"most metadata":    {`,"metadata":` + fill(16<<10), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(fill(16 << 10)) }), "none"},
 		"too much":         {`,"metadata":` + fill(16<<10+1), false, good, "metadata"},
-		"life":             {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, false, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 }), "none"},
-		"life, strict":     {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, true, good, "output_expires_after"},
+		"TTL":              {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, false, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 }), "none"},
+		"TTL, strict":      {`,"output_expires_after":{"anchor":"created_at","seconds":3600}`, true, good, "output_expires_after"},
 		"callback":         {`,"callback_url":"https://example.org/"`, false, with(func(c *dialect.CreateBatch) { c.CallbackURL = "https://example.org/" }), "none"},
 		"callback, strict": {`,"callback_url":"https://example.org/"`, true, good, "callback_url"},
 	} {

@@ -77,7 +77,7 @@ func fault(e *batch.Error, status int) rendering {
 	return rendering{"Error", func(d *novita.Dialect) []byte { return d.Error(e, status) }}
 }
 
-// renderKeptFile renders a result file that lives until it is deleted.
+// renderKeptFile renders a result file that is kept until it is deleted.
 func renderKeptFile(d *novita.Dialect) []byte {
 	f := resultFile()
 	f.ExpiresAt = time.Time{}

@@ -119,7 +119,7 @@ func TestUploads(t *testing.T) {
 		"not JSONL":     {forBatch, "in.json", "", "file"},
 		"no purpose":    {nil, "in.jsonl", "purpose", "purpose"},
 		"other purpose": {map[string]string{"purpose": "assistants"}, "in.jsonl", "purpose", "purpose"},
-		"with a life":   {living, "in.jsonl", "", "expires_after"},
+		"with a TTL":    {living, "in.jsonl", "", "expires_after"},
 	} {
 		for mode, d := range dialects() {
 			t.Run(name+"/"+mode, func(t *testing.T) {
@@ -138,8 +138,8 @@ func TestUploads(t *testing.T) {
 				if err != nil || got.Purpose != batch.PurposeBatch || got.Filename != tc.filename {
 					t.Errorf("got %+v, %v", got, err)
 				}
-				if wantLife := int64(3600) * int64(len(tc.fields)/3); got.TTLSeconds != wantLife {
-					t.Errorf("life of %d s, want %d", got.TTLSeconds, wantLife)
+				if wantTTL := int64(3600) * int64(len(tc.fields)/3); got.TTLSeconds != wantTTL {
+					t.Errorf("TTL of %d s, want %d", got.TTLSeconds, wantTTL)
 				}
 			})
 		}

@@ -35,14 +35,14 @@ func TestParseCreateBatchTakesWhatIsDocumentedAndIgnoresTheRest(t *testing.T) {
 		strict bool
 		want   dialect.CreateBatch
 	}{
-		"least":         {create(""), false, good},
-		"nulls":         {create(`,"metadata":null,"output_expires_after":null`), false, good},
-		"unknown":       {create(`,"priority":{"x":[1,2]}`), false, good},
-		"escaped":       {`{"input_file_\u0069d":"file\u002d1","endpoint":"\/v1\/a","completion_window":"24h"}`, false, good},
-		"metadata":      {create(`,"metadata": { "b" : "2", "a":"\u0041" }`), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"b":"2","a":"\u0041"}`) })},
-		"shortest life": {create(`,"output_expires_after":{"anchor":"created_at","seconds":3600}`), false, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 })},
-		"longest life":  {create(`,"output_expires_after":{"anchor":"created_at","seconds":2592000}`), true, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 2592000 })},
-		"strict life":   {create(""), true, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 2592000 })},
+		"least":        {create(""), false, good},
+		"nulls":        {create(`,"metadata":null,"output_expires_after":null`), false, good},
+		"unknown":      {create(`,"priority":{"x":[1,2]}`), false, good},
+		"escaped":      {`{"input_file_\u0069d":"file\u002d1","endpoint":"\/v1\/a","completion_window":"24h"}`, false, good},
+		"metadata":     {create(`,"metadata": { "b" : "2", "a":"\u0041" }`), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"b":"2","a":"\u0041"}`) })},
+		"shortest TTL": {create(`,"output_expires_after":{"anchor":"created_at","seconds":3600}`), false, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 3600 })},
+		"longest TTL":  {create(`,"output_expires_after":{"anchor":"created_at","seconds":2592000}`), true, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 2592000 })},
+		"strict TTL":   {create(""), true, with(func(c *dialect.CreateBatch) { c.OutputTTLSeconds = 2592000 })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +84,7 @@ func TestParseCreateBatchWordsFaultsAsOpenAIDoes(t *testing.T) {
 		"control key":  {create(`,"metadata":{"k\u0007":"a"}`), want{Code: "invalid_value", Param: "metadata", Message: "Invalid property name in 'metadata': control characters are not allowed."}},
 		"long key":     {create(`,"metadata":{"` + strings.Repeat("é", 65) + `":"a"}`), want{Code: "string_above_max_length", Param: "metadata", Message: "Invalid property name in 'metadata': too long. Expected at most 64 characters, but got 65 instead."}},
 		"17 pairs":     {create(`,"metadata":{"a":"","b":"","c":"","d":"","e":"","f":"","g":"","h":"","i":"","j":"","k":"","l":"","m":"","n":"","o":"","p":"","q":""}`), want{Code: "object_above_max_properties", Param: "metadata", Message: "Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but got an object with 17 properties instead."}},
-		"life a word":  {expiry(`"1h"`), want{Code: "invalid_type", Param: "output_expires_after", Message: "Invalid type for 'output_expires_after': expected an object, but got a string instead."}},
+		"TTL a word":   {expiry(`"1h"`), want{Code: "invalid_type", Param: "output_expires_after", Message: "Invalid type for 'output_expires_after': expected an object, but got a string instead."}},
 		"no anchor":    {expiry(`{"seconds":3600}`), want{Code: "missing_required_parameter", Param: "output_expires_after.anchor", Message: "Missing required parameter: 'output_expires_after.anchor'."}},
 		"other anchor": {expiry(`{"anchor":"completed_at","seconds":3600}`), want{Code: "invalid_value", Param: "output_expires_after.anchor", Message: "Invalid value: 'completed_at'. Supported values are: 'created_at'."}},
 		"no seconds":   {expiry(`{"anchor":"created_at"}`), want{Code: "missing_required_parameter", Param: "output_expires_after.seconds", Message: "Missing required parameter: 'output_expires_after.seconds'."}},

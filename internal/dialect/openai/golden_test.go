@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files with what the dialect renders")
 
-// states returns a batch in each state that clients can meet, in the order of its life.
+// states returns a batch in each state that clients can meet, in the order in which it can reach them.
 func states() []struct {
 	name  string
 	batch batch.Batch

@@ -37,7 +37,7 @@ func TestUploadsAreAnnouncedLikeFiles(t *testing.T) {
 	}{
 		"least":       {announce(""), false, good},
 		"unknown":     {announce(`,"x":[{}],"expires_after":null`), false, good},
-		"life":        {announce(`,"expires_after":{"anchor":"created_at","seconds":3600}`), true, with(func(c *dialect.CreateUpload) { c.TTLSeconds = 3600 })},
+		"TTL":         {announce(`,"expires_after":{"anchor":"created_at","seconds":3600}`), true, with(func(c *dialect.CreateUpload) { c.TTLSeconds = 3600 })},
 		"strict":      {announce(""), true, with(func(c *dialect.CreateUpload) { c.TTLSeconds = month })},
 		"longest":     {strings.Replace(announce(""), "1000", "5000", 1), false, with(func(c *dialect.CreateUpload) { c.Bytes = 5000 })},
 		"bytes":       {strings.Replace(announce(""), "in.jsonl", "upload", 1), true, with(func(c *dialect.CreateUpload) { c.Filename, c.TTLSeconds = "upload", month })},
@@ -89,7 +89,7 @@ func TestFaultsOfUploadCallsAreInOpenAIsWords(t *testing.T) {
 		"header in mime":  {change("text/jsonl", `a\r\nX: y`), "mime_type", "invalid_value", "Invalid 'mime_type': control characters are not allowed."},
 		"long mime type":  {change("text/jsonl", strings.Repeat("x", 256)), "mime_type", "string_above_max_length", "Invalid 'mime_type': string too long. Expected a string with maximum length 255, but got a string with length 256 instead."},
 		"extension":       {strictly, "filename", "", "Invalid file format for Batch API. Must be .jsonl, but the name is 'in.json'."},
-		"short life":      {create(announce(`,"expires_after":{"anchor":"created_at","seconds":1}`)), "expires_after.seconds", "integer_below_min_value", "Invalid 'expires_after.seconds': integer below minimum value. Expected a value >= 3600, but got 1 instead."},
+		"short TTL":       {create(announce(`,"expires_after":{"anchor":"created_at","seconds":1}`)), "expires_after.seconds", "integer_below_min_value", "Invalid 'expires_after.seconds': integer below minimum value. Expected a value >= 3600, but got 1 instead."},
 		"no parts member": {complete(`{}`), "part_ids", "missing_required_parameter", "Missing required parameter: 'part_ids'."},
 		"null parts":      {complete(`{"part_ids":null}`), "part_ids", "missing_required_parameter", "Missing required parameter: 'part_ids'."},
 		"parts a string":  {complete(`{"part_ids":"p"}`), "part_ids", "invalid_type", "Invalid type for 'part_ids': expected an array, but got a string instead."},

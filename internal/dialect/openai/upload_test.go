@@ -33,7 +33,7 @@ func TestCheckUpload(t *testing.T) {
 		"batch":            {fields("purpose", "batch"), "in.jsonl", false, dialect.Upload{Purpose: "batch", Filename: "in.jsonl"}, ""},
 		"strict batch":     {fields("purpose", "batch"), "in.jsonl", true, dialect.Upload{Purpose: "batch", Filename: "in.jsonl", TTLSeconds: month}, ""},
 		"strict other":     {fields("purpose", "evals"), "in", true, dialect.Upload{Purpose: "evals", Filename: "in"}, ""},
-		"life":             {fields("purpose", "vision", "expires_after[anchor]", "created_at", "expires_after[seconds]", "3600"), "i.png", false, dialect.Upload{Purpose: "vision", Filename: "i.png", TTLSeconds: 3600}, ""},
+		"TTL":              {fields("purpose", "vision", "expires_after[anchor]", "created_at", "expires_after[seconds]", "3600"), "i.png", false, dialect.Upload{Purpose: "vision", Filename: "i.png", TTLSeconds: 3600}, ""},
 		"unsafe name":      {fields("purpose", "batch"), "a/../\x00\x1b[31mb\u0085.jsonl", false, dialect.Upload{Purpose: "batch", Filename: "[31mb.jsonl"}, ""},
 		"no file":          {fields("purpose", "batch"), "", false, dialect.Upload{}, "file"},
 		"no purpose":       {fields(), "in.jsonl", false, dialect.Upload{}, "purpose"},

@@ -175,10 +175,10 @@ func TestServerTTLGivesFilesNoneOfTheirOwn(t *testing.T) {
 	d := openai.New(openai.Options{Strict: true, Variant: openai.Variant{ServerTTL: true}})
 	c, err := d.ParseCreateBatch([]byte(create("")), rules())
 	if err != nil || c.OutputTTLSeconds != 0 {
-		t.Errorf("results live %d s, %v", c.OutputTTLSeconds, err)
+		t.Errorf("results have a TTL of %d s, %v", c.OutputTTLSeconds, err)
 	}
 	u, err := d.CheckUpload(map[string]string{"purpose": "batch"}, "in.jsonl")
 	if err != nil || u.TTLSeconds != 0 {
-		t.Errorf("inputs live %d s, %v", u.TTLSeconds, err)
+		t.Errorf("inputs have a TTL of %d s, %v", u.TTLSeconds, err)
 	}
 }

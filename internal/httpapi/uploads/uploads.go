@@ -75,7 +75,7 @@ func (a *API) create(c *httpapi.Call, up dialect.Uploader) error {
 		ID: up.NewUploadID(), Tenant: c.Who.Tenant, Dialect: c.Dialect.Name(),
 		Name: asked.Filename, Purpose: asked.Purpose, MIMEType: asked.MIMEType, Bytes: asked.Bytes,
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
-		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadLife),
+		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadTTL),
 	}
 	if err := a.store.CreateUpload(c.Context(), u); err != nil {
 		return fmt.Errorf("create upload %s: %w", u.ID, err)

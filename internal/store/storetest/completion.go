@@ -37,7 +37,7 @@ func completionTests() []test {
 		{"again gives the same file, also after the upload's time, and makes none", func(x *fixture) {
 			x.begin("u1", "p1")
 			u, f := x.complete("u1", "p1")
-			x.now = x.now.Add(2 * batch.UploadLife)
+			x.now = x.now.Add(2 * batch.UploadTTL)
 			_, err := x.store.ExpireUploads(x.ctx, x.now, 9)
 			x.ok(err)
 			other := x.fileOf("u1", "p1")
@@ -194,7 +194,7 @@ func uploadQuotaTests() []test {
 			_, err := x.store.CancelUpload(x.ctx, tenant, "u2", x.now)
 			x.ok(err)
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 200, Files: 1})
-			x.now = x.now.Add(batch.UploadLife)
+			x.now = x.now.Add(batch.UploadTTL)
 			for range 2 {
 				x.same(x.usage(tenant), store.Usage{StoredBytes: 100, Files: 1})
 				_, err = x.store.ExpireUploads(x.ctx, x.now, 9)

@@ -76,7 +76,7 @@ func storageQuotaTests() []test {
 			x.refused(x.store.CreateFile(x.ctx, x.newFile("f2")), store.QuotaError{Quota: store.QuotaStoredBytes, Limit: 2000, Asked: 1000})
 			x.tick()
 			x.createFiles("f2")
-			x.now = start.Add(batch.UploadLife)
+			x.now = start.Add(batch.UploadTTL)
 			x.createFiles("f3")
 			x.refused(x.store.CreateFile(x.ctx, x.newFile("f4")), store.QuotaError{Quota: store.QuotaStoredBytes, Limit: 2000})
 		}},

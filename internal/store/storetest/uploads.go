@@ -15,7 +15,7 @@ func (x *fixture) newUpload(id string, bytes int64) batch.Upload {
 	return batch.Upload{
 		ID: id, Tenant: tenant, Dialect: "openai", Name: id + ".jsonl", Purpose: batch.PurposeBatch,
 		MIMEType: "application/jsonl", Bytes: bytes, Status: batch.UploadPending,
-		CreatedAt: x.now, ExpiresAt: x.now.Add(batch.UploadLife),
+		CreatedAt: x.now, ExpiresAt: x.now.Add(batch.UploadTTL),
 	}
 }
 
@@ -116,10 +116,10 @@ func uploadTests() []test {
 				u, _ := x.upload("u1")
 				return u.Status
 			}
-			x.now = start.Add(batch.UploadLife - 1)
+			x.now = start.Add(batch.UploadTTL - 1)
 			x.same(status(), batch.UploadPending)
 			x.addPart("u1", "p2", 100)
-			x.now = start.Add(batch.UploadLife)
+			x.now = start.Add(batch.UploadTTL)
 			for range 2 {
 				x.same(status(), batch.UploadExpired)
 				x.fails(x.store.AddPart(x.ctx, tenant, x.newPart("u1", "p3", 1), x.now), store.ErrConflict)
@@ -145,7 +145,7 @@ func uploadTests() []test {
 				x.ok(err)
 				return n
 			}
-			end := start.Add(batch.UploadLife)
+			end := start.Add(batch.UploadTTL)
 			x.same([]int{ended(end.Add(-1), 9), ended(end.Add(time.Hour), 0), ended(end.Add(time.Hour), -1)}, []int{0, 0, 0})
 			x.same(ended(end.Add(time.Hour), 1), 1)
 			x.same([]int{len(x.partIDs("u1")), len(x.partIDs("u3"))}, []int{0, 1})
@@ -174,7 +174,7 @@ func uploadTests() []test {
 				_, _, err := x.store.Upload(x.ctx, tenant, id, x.now)
 				return err == nil
 			}
-			first := start.Add(batch.UploadLife)
+			first := start.Add(batch.UploadTTL)
 			x.same([]int{forgotten(first, 9), forgotten(first.Add(1), 0), forgotten(first.Add(1), -1)}, []int{0, 0, 0})
 			x.same([]int{forgotten(first.Add(time.Hour), 1), forgotten(first.Add(time.Hour), 9), forgotten(first.Add(time.Hour), 9)}, []int{1, 1, 0})
 			x.same([]bool{known("u1"), known("u2"), known("u3")}, []bool{false, false, true})
@@ -188,7 +188,7 @@ func uploadTests() []test {
 				got, err := x.store.CancelUpload(x.ctx, tenant, "u1", x.now)
 				x.ok(err)
 				x.same(got, want)
-				x.now = x.now.Add(batch.UploadLife)
+				x.now = x.now.Add(batch.UploadTTL)
 			}
 			x.same(x.partIDs("u1"), []string(nil))
 			x.same(x.free("parts/p1", "parts/p2"), []string{"parts/p1", "parts/p2"})
@@ -220,7 +220,7 @@ func partTests() []test {
 		{"hold their blobs while the upload is pending", func(x *fixture) {
 			x.begin("u1", "p1")
 			x.same(x.free("parts/p1", "parts/p2"), []string{"parts/p2"})
-			x.now = x.now.Add(2 * batch.UploadLife)
+			x.now = x.now.Add(2 * batch.UploadTTL)
 			x.same(x.free("parts/p1"), []string(nil))
 		}},
 		{"refuse an id that is taken, in any upload", func(x *fixture) {

@@ -25,7 +25,7 @@ type upstreams struct {
 func openUpstreams(cfg config.Config, spoolDir string, m *metrics, logger *slog.Logger) (*upstreams, error) {
 	u := &upstreams{}
 	options := upstream.Options{
-		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, Overdraft: upstream.NewOverdraft(1),
+		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, LargeBodies: upstream.NewLargeBodyBudget(1),
 		UserAgent: userAgent, Logger: logger, Registerer: m.registry,
 	}
 	var all []*upstream.Upstream

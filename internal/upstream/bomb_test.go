@@ -99,8 +99,8 @@ func TestManyLongAnswersAtOnceDoNotBlockEachOther(t *testing.T) {
 		<-all
 		_, _ = io.WriteString(w, long[200<<10:])
 	})
-	over := upstream.NewOverdraft(2)
-	u := newUpstream(t, upstream.Config{URL: url, Concurrency: calls}, upstream.Options{Overdraft: over})
+	over := upstream.NewLargeBodyBudget(2)
+	u := newUpstream(t, upstream.Config{URL: url, Concurrency: calls}, upstream.Options{LargeBodies: over})
 	results := make(chan dispatch.Answer, calls)
 	for range calls {
 		go func() { results <- u.Call(t.Context(), chatRequest()) }() // joined by the loop below

@@ -102,7 +102,7 @@ func reason(ctx, watched context.Context, err error) error {
 	return err
 }
 
-// request makes the request for net/http, whose retries need care: they would repeat calls that nobody counts. It repeats a
+// request makes the request for net/http, whose own retries would repeat calls that nobody counts. It repeats a
 // POST when nothing of it was written, for which it needs GetBody, and one that was written if it sees an idempotency key,
 // which idHeaders hides from it.
 func (u *Upstream) request(ctx context.Context, c dispatch.Call) *http.Request {
@@ -125,7 +125,7 @@ func (u *Upstream) receive(resp *http.Response, w *watch) (content, error) {
 		return content{}, err
 	}
 	defer done()
-	return u.intake.read(decoded)
+	return u.bodies.read(decoded)
 }
 
 // maxRequestID is how long an upstream's id for a call may be; longer ones are no ids.

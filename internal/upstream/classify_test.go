@@ -19,7 +19,7 @@ import (
 
 func jsonContent(t *testing.T, text string) content {
 	t.Helper()
-	c, err := newIntake(Options{SpoolDir: t.TempDir()}.withDefaults()).read(strings.NewReader(text))
+	c, err := newBodyReader(Options{SpoolDir: t.TempDir()}.withDefaults()).read(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"batchd/internal/batch"
 )
 
-// Config says where an upstream is and how it wants to be spoken to.
+// Config says where an upstream is and what it expects of a request.
 type Config struct {
 	// URL is the base an OpenAI SDK takes, like "http://host:8000/v1". A user and password in it are sent as basic
 	// authentication unless there is an APIKey.
@@ -37,17 +37,18 @@ type Config struct {
 	Concurrency int
 }
 
-// Options are what all upstreams of a node have in common. The zero value works.
+// Options configures all upstreams of a node alike. The zero value works.
 type Options struct {
 	// Timeouts bound each phase of a call.
 	Timeouts Timeouts
 	// MaxResponseBytes is the longest answer, after decompression; 0 stands for the default of batch.Limits.
 	MaxResponseBytes int64
-	// SpoolDir is where long answers wait; "" is the system's folder for temporary files. Nothing in it survives
+	// SpoolDir is where long answers wait; "" is the system's directory for temporary files. Nothing in it survives
 	// its process.
 	SpoolDir string
-	// Overdraft is the node's memory for answers over 64 KiB. Nil means one permit for this upstream alone.
-	Overdraft *Overdraft
+	// LargeBodies is the node's memory for answers over 64 KiB, shared by its upstreams. Nil means one permit for this upstream
+	// alone.
+	LargeBodies *LargeBodyBudget
 	// DialContext makes connections, in place of net.Dialer; the timeouts hold for it too.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserAgent is what batchd calls itself; "" stands for "batchd".
@@ -99,8 +100,8 @@ func (o Options) withDefaults() Options {
 	if o.MaxResponseBytes == 0 {
 		o.MaxResponseBytes = batch.DefaultLimits().MaxResponseBytes
 	}
-	if o.Overdraft == nil {
-		o.Overdraft = NewOverdraft(1)
+	if o.LargeBodies == nil {
+		o.LargeBodies = NewLargeBodyBudget(1)
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = defaultUserAgent

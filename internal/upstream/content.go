@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// chunk is what every call may hold of its answer.
+	// chunk is what every call may hold of its answer: nearly all answers fit, and 4,096 calls at once hold 256 MiB at most.
 	chunk = 64 << 10
-	// overdrawnMax is what a call may hold with a permit.
-	overdrawnMax = 4 << 20
+	// maxLargeBody is what a call may hold with a permit of the LargeBodyBudget. Longer answers go to a file.
+	maxLargeBody = 4 << 20
 )
 
 // Errors of reading an answer that the upstream's bytes alone do not explain.
@@ -34,27 +34,67 @@ type content struct {
 	found  answer
 }
 
-// intake reads the bodies of answers into memory or files. It may be used concurrently.
-type intake struct {
-	max       int64
-	overdraft *Overdraft
-	spoolDir  string
+// LargeBodyBudget bounds a node's memory for answers over 64 KiB. Every call may hold 64 KiB of its answer; one that
+// grows past that takes a permit, good for 4 MiB, and one that finds none free goes on in a file. Nobody ever waits for a
+// permit, so that neither many long answers nor a slow one can stop the others. It may be used concurrently.
+type LargeBodyBudget struct {
+	// permits holds one element for each permit taken.
+	permits chan struct{}
+}
+
+// NewLargeBodyBudget returns a budget of n permits, at least one.
+func NewLargeBodyBudget(n int) *LargeBodyBudget {
+	return &LargeBodyBudget{permits: make(chan struct{}, max(n, 1))}
+}
+
+func (l *LargeBodyBudget) tryAcquire() bool {
+	select {
+	case l.permits <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *LargeBodyBudget) release() { <-l.permits }
+
+// InUse returns how many permits are taken.
+func (l *LargeBodyBudget) InUse() int { return len(l.permits) }
+
+// largeBody is a body in memory that holds a permit until it is closed.
+type largeBody struct {
+	batch.MemoryBody
+	release func()
+}
+
+// Close gives the permit back; a second call does nothing.
+func (b *largeBody) Close() error {
+	b.release()
+	return nil
+}
+
+// bodyReader reads the bodies of answers into memory or files. It may be used concurrently.
+type bodyReader struct {
+	// max is the longest body in bytes, after decompression.
+	max      int64
+	budget   *LargeBodyBudget
+	spoolDir string
 
 	chunks   pool[[chunk]byte]
 	scanners pool[scanner]
 }
 
-func newIntake(o Options) *intake {
-	return &intake{max: o.MaxResponseBytes, overdraft: o.Overdraft, spoolDir: o.SpoolDir}
+func newBodyReader(o Options) *bodyReader {
+	return &bodyReader{max: o.MaxResponseBytes, budget: o.LargeBodies, spoolDir: o.SpoolDir}
 }
 
 // read reads r to its end. Besides the errors of r it returns errTooLarge, and errSpool when the disk failed.
-func (in *intake) read(r io.Reader) (content, error) {
-	r = &capped{r: r, left: in.max}
-	buf := in.chunks.take()
-	defer in.chunks.give(buf)
-	sc := in.scanners.take()
-	defer in.scanners.give(sc)
+func (b *bodyReader) read(r io.Reader) (content, error) {
+	r = &capped{r: r, left: b.max}
+	buf := b.chunks.take()
+	defer b.chunks.give(buf)
+	sc := b.scanners.take()
+	defer b.scanners.give(sc)
 	sc.reset()
 
 	n, ended, err := fill(r, buf[:])
@@ -62,11 +102,11 @@ func (in *intake) read(r io.Reader) (content, error) {
 	case err != nil:
 		return content{}, err
 	case ended:
-		return in.settle(sc, buf[:n], bytes.Clone), nil
-	case in.overdraft.tryAcquire():
-		return in.overdraw(r, sc, buf)
+		return contentOf(sc, buf[:n], bytes.Clone), nil
+	case b.budget.tryAcquire():
+		return b.readLarge(r, sc, buf)
 	default:
-		return in.startSpool(sc, buf[:]).drain(r, buf)
+		return b.startSpool(sc, buf[:]).drain(r, buf)
 	}
 }
 
@@ -98,33 +138,33 @@ func fill(r io.Reader, p []byte) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// overdraw goes on in memory, under the permit that the caller took.
-func (in *intake) overdraw(r io.Reader, sc *scanner, buf *[chunk]byte) (content, error) {
+// readLarge goes on in memory, under the permit that the caller took.
+func (b *bodyReader) readLarge(r io.Reader, sc *scanner, buf *[chunk]byte) (content, error) {
 	raw := append(make([]byte, 0, 4*chunk), buf[:]...)
-	for len(raw) < overdrawnMax {
+	for len(raw) < maxLargeBody {
 		if len(raw) == cap(raw) {
-			raw = append(make([]byte, 0, min(2*cap(raw), overdrawnMax)), raw...)
+			raw = append(make([]byte, 0, min(2*cap(raw), maxLargeBody)), raw...)
 		}
 		n, ended, err := fill(r, raw[len(raw):cap(raw)])
 		raw = raw[:len(raw)+n]
 		if ended {
-			asIs := func(b []byte) []byte { return b }
-			c := in.settle(sc, raw, asIs)
-			c.body = newOverdrawn(c.body.Bytes(), in.overdraft)
+			asIs := func(raw []byte) []byte { return raw }
+			c := contentOf(sc, raw, asIs)
+			c.body = &largeBody{MemoryBody: c.body.Bytes(), release: sync.OnceFunc(b.budget.release)}
 			return c, nil
 		}
 		if err != nil {
-			in.overdraft.release()
+			b.budget.release()
 			return content{}, err
 		}
 	}
-	w := in.startSpool(sc, raw)
-	in.overdraft.release()
+	w := b.startSpool(sc, raw)
+	b.budget.release()
 	return w.drain(r, buf)
 }
 
-// settle makes the content of a body that is wholly in memory. keep returns bytes that outlive raw.
-func (in *intake) settle(sc *scanner, raw []byte, keep func([]byte) []byte) content {
+// contentOf makes the content of a body that is wholly in memory. keep returns bytes that outlive raw.
+func contentOf(sc *scanner, raw []byte, keep func([]byte) []byte) content {
 	if !sc.write(raw) || !sc.close() {
 		return content{body: quoted(raw)}
 	}

@@ -15,9 +15,9 @@ import (
 	"batchd/internal/limit"
 )
 
-func testIntake(t testing.TB, limit int64) *intake {
+func testReader(t testing.TB, limit int64) *bodyReader {
 	t.Helper()
-	return newIntake(Options{SpoolDir: t.TempDir(), MaxResponseBytes: limit}.withDefaults())
+	return newBodyReader(Options{SpoolDir: t.TempDir(), MaxResponseBytes: limit}.withDefaults())
 }
 
 func text(t testing.TB, b batch.Body) string {
@@ -39,18 +39,18 @@ func object(n int) (raw, want string) {
 	return head + fill + tail, strings.NewReplacer("\n", " ", "\r", " ").Replace(head + fill + tail)
 }
 
-func TestIntakeReadsAnswersOfAnyLength(t *testing.T) {
+func TestBodyReaderReadsAnswersOfAnyLength(t *testing.T) {
 	t.Parallel()
 	sizes := []int{
 		16, 1000, chunk - 1, chunk, chunk + 1, 2*chunk + 1, 4*chunk - 1, 4 * chunk, 4*chunk + 1,
-		overdrawnMax - 1, overdrawnMax, overdrawnMax + 1, overdrawnMax + chunk, 5<<20 + 3,
+		maxLargeBody - 1, maxLargeBody, maxLargeBody + 1, maxLargeBody + chunk, 5<<20 + 3,
 	}
 	for _, n := range sizes {
-		in := testIntake(t, 64<<20)
+		in := testReader(t, 64<<20)
 		raw, want := object(n)
 		for _, taken := range []bool{false, true} {
-			if taken && !in.overdraft.tryAcquire() {
-				t.Fatal("the overdraft was not given back")
+			if taken && !in.budget.tryAcquire() {
+				t.Fatal("the permit was not given back")
 			}
 			c, err := in.read(iotest.HalfReader(strings.NewReader(raw)))
 			if err != nil {
@@ -59,7 +59,7 @@ func TestIntakeReadsAnswersOfAnyLength(t *testing.T) {
 			if got := text(t, c.body); !c.isJSON || got != want || c.body.Len() != int64(len(want)) {
 				t.Errorf("%d bytes: got %d bytes, JSON %v", n, len(got), c.isJSON)
 			}
-			inMemory := n < chunk || n < overdrawnMax && !taken
+			inMemory := n < chunk || n < maxLargeBody && !taken
 			if (c.body.Bytes() != nil) != inMemory {
 				t.Errorf("%d bytes, permit taken %v: in memory %v", n, taken, !inMemory)
 			}
@@ -67,8 +67,8 @@ func TestIntakeReadsAnswersOfAnyLength(t *testing.T) {
 				t.Errorf("%d bytes: close twice: %v", n, err)
 			}
 		}
-		if in.overdraft.InUse() != 1 {
-			t.Errorf("%d bytes: %d permits in use, want the test's own", n, in.overdraft.InUse())
+		if in.budget.InUse() != 1 {
+			t.Errorf("%d bytes: %d permits in use, want the test's own", n, in.budget.InUse())
 		}
 		if left, _ := os.ReadDir(in.spoolDir); len(left) > 0 {
 			t.Errorf("%d bytes: %d files left", n, len(left))
@@ -76,9 +76,9 @@ func TestIntakeReadsAnswersOfAnyLength(t *testing.T) {
 	}
 }
 
-func TestIntakeHoldsThePermitUntilTheBodyIsClosed(t *testing.T) {
+func TestBodyReaderHoldsThePermitUntilTheBodyIsClosed(t *testing.T) {
 	t.Parallel()
-	in := testIntake(t, 64<<20)
+	in := testReader(t, 64<<20)
 	raw, _ := object(chunk * 3)
 	first, err := in.read(strings.NewReader(raw))
 	if err != nil {
@@ -102,27 +102,27 @@ func TestIntakeHoldsThePermitUntilTheBodyIsClosed(t *testing.T) {
 	}
 }
 
-func TestIntakeGivesThePermitBackOnEveryFailure(t *testing.T) {
+func TestBodyReaderGivesThePermitBackOnEveryFailure(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	for _, n := range []int{10, chunk, chunk + 10, overdrawnMax, overdrawnMax + 10} {
-		in := testIntake(t, 64<<20)
+	for _, n := range []int{10, chunk, chunk + 10, maxLargeBody, maxLargeBody + 10} {
+		in := testReader(t, 64<<20)
 		raw, _ := object(n + 10)
 		_, err := in.read(io.MultiReader(strings.NewReader(raw[:n]), iotest.ErrReader(boom)))
-		if !errors.Is(err, boom) || in.overdraft.InUse() != 0 {
-			t.Errorf("failed after %d bytes: error %v, permits in use %d", n, err, in.overdraft.InUse())
+		if !errors.Is(err, boom) || in.budget.InUse() != 0 {
+			t.Errorf("failed after %d bytes: error %v, permits in use %d", n, err, in.budget.InUse())
 		}
 	}
 }
 
-func TestIntakeRepairsInvalidUTF8(t *testing.T) {
+func TestBodyReaderRepairsInvalidUTF8(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{100, chunk + 5, overdrawnMax + 5} {
+	for _, n := range []int{100, chunk + 5, maxLargeBody + 5} {
 		// The bad bytes stand at the seams of pieces, too: a character cut by a seam must survive, and one
 		// cut for ever must not.
 		body := "[\"" + strings.Repeat("€", n/3) + "\xe2\x82" + strings.Repeat("é", n/2) + "\xff\"]"
 		want := strings.ToValidUTF8(body, "\uFFFD")
-		in := testIntake(t, 64<<20)
+		in := testReader(t, 64<<20)
 		c, err := in.read(strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -136,8 +136,8 @@ func TestIntakeRepairsInvalidUTF8(t *testing.T) {
 
 func TestU19LongAndDeepAnswers(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []int64{10, chunk, chunk + 1, 1 << 20, overdrawnMax + 1, 8 << 20} {
-		in := testIntake(t, limit)
+	for _, limit := range []int64{10, chunk, chunk + 1, 1 << 20, maxLargeBody + 1, 8 << 20} {
+		in := testReader(t, limit)
 		endless := io.MultiReader(strings.NewReader(`["`), zeros('a'))
 		if _, err := in.read(endless); !errors.Is(err, errTooLarge) {
 			t.Errorf("limit %d: error %v", limit, err)
@@ -152,21 +152,21 @@ func TestU19LongAndDeepAnswers(t *testing.T) {
 		_ = c.body.Close()
 	}
 	deep := strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000)
-	c, err := testIntake(t, 64<<20).read(strings.NewReader(deep))
+	c, err := testReader(t, 64<<20).read(strings.NewReader(deep))
 	if err != nil || c.isJSON {
 		t.Errorf("deep nesting: JSON %v, error %v", c.isJSON, err)
 	}
 	_ = c.body.Close()
 }
 
-func TestIntakeDoesNotReadOnWhatIsTooLongToQuote(t *testing.T) {
+func TestBodyReaderDoesNotReadOnWhatIsTooLongToQuote(t *testing.T) {
 	t.Parallel()
 	src := &counter{r: zeros('<')}
-	c, err := testIntake(t, 64<<20).read(src)
+	c, err := testReader(t, 64<<20).read(src)
 	if err != nil || c.isJSON || c.body != nil {
 		t.Errorf("content %+v, error %v", c, err)
 	}
-	if src.n > overdrawnMax+chunk {
+	if src.n > maxLargeBody+chunk {
 		t.Errorf("read %d bytes", src.n)
 	}
 	for status, want := range map[int]limit.Kind{200: limit.Broken, 400: limit.Answered, 500: limit.Broken} {
@@ -176,15 +176,15 @@ func TestIntakeDoesNotReadOnWhatIsTooLongToQuote(t *testing.T) {
 	}
 }
 
-func TestIntakeSaysSoWhenTheDiskFails(t *testing.T) {
+func TestBodyReaderSaysSoWhenTheDiskFails(t *testing.T) {
 	t.Parallel()
-	in := testIntake(t, 64<<20)
+	in := testReader(t, 64<<20)
 	in.spoolDir += "/absent"
-	raw, _ := object(overdrawnMax * 2)
+	raw, _ := object(maxLargeBody * 2)
 	if _, err := in.read(strings.NewReader(raw)); !errors.Is(err, errSpool) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
-	if in.overdraft.InUse() != 0 {
+	if in.budget.InUse() != 0 {
 		t.Error("the permit was not given back")
 	}
 }
@@ -208,7 +208,7 @@ func FuzzClassifyBody(f *testing.F) {
 		f.Add(200, []byte(s), 3)
 		f.Add(500, []byte(s), 1)
 	}
-	in := testIntake(f, 1<<20)
+	in := testReader(f, 1<<20)
 	f.Fuzz(func(t *testing.T, status int, body []byte, piece int) {
 		c, err := in.read(bytes.NewReader(body))
 		if err != nil {
@@ -236,7 +236,7 @@ func FuzzClassifyBody(f *testing.F) {
 }
 
 // spool sends a body through a file, in two pieces.
-func spool(t *testing.T, in *intake, body []byte, piece int) content {
+func spool(t *testing.T, in *bodyReader, body []byte, piece int) content {
 	t.Helper()
 	seam := len(body)
 	if piece > 0 {

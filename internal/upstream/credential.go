@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// keyLife is how long a key is used before its source is asked again, refusedKeyLife how long one that an upstream has
-	// refused: it may have been changed just now.
-	keyLife        = 10 * time.Second
-	refusedKeyLife = time.Second
+	// keyTTL is how long a key is used before its source is asked again: a rotated key is taken up within it, and a file is
+	// not read for every call. refusedKeyTTL holds for a key that an upstream has refused: it may have been changed just now.
+	keyTTL        = 10 * time.Second
+	refusedKeyTTL = time.Second
 )
 
 // KeyFromEnv returns a source that reads the environment variable name.
@@ -82,20 +82,20 @@ func (c *credential) held() []string {
 	return c.header
 }
 
-// value returns the header, and asks the source again if the key's life is over. If that fails the key in use stays,
-// and the error comes back beside it.
+// value returns the header, and asks the source again once the key in use is older than its TTL. If that fails the key in
+// use stays, and the error comes back beside it.
 func (c *credential) value() ([]string, error) {
 	if c.source == nil {
 		return c.header, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	life := keyLife
+	ttl := keyTTL
 	if c.refused {
-		life = refusedKeyLife
+		ttl = refusedKeyTTL
 	}
 	now := c.now()
-	if age := now.Sub(c.read); c.header != nil && age >= 0 && age < life {
+	if age := now.Sub(c.read); c.header != nil && age >= 0 && age < ttl {
 		return c.header, nil
 	}
 	c.read, c.refused = now, false

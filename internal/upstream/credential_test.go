@@ -28,15 +28,15 @@ func TestCredentialIsReadAgainAfterItsLifeOrARefusal(t *testing.T) {
 	expect("Bearer a", nil, 1)
 	c.refuse()
 	expect("Bearer a", nil, 1) // once a second at most, however many calls are refused
-	now = now.Add(refusedKeyLife)
+	now = now.Add(refusedKeyTTL)
 	expect("Bearer b", nil, 2)
-	key, now = "c", now.Add(refusedKeyLife)
+	key, now = "c", now.Add(refusedKeyTTL)
 	expect("Bearer b", nil, 2)
-	now = now.Add(keyLife - refusedKeyLife)
+	now = now.Add(keyTTL - refusedKeyTTL)
 	expect("Bearer c", nil, 3)
 
 	gone := errors.New("gone")
-	fault, now = gone, now.Add(keyLife)
+	fault, now = gone, now.Add(keyTTL)
 	expect("Bearer c", gone, 4)
 	expect("Bearer c", nil, 4) // said once, and tried again later
 	fault, now = nil, now.Add(-time.Hour)

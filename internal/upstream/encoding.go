@@ -61,7 +61,7 @@ type ratioGuard struct {
 func (g *ratioGuard) Read(p []byte) (int, error) {
 	n, err := g.z.Read(p)
 	g.n += int64(n)
-	if g.n > overdrawnMax && g.n/maxRatio > g.wire.n {
+	if g.n > maxLargeBody && g.n/maxRatio > g.wire.n {
 		return n, errTooLarge
 	}
 	return n, err

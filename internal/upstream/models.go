@@ -99,7 +99,7 @@ func (u *Upstream) list(ctx context.Context, path string) listed {
 		return l
 	}
 	l.err = fmt.Errorf("status %d", resp.StatusCode)
-	if c, err := u.intake.read(io.LimitReader(body, chunk-1)); err == nil { // so much stays in memory
+	if c, err := u.bodies.read(io.LimitReader(body, chunk-1)); err == nil { // so much stays in memory
 		l.signal = judge(resp.StatusCode, c, "")
 	}
 	return l

@@ -24,9 +24,9 @@ type spooler struct {
 }
 
 // startSpool puts what was read so far into a file. It fails in drain.
-func (in *intake) startSpool(sc *scanner, head []byte) *spooler {
+func (b *bodyReader) startSpool(sc *scanner, head []byte) *spooler {
 	w := &spooler{scan: sc}
-	w.file, w.err = newSpoolFile(in.spoolDir)
+	w.file, w.err = newSpoolFile(b.spoolDir)
 	w.write(head)
 	return w
 }

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// idleConnLife is how long an unused connection is kept. It is just below the five seconds after which uvicorn,
+	// idleConnTimeout is how long an unused connection is kept. It is just below the five seconds after which uvicorn,
 	// Node and cpp-httplib close one: a request sent at that moment is lost, and nobody can tell whether it was run.
-	idleConnLife = 4 * time.Second
+	idleConnTimeout = 4 * time.Second
 	// maxAnswerHeader is the longest header of an answer.
 	maxAnswerHeader = 256 << 10
 	// bufferSize of a connection, each way, lets a usual request or answer pass in one system call.
@@ -38,7 +38,7 @@ func newTransport(base *url.URL, concurrency int, o Options) (*http.Transport, e
 		DialContext:            dialer(o),
 		TLSHandshakeTimeout:    o.Timeouts.TLS,
 		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        idleConnLife,
+		IdleConnTimeout:        idleConnTimeout,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxAnswerHeader,
 		ReadBufferSize:         bufferSize,

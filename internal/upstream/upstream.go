@@ -30,7 +30,7 @@ type Upstream struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	intake  *intake
+	bodies  *bodyReader
 	decoder decoder
 	models  models
 }
@@ -72,7 +72,7 @@ func New(c Config, o Options) (*Upstream, error) {
 	u := &Upstream{
 		name: label(base), base: base, transport: transport, credential: cred, headers: headers, ids: ids,
 		timeouts: o.Timeouts, now: o.Now, log: o.Logger.With("upstream", label(base)), metrics: m,
-		intake: newIntake(o), models: models{configured: len(c.Models) > 0},
+		bodies: newBodyReader(o), models: models{configured: len(c.Models) > 0},
 	}
 	if u.models.configured {
 		u.models.set(c.Models)

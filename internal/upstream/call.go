@@ -3,9 +3,14 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"batchd/internal/batch"
@@ -22,7 +27,8 @@ func (u *Upstream) Call(ctx context.Context, c dispatch.Call) dispatch.Answer {
 	if a.Signal.Kind == limit.Denied {
 		u.credential.refuse()
 	}
-	u.metrics.observe(a.Signal.Kind, time.Since(start))
+	u.metrics.calls[a.Signal.Kind].Inc()
+	u.metrics.seconds.Observe(time.Since(start).Seconds())
 	if e.err != nil {
 		u.log.LogAttrs(ctx, slog.LevelDebug, "call ended without an answer",
 			slog.String("key", c.Key), slog.String("cause", a.Cause), slog.Any("error", e.err))
@@ -62,7 +68,11 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 		requestID:  requestID(resp.Header),
 		retryAfter: retryAfter(resp.Header, u.now()),
 	}
-	e.content, err = u.receive(resp, w)
+	body, done, err := u.decoder.open(resp.Header, &watchedBody{body: resp.Body, watch: w, idle: u.timeouts.Idle})
+	if err == nil {
+		e.content, err = u.bodies.read(body)
+		done()
+	}
 	if err != nil {
 		e.err = reason(ctx, watched, err)
 		e.verdict = cut(resp.StatusCode, e.err)
@@ -72,16 +82,29 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	return e
 }
 
-// maxUnsent is how often a request is sent again of which nothing was written.
+// maxUnsent is how often a request is sent again of which nothing was written. Each time takes an idle connection off the
+// transport; a server that closes more than so many at once is better left to the dispatcher's pause.
 const maxUnsent = 8
 
 // send sends the request and waits for the answer's header. A server may close an idle connection just when it is taken
 // for this request: if nothing was written the request goes over another one at once, and nobody counts that. Once
 // something was written it is never sent again here, since it may have been run.
+//
+// The retries of net/http would repeat calls that nobody counts. It repeats a POST of which nothing was written only if it
+// has GetBody, and one that was written if it sees an idempotency key, which idHeaders hides from it.
 func (u *Upstream) send(ctx context.Context, c dispatch.Call) (*http.Response, progress, error) {
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.Body)), nil }
 	for again := 0; ; again++ {
+		h := u.authorized(ctx)
+		u.ids.set(h, c.Key)
+		first, _ := body() // never fails
+		req := &http.Request{
+			Method: http.MethodPost, URL: u.target(c.Endpoint), Host: u.base.Host,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: h, Body: first, GetBody: body, ContentLength: int64(len(c.Body)),
+		}
 		w := new(way)
-		resp, err := u.transport.RoundTrip(u.request(w.traced(ctx), c))
+		resp, err := u.transport.RoundTrip(req.WithContext(w.traced(ctx)))
 		if err == nil {
 			return resp, answering, nil
 		}
@@ -89,6 +112,59 @@ func (u *Upstream) send(ctx context.Context, c dispatch.Call) (*http.Response, p
 			return nil, far, err
 		}
 	}
+}
+
+// way is how far a request got. Where the transport tried several connections, it is of the last: it leaves one for
+// another only while nothing was written to it.
+type way struct {
+	// found says that there was a connection.
+	found bool
+	// conn is that connection, nil if it is not one of our dialer's.
+	conn *conn
+	// before is how often conn had been written to before this request.
+	before int64
+	// answering is set when the first byte of the answer is there.
+	answering atomic.Bool
+}
+
+// traced returns the context of a request that goes this way.
+func (w *way) traced(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { w.take(info.Conn) },
+		GotFirstResponseByte: func() { w.answering.Store(true) },
+	})
+}
+
+func (w *way) take(c net.Conn) {
+	if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = outer.NetConn() // TLS behind a proxy, which is not dialled here
+	}
+	w.found = true
+	if w.conn, _ = c.(*conn); w.conn != nil {
+		w.before = w.conn.writes.Load()
+	}
+}
+
+// progress is what a request that has no answer has come to.
+type progress int
+
+const (
+	// unsent: nothing of it was written.
+	unsent progress = iota
+	// sent: something may have been.
+	sent
+	// answering: an answer had begun.
+	answering
+)
+
+func (w *way) progress() progress {
+	switch {
+	case w.answering.Load():
+		return answering
+	case !w.found, w.conn != nil && w.conn.writes.Load() == w.before:
+		return unsent
+	}
+	return sent
 }
 
 // reason tells apart who ended a call: the caller, the watch, or what err says.
@@ -100,32 +176,6 @@ func reason(ctx, watched context.Context, err error) error {
 		return cause
 	}
 	return err
-}
-
-// request makes the request for net/http, whose own retries would repeat calls that nobody counts. It repeats a
-// POST when nothing of it was written, for which it needs GetBody, and one that was written if it sees an idempotency key,
-// which idHeaders hides from it.
-func (u *Upstream) request(ctx context.Context, c dispatch.Call) *http.Request {
-	h := u.authorized(ctx)
-	u.ids.set(h, c.Key)
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.Body)), nil }
-	first, _ := body() // never fails
-	req := &http.Request{
-		Method: http.MethodPost, URL: u.target(c.Endpoint), Host: u.base.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, Body: first, GetBody: body, ContentLength: int64(len(c.Body)),
-	}
-	return req.WithContext(ctx)
-}
-
-func (u *Upstream) receive(resp *http.Response, w *watch) (content, error) {
-	body := &watchedBody{body: resp.Body, watch: w, idle: u.timeouts.Idle}
-	decoded, done, err := u.decoder.open(resp.Header, body)
-	if err != nil {
-		return content{}, err
-	}
-	defer done()
-	return u.bodies.read(decoded)
 }
 
 // maxRequestID is how long an upstream's id for a call may be; longer ones are no ids.
@@ -164,4 +214,73 @@ func (e *exchange) answer() dispatch.Answer {
 		a.Signal.OutputTokens = a.Outcome.Usage.Output
 	}
 	return a
+}
+
+// Reasons why a call's own timers end it.
+var (
+	errFirstByte = errors.New("no answer in time")
+	errIdle      = errors.New("the answer stalled")
+	errTotal     = errors.New("the call took too long")
+	errDeadline  = errors.New("the window ended")
+)
+
+// watch ends a call whose current phase lasts too long. One timer serves all phases, and no goroutine waits.
+type watch struct {
+	cancel context.CancelCauseFunc
+	// end is when the call as a whole must be over, and endCause what it means then.
+	end      time.Time
+	endCause error
+
+	// mu guards the fields below.
+	mu    sync.Mutex
+	timer *time.Timer
+	// cause is what the timer means when it fires.
+	cause error
+}
+
+// newWatch derives a context that the watch ends. The first phase lasts first; the call must be over after total.
+func newWatch(ctx context.Context, first, total time.Duration, totalCause error) (context.Context, *watch) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watch{cancel: cancel, end: time.Now().Add(total), endCause: totalCause}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cause = errFirstByte
+	if first >= total {
+		first, w.cause = total, totalCause
+	}
+	w.timer = time.AfterFunc(first, func() {
+		w.mu.Lock() // next may be changing the cause
+		defer w.mu.Unlock()
+		w.cancel(w.cause)
+	})
+	return ctx, w
+}
+
+// next begins a phase of at most d.
+func (w *watch) next(d time.Duration, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cause = cause
+	if rest := time.Until(w.end); rest <= d {
+		d, w.cause = max(rest, 0), w.endCause
+	}
+	w.timer.Reset(d)
+}
+
+// stop frees the timer and the context.
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// watchedBody restarts the idle phase with every piece of the answer.
+type watchedBody struct {
+	body  io.Reader
+	watch *watch
+	idle  time.Duration
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.watch.next(b.idle, errIdle)
+	return b.body.Read(p)
 }

@@ -2,13 +2,8 @@ package upstream
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -118,29 +113,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// parseURL checks a base URL. Its errors never repeat the URL, which may hold a password.
-func parseURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, errors.New("upstream url: not a URL")
-	}
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("upstream url: want http:// or https://")
-	case u.Hostname() == "":
-		return nil, errors.New("upstream url: no host")
-	case u.Fragment != "":
-		return nil, errors.New("upstream url: a fragment (#…) is never sent")
-	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = strings.TrimRight(u.RawPath, "/")
-	return u, nil
-}
-
-// label is the upstream's name for people and metrics: no scheme, user, password or query, any of which may be
-// secret or noise.
-func label(u *url.URL) string { return u.Host + u.EscapedPath() }
-
 // framingHeaders frame the message or belong to one hop. Setting them would break calls in ways that are hard to see.
 var framingHeaders = []string{
 	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
@@ -151,27 +123,6 @@ var framingHeaders = []string{
 var lineHeaders = []string{"Idempotency-Key", "X-Idempotency-Key", "X-Request-Id"}
 
 const maxHeaderBytes = 8 << 10
-
-// checkHeaders returns the headers in canonical form.
-func checkHeaders(in map[string]string) (http.Header, error) {
-	out := make(http.Header, len(in))
-	for name, value := range in {
-		key := http.CanonicalHeaderKey(name)
-		switch {
-		case !isToken(name):
-			return nil, fmt.Errorf("upstream header %q: not a header name", name)
-		case slices.Contains(framingHeaders, key), slices.Contains(lineHeaders, key):
-			return nil, fmt.Errorf("upstream header %q: may not be set", name)
-		case !isHeaderValue(value):
-			return nil, fmt.Errorf("upstream header %q: the value has control characters or is longer than 8 KiB", name)
-		}
-		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("upstream header %q: given twice", name)
-		}
-		out[key] = []string{value}
-	}
-	return out, nil
-}
 
 func isToken(s string) bool {
 	for i := range len(s) {

@@ -14,7 +14,7 @@ func TestU04DeadConnectionsAreFoundWithin45Seconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	c, err := dialer(Options{}.withDefaults())(t.Context(), "tcp", l.Addr().String())
+	c, err := dialer(Options{}.withDefaults(), nil)(t.Context(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

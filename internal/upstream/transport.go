@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func newTransport(base *url.URL, concurrency int, o Options) (*http.Transport, e
 	protocols.SetHTTP1(true)
 	t := &http.Transport{
 		Protocols:              &protocols,
-		DialContext:            dialer(o),
+		DialContext:            dialer(o, nil),
 		TLSHandshakeTimeout:    o.Timeouts.TLS,
 		MaxIdleConnsPerHost:    concurrency,
 		IdleConnTimeout:        idleConnTimeout,
@@ -47,28 +48,22 @@ func newTransport(base *url.URL, concurrency int, o Options) (*http.Transport, e
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
 	} else {
-		t.DialTLSContext = tlsDialer(&tls.Config{ServerName: base.Hostname(), NextProtos: []string{"http/1.1"}}, o)
+		t.DialTLSContext = dialer(o, &tls.Config{ServerName: base.Hostname(), NextProtos: []string{"http/1.1"}})
 	}
 	return t, nil
 }
 
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// errHandshake says that a connection came about, but no TLS on it.
+var errHandshake = errors.New("TLS handshake")
 
-func dialer(o Options) dialFunc {
-	dial := rawDialer(o)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		raw, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &conn{Conn: raw, idle: o.Timeouts.Idle}, nil
-	}
-}
-
-func rawDialer(o Options) dialFunc {
+// dialer makes connections, with TLS on them if it is given a configuration: for https without a proxy. net/http would do
+// the same, but its errors do not tell that it was the handshake that failed, and what it writes below TLS does not tell
+// whether any of it was a request.
+func dialer(o Options, secure *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := o.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{
+			// With the 15 s before the first probe, a dead idle connection is found after 45 s, as one with bytes under way is.
 			KeepAliveConfig: net.KeepAliveConfig{
 				Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 2,
 			},
@@ -76,31 +71,50 @@ func rawDialer(o Options) dialFunc {
 		}).DialContext
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, o.Timeouts.Dial)
+		dialing, cancel := context.WithTimeout(ctx, o.Timeouts.Dial)
 		defer cancel()
-		return dial(ctx, network, address)
-	}
-}
-
-// errHandshake says that a connection came about, but no TLS on it.
-var errHandshake = errors.New("TLS handshake")
-
-// tlsDialer makes connections for https without a proxy. net/http would do the same, but its errors do not tell that it
-// was the handshake that failed, and what it writes below TLS does not tell whether any of it was a request.
-func tlsDialer(config *tls.Config, o Options) dialFunc {
-	dial := rawDialer(o)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		raw, err := dial(ctx, network, address)
+		raw, err := dial(dialing, network, address)
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, o.Timeouts.TLS)
+		if secure == nil {
+			return &conn{Conn: raw, idle: o.Timeouts.Idle}, nil
+		}
+		shaking, cancel := context.WithTimeout(ctx, o.Timeouts.TLS)
 		defer cancel()
-		secure := tls.Client(raw, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
+		over := tls.Client(raw, secure)
+		if err := over.HandshakeContext(shaking); err != nil {
 			_ = raw.Close() // nothing was sent on it
 			return nil, fmt.Errorf("%w: %w", errHandshake, err)
 		}
-		return &conn{Conn: secure, idle: o.Timeouts.Idle}, nil
+		return &conn{Conn: over, idle: o.Timeouts.Idle}, nil
 	}
+}
+
+// conn is a connection that knows whether a request was written to it. Its writes fail when the other side takes nothing
+// for the idle timeout: the deadline of a connection would else have to cover the whole request, however long it is and
+// however slow the line.
+type conn struct {
+	net.Conn
+	idle time.Duration
+	// writes counts those of which something was taken, or may yet be.
+	writes atomic.Int64
+}
+
+// Write writes p in pieces, each of which the other side must take within the idle timeout.
+func (c *conn) Write(p []byte) (int, error) {
+	c.writes.Add(1) // before the first byte goes: a peer may answer before Write has returned
+	written, err := 0, error(nil)
+	for more := true; more && err == nil; more = written < len(p) {
+		piece := p[written:min(written+writePiece, len(p))]
+		if err = c.SetWriteDeadline(time.Now().Add(c.idle)); err == nil {
+			n := 0
+			n, err = c.Conn.Write(piece)
+			written += n
+		}
+	}
+	if written == 0 {
+		c.writes.Add(-1)
+	}
+	return written, err
 }

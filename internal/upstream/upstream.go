@@ -5,11 +5,13 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +50,12 @@ func New(c Config, o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	headers := callHeaders(extra, o.UserAgent)
+	// What every call sends besides its key and its ids.
+	headers := http.Header{
+		"Accept": {"application/json"}, "Accept-Encoding": {"identity"},
+		"Content-Type": {"application/json"}, "User-Agent": {o.UserAgent},
+	}
+	maps.Copy(headers, extra)
 	ids, err := newIDHeaders(c, headers)
 	if err != nil {
 		return nil, err
@@ -80,15 +87,49 @@ func New(c Config, o Options) (*Upstream, error) {
 	return u, nil
 }
 
-// callHeaders returns what every call sends besides its key and its ids.
-func callHeaders(extra http.Header, userAgent string) http.Header {
-	h := http.Header{
-		"Accept": {"application/json"}, "Accept-Encoding": {"identity"},
-		"Content-Type": {"application/json"}, "User-Agent": {userAgent},
+// parseURL checks a base URL. Its errors never repeat the URL, which may hold a password.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("upstream url: not a URL")
 	}
-	maps.Copy(h, extra)
-	return h
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("upstream url: want http:// or https://")
+	case u.Hostname() == "":
+		return nil, errors.New("upstream url: no host")
+	case u.Fragment != "":
+		return nil, errors.New("upstream url: a fragment (#…) is never sent")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
 }
+
+// checkHeaders returns the headers in canonical form.
+func checkHeaders(in map[string]string) (http.Header, error) {
+	out := make(http.Header, len(in))
+	for name, value := range in {
+		key := http.CanonicalHeaderKey(name)
+		switch {
+		case !isToken(name):
+			return nil, fmt.Errorf("upstream header %q: not a header name", name)
+		case slices.Contains(framingHeaders, key), slices.Contains(lineHeaders, key):
+			return nil, fmt.Errorf("upstream header %q: may not be set", name)
+		case !isHeaderValue(value):
+			return nil, fmt.Errorf("upstream header %q: the value has control characters or is longer than 8 KiB", name)
+		}
+		if _, twice := out[key]; twice {
+			return nil, fmt.Errorf("upstream header %q: given twice", name)
+		}
+		out[key] = []string{value}
+	}
+	return out, nil
+}
+
+// label is the upstream's name for people and metrics: no scheme, user, password or query, any of which may be
+// secret or noise.
+func label(u *url.URL) string { return u.Host + u.EscapedPath() }
 
 // Name returns host, port and path, for logs and metrics.
 func (u *Upstream) Name() string { return u.name }

@@ -50,7 +50,7 @@ func TestAConnectionThatWasClosedInTheMeantimeCostsNothingOverTLS(t *testing.T) 
 	t.Cleanup(u.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	u.transport.DialTLSContext = tlsDialer(&tls.Config{RootCAs: roots, ServerName: "example.com"}, Options{}.withDefaults())
+	u.transport.DialTLSContext = dialer(Options{}.withDefaults(), &tls.Config{RootCAs: roots, ServerName: "example.com"})
 	const callers, each = 16, 30
 	var mu sync.Mutex
 	causes := map[string]int{}

@@ -61,20 +61,31 @@ var phrases = []struct {
 // modelNotFound is the code that OpenAI and those who follow it have for an unknown model.
 const modelNotFound = "model_not_found"
 
-// answered is the verdict on an HTTP answer whose body was read to its end. model is the one that the call asked for. It
-// is a pure function.
+// answered is the verdict on an HTTP answer whose body was read to its end. model is the one that the call asked for. A 2xx
+// answer is only as good as its body. It is a pure function.
 func answered(status int, c content, model string) verdict {
-	if status >= 200 && status < 300 {
-		return succeeded(status, c, model)
+	if status < 200 || status >= 300 {
+		v := verdict{signal: judge(status, c, model), cause: statusCause(status), status: status}
+		switch {
+		case status < 400:
+			return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status))
+		case c.body == nil:
+			return v.without(batch.CodeResponseTooLarge, "The upstream's answer was too long and not JSON.")
+		}
+		return v
 	}
-	v := verdict{signal: judge(status, c, model), cause: statusCause(status), status: status}
+	a := c.found
 	switch {
-	case status < 400:
-		return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status))
-	case c.body == nil:
-		return v.without(batch.CodeResponseTooLarge, "The upstream's answer was too long and not JSON.")
+	case !c.isJSON:
+		return invalid("not_json", "The upstream answered with something that is not JSON.").on(status, c)
+	case a.kind != '{' && a.kind != '[' || a.empty:
+		return invalid("empty", "The upstream answered with an empty JSON value.").on(status, c)
+	case a.isError:
+		return reported(status, c, model)
+	case a.choiceFailed:
+		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".").on(status, content{})
 	}
-	return v
+	return verdict{signal: limit.Signal{Kind: limit.Served, Status: status}, cause: "ok", status: status}
 }
 
 // without turns a verdict into one that shows no answer.
@@ -97,22 +108,6 @@ func judge(status int, c content, model string) limit.Signal {
 	return limit.Signal{
 		Kind: kind, Status: status, Reason: reasonOf(kind, status, told), Code: w.label(), Message: w.excerpt(),
 	}
-}
-
-// succeeded looks into a 2xx answer: it is only as good as its body.
-func succeeded(status int, c content, model string) verdict {
-	a := c.found
-	switch {
-	case !c.isJSON:
-		return invalid("not_json", "The upstream answered with something that is not JSON.").on(status, c)
-	case a.kind != '{' && a.kind != '[' || a.empty:
-		return invalid("empty", "The upstream answered with an empty JSON value.").on(status, c)
-	case a.isError:
-		return reported(status, c, model)
-	case a.choiceFailed:
-		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".").on(status, content{})
-	}
-	return verdict{signal: limit.Signal{Kind: limit.Served, Status: status}, cause: "ok", status: status}
 }
 
 // invalid is the verdict on an answer that is none.

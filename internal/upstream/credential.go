@@ -57,15 +57,19 @@ type credential struct {
 	refused bool
 }
 
-// newCredential reads the key once, so that a wrong configuration shows at start.
+// newCredential returns a credential that sends the source's key, else user as basic authentication, else nothing. It reads
+// the key once, so that a wrong configuration shows at start.
 func newCredential(source func() (string, error), user *url.Userinfo, now func() time.Time) (*credential, error) {
 	c := &credential{source: source, now: now}
-	if source == nil {
-		c.header = basicAuth(user)
-		return c, nil
+	switch {
+	case source != nil:
+		_, err := c.value()
+		return c, err
+	case user != nil:
+		password, _ := user.Password()
+		c.header = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))}
 	}
-	_, err := c.value()
-	return c, err
+	return c, nil
 }
 
 // refuse notes that an upstream has refused the key.
@@ -110,12 +114,4 @@ func (c *credential) value() ([]string, error) {
 		c.header = []string{value}
 	}
 	return c.header, nil
-}
-
-func basicAuth(user *url.Userinfo) []string {
-	if user == nil {
-		return nil
-	}
-	password, _ := user.Password()
-	return []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))}
 }

@@ -20,22 +20,18 @@ func (m *Monitor) Describe(states []dispatch.UpstreamState) []batch.Upstream {
 		}
 		u.Models, _ = m.set.upstreams[i].Models()
 		for _, g := range s.Gates {
-			u.Gates = append(u.Gates, gateOf(g))
+			gate := batch.Gate{
+				Model: g.Model, InFlight: g.InFlight, Limit: g.Limit, LimitedBy: string(g.LimitedBy), Step: string(g.Step), Closed: g.Closed,
+				Reason: Reason(g.Condition), Waiting: int64(g.Waiting), WaitingOf: make(map[string]int64),
+			}
+			for tenant, n := range g.WaitingOf {
+				gate.WaitingOf[tenant] = int64(n)
+			}
+			u.Gates = append(u.Gates, gate)
 		}
 		all[i] = u
 	}
 	return all
-}
-
-func gateOf(g dispatch.GateState) batch.Gate {
-	o := batch.Gate{
-		Model: g.Model, InFlight: g.InFlight, Limit: g.Limit, LimitedBy: string(g.LimitedBy), Step: string(g.Step), Closed: g.Closed,
-		Reason: Reason(g.Condition), Waiting: int64(g.Waiting), WaitingOf: make(map[string]int64),
-	}
-	for tenant, n := range g.WaitingOf {
-		o.WaitingOf[tenant] = int64(n)
-	}
-	return o
 }
 
 // PublicName is what an upstream is called by its place among the settings, counted from 1, so that tenants can be told

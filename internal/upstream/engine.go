@@ -1,13 +1,19 @@
 package upstream
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"batchd/internal/limit"
 )
@@ -34,9 +40,11 @@ func (u *Upstream) EngineLoad(ctx context.Context) (limit.EngineLoads, error) {
 }
 
 func (u *Upstream) readEngine(ctx context.Context) (limit.EngineLoads, error) {
+	page := *u.base
+	page.Path, page.RawPath = strings.TrimSuffix(page.Path, "/v1")+"/metrics", ""
 	header := u.with(u.credential.held())
 	header["Accept"] = []string{"text/plain"}
-	resp, err := u.get(ctx, u.metricsPage(), header)
+	resp, err := u.get(ctx, &page, header)
 	if err != nil {
 		return limit.EngineLoads{}, err
 	}
@@ -52,10 +60,132 @@ func (u *Upstream) readEngine(ctx context.Context) (limit.EngineLoads, error) {
 	return parseEngine(&capped{r: body, left: maxEnginePage}, u.now())
 }
 
-// metricsPage returns where engines show their metrics.
-func (u *Upstream) metricsPage() *url.URL {
-	t := *u.base
-	t.Path = strings.TrimSuffix(t.Path, "/v1") + "/metrics"
-	t.RawPath = ""
-	return &t
+// gauge is what a metric says of an engine.
+type gauge int
+
+const (
+	gaugeRunning gauge = iota
+	gaugeWaiting
+	gaugeKVUsage
+	gaugePreemptions
+	gaugeCount
+)
+
+// engineMetrics are the names that engines have for it: vLLM (which has renamed one), SGLang, llama.cpp, TGI.
+var engineMetrics = map[string]gauge{
+	"vllm:num_requests_running":     gaugeRunning,
+	"vllm:num_requests_waiting":     gaugeWaiting,
+	"vllm:kv_cache_usage_perc":      gaugeKVUsage,
+	"vllm:gpu_cache_usage_perc":     gaugeKVUsage,
+	"vllm:num_preemptions_total":    gaugePreemptions,
+	"sglang:num_running_reqs":       gaugeRunning,
+	"sglang:num_queue_reqs":         gaugeWaiting,
+	"sglang:token_usage":            gaugeKVUsage,
+	"llamacpp:requests_processing":  gaugeRunning,
+	"llamacpp:requests_deferred":    gaugeWaiting,
+	"llamacpp:kv_cache_usage_ratio": gaugeKVUsage,
+	"tgi_batch_current_size":        gaugeRunning,
+	"tgi_queue_size":                gaugeWaiting,
+}
+
+// parseEngine reads a page in the Prometheus text format.
+func parseEngine(page io.Reader, now time.Time) (limit.EngineLoads, error) {
+	known, err := knownLines(page)
+	if err != nil {
+		return limit.EngineLoads{}, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(known)
+	if err != nil {
+		return limit.EngineLoads{}, err
+	}
+	sums := new(engineSums)
+	for i := range sums.samples {
+		sums.samples[i] = make(map[series]float64)
+	}
+	for name, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			sums.add(engineMetrics[name], labels, m.GetUntyped().GetValue())
+		}
+	}
+	return sums.loads(now)
+}
+
+// knownLines returns the lines of the page that are of interest here: a handful of some hundred, and so a line that
+// breaks the format elsewhere does no harm. Without their comments all samples are of no type.
+func knownLines(page io.Reader) (*bytes.Buffer, error) {
+	known := new(bytes.Buffer)
+	lines := bufio.NewScanner(page)
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		name := line[:max(0, bytes.IndexAny(line, "{ \t"))]
+		if _, ok := engineMetrics[string(name)]; ok {
+			known.Write(line)
+			known.WriteByte('\n')
+		}
+	}
+	return known, lines.Err()
+}
+
+// engineSums adds samples up. Ranks of one replica, which work on the same requests, count as one.
+type engineSums struct {
+	// samples holds the largest value of each gauge of each series, told apart by all labels but the rank's.
+	samples [gaugeCount]map[series]float64
+}
+
+type series struct{ model, labels string }
+
+// add takes a sample. Engines write NaN for what they do not know.
+func (s *engineSums) add(g gauge, labels map[string]string, value float64) {
+	if math.IsNaN(value) || value < 0 || math.IsInf(value, 0) {
+		return
+	}
+	of := series{model: labels["model_name"]}
+	for _, rank := range []string{"tp_rank", "pp_rank", "moe_ep_rank"} {
+		delete(labels, rank)
+	}
+	of.labels = fmt.Sprint(labels) // maps print in order of their keys
+	s.samples[g][of] = max(s.samples[g][of], value)
+}
+
+// loads returns the sums, by model and in all.
+func (s *engineSums) loads(now time.Time) (limit.EngineLoads, error) {
+	all := limit.EngineLoads{Total: limit.EngineLoad{KVUsage: -1, At: now}, ByModel: map[string]limit.EngineLoad{}}
+	if len(s.samples[gaugeRunning]) == 0 {
+		return all, ErrNoEngineLoad
+	}
+	for g, samples := range s.samples {
+		for of, value := range samples {
+			all.Total = plus(all.Total, gauge(g), value)
+			if of.model == "" {
+				continue
+			}
+			one, ok := all.ByModel[of.model]
+			if !ok {
+				one = limit.EngineLoad{KVUsage: -1, At: now}
+			}
+			all.ByModel[of.model] = plus(one, gauge(g), value)
+		}
+	}
+	return all, nil
+}
+
+// plus adds a sample to a load: counts add up, of the use of memory the fullest tells.
+func plus(l limit.EngineLoad, g gauge, value float64) limit.EngineLoad {
+	const most = 1 << 30 // of requests; more is no count
+	switch g {
+	case gaugeRunning:
+		l.Running += int(min(value, most))
+	case gaugeWaiting:
+		l.Waiting += int(min(value, most))
+	case gaugeKVUsage:
+		l.KVUsage = max(l.KVUsage, min(value, 1))
+	case gaugePreemptions:
+		l.Preemptions += value
+	}
+	return l
 }

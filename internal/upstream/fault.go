@@ -17,6 +17,18 @@ import (
 // errAbandoned says that the caller's context ended the call.
 var errAbandoned = errors.New("call given up")
 
+// timeouts are the errors of a call that took too long in one of its phases.
+var timeouts = []struct {
+	err            error
+	cause, message string
+}{
+	{errFirstByte, "first_byte_timeout", "The upstream did not begin to answer in time."},
+	{errIdle, "idle_timeout", "The upstream's answer stalled."},
+	{errTotal, "total_timeout", "The request took too long."},
+	// The only deadline set on connections is that of writes.
+	{os.ErrDeadlineExceeded, "write_timeout", "The upstream did not take the request in time."},
+}
+
 // unanswered is the verdict on a call that ended with err and without a whole answer, once it had come so far. It is a
 // pure function.
 func unanswered(err error, far progress) verdict {
@@ -35,8 +47,10 @@ func unanswered(err error, far progress) verdict {
 		// Our own disk: it says nothing of the line nor of the upstream.
 		return given(limit.Abandoned, "spool").without(batch.CodeInvalidResponse, "The upstream's answer could not be stored.")
 	}
-	if cause, message := timedOut(err); cause != "" {
-		return given(limit.Broken, cause).without(batch.CodeRequestTimeout, message).detailed("timeout")
+	for _, t := range timeouts {
+		if errors.Is(err, t.err) {
+			return given(limit.Broken, t.cause).without(batch.CodeRequestTimeout, t.message).detailed("timeout")
+		}
 	}
 	return cutOff(err, far)
 }
@@ -70,21 +84,7 @@ func unreachable(err error) string {
 	return ""
 }
 
-func timedOut(err error) (cause, message string) {
-	switch {
-	case errors.Is(err, errFirstByte):
-		return "first_byte_timeout", "The upstream did not begin to answer in time."
-	case errors.Is(err, errIdle):
-		return "idle_timeout", "The upstream's answer stalled."
-	case errors.Is(err, errTotal):
-		return "total_timeout", "The request took too long."
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		// The only deadline set on connections is that of writes.
-		return "write_timeout", "The upstream did not take the request in time."
-	}
-	return "", ""
-}
-
+// cutOff is the verdict on a connection that ended, or on bytes that are no answer.
 func cutOff(err error, far progress) verdict {
 	var op *net.OpError
 	var corrupt flate.CorruptInputError

@@ -55,8 +55,8 @@ func newIDHeaders(c Config, others http.Header) (idHeaders, error) {
 	return names, nil
 }
 
-// set names the line of a call. The request id is a UUID, since some servers refuse a request whose id is none; it is made
-// from the key, so that each try of a line has the same.
+// set names the line of a call. The request id is a UUID, since some servers refuse a request whose id is none: one of
+// version 8, whose meaning is its maker's, from the SHA-256 of the key, so that each try of a line has the same.
 func (n idHeaders) set(h http.Header, key string) {
 	if key == "" {
 		return
@@ -65,15 +65,10 @@ func (n idHeaders) set(h http.Header, key string) {
 		h[n.idempotencyKey] = []string{key}
 	}
 	if n.requestID != "" {
-		h[n.requestID] = []string{requestUUID(key)}
+		sum := sha256.Sum256([]byte(key))
+		id := uuid.UUID(sum[:16])
+		id[6] = id[6]&0x0f | 8<<4 // the version
+		id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
+		h[n.requestID] = []string{id.String()}
 	}
-}
-
-// requestUUID returns a UUID of version 8, whose meaning is its maker's: bits of the key's SHA-256.
-func requestUUID(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	id := uuid.UUID(sum[:16])
-	id[6] = id[6]&0x0f | 8<<4 // the version
-	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
-	return id.String()
 }

@@ -42,7 +42,11 @@ func (w *spooler) drain(r io.Reader, buf *[chunk]byte) (content, error) {
 			w.err = err
 		}
 	}
-	if w.finish(); w.err == nil {
+	w.put(w.cut) // a character that was cut for ever
+	if w.err == nil && !w.scan.close() {
+		w.err = errNotJSON
+	}
+	if w.err == nil {
 		return content{body: w.file, isJSON: true, found: w.scan.found}, nil
 	}
 	if w.file != nil {
@@ -54,7 +58,8 @@ func (w *spooler) drain(r io.Reader, buf *[chunk]byte) (content, error) {
 	return content{}, w.err
 }
 
-// write changes p.
+// write takes the next piece, whose bytes it may change. A character that the piece cuts is kept for the next one: each half
+// by itself would be taken for damage.
 func (w *spooler) write(p []byte) {
 	if len(w.cut) > 0 {
 		p = append(w.cut, p...)
@@ -64,6 +69,7 @@ func (w *spooler) write(p []byte) {
 	w.put(p[:whole])
 }
 
+// put checks, repairs and stores a piece of whole characters.
 func (w *spooler) put(p []byte) {
 	if w.err != nil {
 		return
@@ -80,13 +86,6 @@ func (w *spooler) put(p []byte) {
 		p = toUTF8(p)
 	}
 	w.err = w.file.append(p)
-}
-
-func (w *spooler) finish() {
-	w.put(w.cut)
-	if w.err == nil && !w.scan.close() {
-		w.err = errNotJSON
-	}
 }
 
 // cutCharacter returns how many bytes at the end of p are the begin of a character that is not whole.
@@ -124,7 +123,13 @@ func newSpoolFile(dir string) (*spoolFile, error) {
 	if os.Remove(f.name) == nil {
 		f.name = ""
 	}
-	f.close = sync.OnceValue(f.discard)
+	f.close = sync.OnceValue(func() error {
+		err := f.file.Close()
+		if f.name != "" {
+			err = errors.Join(err, os.Remove(f.name))
+		}
+		return err
+	})
 	return f, nil
 }
 
@@ -148,11 +153,3 @@ func (f *spoolFile) ReadAt(p []byte, off int64) (int, error) { return f.file.Rea
 
 // Close removes the file; a second call does nothing.
 func (f *spoolFile) Close() error { return f.close() }
-
-func (f *spoolFile) discard() error {
-	err := f.file.Close()
-	if f.name != "" {
-		err = errors.Join(err, os.Remove(f.name))
-	}
-	return err
-}

@@ -21,26 +21,21 @@ const (
 // words is what an error answer says in its own words.
 type words struct{ code, kind, message string }
 
-// wordsOf returns the words of an answer. A body that names no message speaks by its first bytes.
+// wordsOf returns the words of an answer. A body that names no message speaks by its first bytes: as they are if it is JSON,
+// and else without the quotes in which it was put to stand in a line. An empty body, which has become null, says nothing.
 func wordsOf(c content) words {
 	w := words{code: c.found.errorCode, kind: c.found.errorType, message: c.found.errorMessage}
-	if w.message == "" && c.body != nil {
-		w.message = beginning(c)
+	if w.message != "" || c.body == nil {
+		return w
 	}
-	return w
-}
-
-// beginning returns the first bytes of a body that is in memory. One that was no JSON has been quoted, to stand in a
-// line, or is null because it was empty.
-func beginning(c content) string {
-	raw := c.body.Bytes()
+	raw := c.body.Bytes() // nil for a body in a file
 	switch {
 	case c.isJSON:
-		return string(raw[:min(len(raw), maxQuoted)])
-	case len(raw) == 0 || raw[0] != '"':
-		return ""
+		w.message = string(raw[:min(len(raw), maxQuoted)])
+	case len(raw) > 0 && raw[0] == '"':
+		w.message = unquoted(raw[1 : 1+min(len(raw)-2, maxQuoted)])
 	}
-	return unquoted(raw[1 : 1+min(len(raw)-2, maxQuoted)])
+	return w
 }
 
 // says reports whether the code or the type is the word.

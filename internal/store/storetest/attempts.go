@@ -7,8 +7,9 @@ import (
 	"batchd/internal/store"
 )
 
-func attemptTests() []test {
-	return []test{
+// attemptCases say what recording an attempt leaves of a delivery, and which deliveries lists show and maintenance forgets.
+var attemptCases = []group{
+	{"attempts", []test{
 		{"an attempt that is to be repeated is counted and due again at its time", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
@@ -70,11 +71,8 @@ func attemptTests() []test {
 			again := x.due(x.now)[0]
 			x.same([]string{again.ID, again.EventID}, []string{first.ID, first.EventID})
 		}},
-	}
-}
-
-func deliveryListTests() []test {
-	return []test{
+	}},
+	{"delivery lists", []test{
 		{"lists the newest first, by tenant, webhook and batch, without secrets", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
@@ -144,5 +142,5 @@ func deliveryListTests() []test {
 			x.same(left(x.now.Add(window), 9, 0), 1)
 			x.same(len(x.due(x.now)), 1)
 		}},
-	}
+	}},
 }

@@ -8,8 +8,9 @@ import (
 	"batchd/internal/store"
 )
 
-func batchTests() []test {
-	return []test{
+// batchCases say what creating, reading, listing and cancelling batches does.
+var batchCases = []group{
+	{"batches", []test{
 		{"a new batch is as its creator asked, and validating", func(x *fixture) {
 			x.createFiles("in-b1")
 			b := x.newBatch("b1")
@@ -125,31 +126,8 @@ func batchTests() []test {
 			_, err = x.store.ListBatches(x.ctx, stranger, store.BatchQuery{After: "b1", Limit: 1})
 			x.fails(err, store.ErrBadCursor)
 		}},
-	}
-}
-
-// batchIDs lists a page and returns the ids on it, and "more" at the end if there is more.
-func (x *fixture) batchIDs(tenant, after string, limit int) []string {
-	x.Helper()
-	p, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{After: after, Limit: limit})
-	x.ok(err)
-	return idsOf(p)
-}
-
-// idsOf returns the ids on a page, and "more" at the end if there is more.
-func idsOf(p store.Page[batch.Batch]) []string {
-	var ids []string
-	for _, b := range p.Items {
-		ids = append(ids, b.ID)
-	}
-	if p.HasMore {
-		ids = append(ids, "more")
-	}
-	return ids
-}
-
-func cancelTests() []test {
-	return []test{
+	}},
+	{"cancel", []test{
 		{"stops a batch and says so", func(x *fixture) {
 			x.start("b1", 2)
 			want := x.read("b1")
@@ -204,5 +182,25 @@ func cancelTests() []test {
 				}
 			}
 		}},
+	}},
+}
+
+// batchIDs lists a page and returns the ids on it, and "more" at the end if there is more.
+func (x *fixture) batchIDs(tenant, after string, limit int) []string {
+	x.Helper()
+	p, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{After: after, Limit: limit})
+	x.ok(err)
+	return idsOf(p)
+}
+
+// idsOf returns the ids on a page, and "more" at the end if there is more.
+func idsOf(p store.Page[batch.Batch]) []string {
+	var ids []string
+	for _, b := range p.Items {
+		ids = append(ids, b.ID)
 	}
+	if p.HasMore {
+		ids = append(ids, "more")
+	}
+	return ids
 }

@@ -9,8 +9,10 @@ import (
 	"batchd/internal/store"
 )
 
-func closingTests() []test {
-	return []test{
+// closingCases say what closing a batch stores and when it is refused, what maintenance ends and purges, and which blobs are
+// referenced at each moment.
+var closingCases = []group{
+	{"closing", []test{
 		{"creates the files and ends the batch in one step", func(x *fixture) {
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -89,11 +91,8 @@ func closingTests() []test {
 			_, err = x.store.File(x.ctx, tenant, "out", x.now)
 			x.fails(err, store.ErrNotFound)
 		}},
-	}
-}
-
-func closingRefusalTests() []test {
-	return []test{
+	}},
+	{"closing refused", []test{
 		{"gives no files to a batch that never started", func(x *fixture) {
 			x.create("b1")
 			x.cancel("b1")
@@ -131,11 +130,8 @@ func closingRefusalTests() []test {
 			_, err = x.store.CloseBatch(x.ctx, store.Close{Batch: "b1", Lease: h.Lease, Now: x.now})
 			x.ok(err)
 		}},
-	}
-}
-
-func maintenanceTests() []test {
-	return []test{
+	}},
+	{"maintenance", []test{
 		{"expiry takes each batch once, from the moment its window has passed", func(x *fixture) {
 			x.create("b1")
 			x.start("b2", 1)
@@ -190,11 +186,8 @@ func maintenanceTests() []test {
 			_, err := x.store.ListFiles(x.ctx, tenant, store.FileQuery{After: "f1", Limit: 1, Now: x.now})
 			x.fails(err, store.ErrBadCursor)
 		}},
-	}
-}
-
-func referenceTests() []test {
-	return []test{
+	}},
+	{"references", []test{
 		{"an input file is held until every batch over it is terminal", func(x *fixture) {
 			x.createFiles("in-b1")
 			b := x.newBatch("b1")
@@ -264,5 +257,5 @@ func referenceTests() []test {
 			}
 		}},
 		{"no keys are no question", func(x *fixture) { x.same(x.free(), []string(nil)) }},
-	}
+	}},
 }

@@ -9,8 +9,9 @@ import (
 	"batchd/internal/store"
 )
 
-func completionTests() []test {
-	return []test{
+// completionCases say what becomes of an upload, and that it counts against the quota of storage until it has ended.
+var completionCases = []group{
+	{"completed uploads", []test{
 		{"makes the file and drops the parts", func(x *fixture) {
 			x.begin("u1", "p1", "p2", "p3")
 			made := x.tick()
@@ -133,11 +134,8 @@ func completionTests() []test {
 			wg.Wait()
 			x.same(len(x.fileIDs(store.FileQuery{Limit: 99})), 1)
 		}},
-	}
-}
-
-func uploadQuotaTests() []test {
-	return []test{
+	}},
+	{"quotas of uploads", []test{
 		{"an upload needs room for its whole file", func(x *fixture) {
 			x.limit(tenant, store.Limits{StoredBytes: 2000, Files: 2})
 			x.createFiles("f1")
@@ -212,5 +210,5 @@ func uploadQuotaTests() []test {
 				return err
 			}), 1)
 		}},
-	}
+	}},
 }

@@ -11,9 +11,9 @@ import (
 	"batchd/internal/store"
 )
 
-// runCounters drives random histories of files and uploads of two tenants, and after each step compares what the store
+// countersProperty drives random histories of files and uploads of two tenants, and after each step compares what the store
 // counts with what it holds.
-func runCounters(t *testing.T, open Opener) {
+var countersProperty = property{"what is stored agrees with what is counted", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
 		c := &counters{T: r, x: newFixture(t, open)}
 		defer func() { c.must(c.x.store.Close()) }()
@@ -31,7 +31,7 @@ func runCounters(t *testing.T, open Opener) {
 			}
 		}
 	})
-}
+}}
 
 // counters makes calls that may well be refused: what matters is that the count agrees with whatever came of them.
 type counters struct {

@@ -13,8 +13,9 @@ import (
 // remark is an edit of the remark.
 func remark(text string) store.Edit { return store.Edit{Remark: &text} }
 
-func editTests() []test {
-	return []test{
+// editCases say what an edit changes, and what a batch is that failed on creation.
+var editCases = []group{
+	{"edits", []test{
 		{"changes the remark in every situation, and nothing else but version and time", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
@@ -81,15 +82,8 @@ func editTests() []test {
 			b := x.read("b1")
 			x.same([]any{len(seen), b.Version, b.Remark}, []any{12, int64(12), seen[12]})
 		}},
-	}
-}
-
-func failedBatchTests() []test {
-	lineErrors := []batch.LineError{
-		{Code: "file_not_found", Message: "no such file: " + odd, Param: "input_file_id"},
-		{Code: "invalid_json_line", Message: "no JSON", Line: 3},
-	}
-	return []test{
+	}},
+	{"batches that failed at once", []test{
 		{"is failed from the beginning, with its errors, over a file that need not exist", func(x *fixture) {
 			b := x.newBatch("b1")
 			b.Metadata, b.Remark, b.OutputTTL, b.Window = []byte(`{"k": 1.0}`), odd, 36*time.Hour, "7d"
@@ -169,5 +163,11 @@ func failedBatchTests() []test {
 			x.ok(err)
 			x.same(usage, store.Usage{BatchesLastHour: 1})
 		}},
-	}
+	}},
+}
+
+// lineErrors are what is wrong with the batches that fail on creation.
+var lineErrors = []batch.LineError{
+	{Code: "file_not_found", Message: "no such file: " + odd, Param: "input_file_id"},
+	{Code: "invalid_json_line", Message: "no JSON", Line: 3},
 }

@@ -25,8 +25,9 @@ func (x *fixture) absent(owner, id string, ended bool) {
 	x.same(errors.Is(err, store.ErrExpired), ended)
 }
 
-func endedFileTests() []test {
-	return []test{
+// endedCases say what is seen of a file that has expired, and what a batch's creator chooses beside its input.
+var endedCases = []group{
+	{"expired files", []test{
 		{"are known as such until they are purged", func(x *fixture) {
 			x.mortal("f1")
 			x.tick()
@@ -64,11 +65,8 @@ func endedFileTests() []test {
 			x.now = start
 			x.absent(tenant, "f1", true)
 		}},
-	}
-}
-
-func chosenTests() []test {
-	return []test{
+	}},
+	{"what a batch's creator chooses", []test{
 		{"a new batch keeps its callback and what it continues", func(x *fixture) {
 			x.createFiles("in-b1")
 			b := x.newBatch("b1")
@@ -85,5 +83,5 @@ func chosenTests() []test {
 			x.ok(err)
 			x.same([]string{got.CallbackURL, got.ContinuedFrom}, []string{b.CallbackURL, b.ContinuedFrom})
 		}},
-	}
+	}},
 }

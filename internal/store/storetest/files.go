@@ -7,8 +7,9 @@ import (
 	"batchd/internal/store"
 )
 
-func fileTests() []test {
-	return []test{
+// fileCases say what creating, reading, deleting and listing files does.
+var fileCases = []group{
+	{"files", []test{
 		{"reads back every field", func(x *fixture) {
 			f := x.newFile("f1")
 			f.Name, f.Purpose, f.ExpiresAt = odd, "fine tune \x00", x.now.Add(time.Hour)
@@ -85,26 +86,8 @@ func fileTests() []test {
 				x.same(got.ExpiresAt.IsZero(), true)
 			}
 		}},
-	}
-}
-
-// fileIDs lists a page and returns the ids on it.
-func (x *fixture) fileIDs(q store.FileQuery) []string {
-	x.Helper()
-	if q.Now.IsZero() {
-		q.Now = x.now
-	}
-	p, err := x.store.ListFiles(x.ctx, tenant, q)
-	x.ok(err)
-	var ids []string
-	for _, f := range p.Items {
-		ids = append(ids, f.ID)
-	}
-	return ids
-}
-
-func fileListTests() []test {
-	return []test{
+	}},
+	{"file lists", []test{
 		{"an empty store has an empty page", func(x *fixture) {
 			p, err := x.store.ListFiles(x.ctx, tenant, store.FileQuery{Limit: 10, Now: x.now})
 			x.ok(err)
@@ -168,5 +151,20 @@ func fileListTests() []test {
 			x.ok(x.store.CreateFile(x.ctx, f))
 			x.same(x.fileIDs(store.FileQuery{Limit: 10}), []string{"f1"})
 		}},
+	}},
+}
+
+// fileIDs lists a page and returns the ids on it.
+func (x *fixture) fileIDs(q store.FileQuery) []string {
+	x.Helper()
+	if q.Now.IsZero() {
+		q.Now = x.now
 	}
+	p, err := x.store.ListFiles(x.ctx, tenant, q)
+	x.ok(err)
+	var ids []string
+	for _, f := range p.Items {
+		ids = append(ids, f.ID)
+	}
+	return ids
 }

@@ -46,8 +46,9 @@ func (x *fixture) oneOfEach() []string {
 	return []string{"validating", "cancelling", "in_progress", "failed", "finalizing", "cancelled", "completed", "expired"}
 }
 
-func statusFilterTests() []test {
-	return []test{
+// filterCases say which batches a list keeps, by status and by time of creation.
+var filterCases = []group{
+	{"list filters by status", []test{
 		{"keeps batches of any of the states, newest first", func(x *fixture) {
 			names := x.oneOfEach()
 			for set := range 1 << len(names) {
@@ -132,11 +133,8 @@ func statusFilterTests() []test {
 				}
 			}
 		}},
-	}
-}
-
-func timeFilterTests() []test {
-	return []test{
+	}},
+	{"list filters by time", []test{
 		{"keeps batches from the first time on and before the second", func(x *fixture) {
 			at := []time.Time{start, start.Add(time.Second), start.Add(2 * time.Second)}
 			for i, now := range at {
@@ -185,7 +183,7 @@ func timeFilterTests() []test {
 				checkFilters(x, random, name, step)
 			}
 		}},
-	}
+	}},
 }
 
 // failAt stores a failed batch that was created at the given time.

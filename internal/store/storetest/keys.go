@@ -20,8 +20,9 @@ func (x *fixture) key(id string) store.Key {
 	return k
 }
 
-func keyTests() []test {
-	return []test{
+// keyCases say what API keys are, and when they end.
+var keyCases = []group{
+	{"keys", []test{
 		{"reads back every field, with its tenant", func(x *fixture) {
 			owner := x.newTenant(tenant, "n")
 			x.ok(x.store.CreateTenant(x.ctx, owner))
@@ -125,5 +126,5 @@ func keyTests() []test {
 			x.ok(x.store.EndKey(x.ctx, "key_1", x.now))
 			x.same(has(), true)
 		}},
-	}
+	}},
 }

@@ -16,9 +16,9 @@ import (
 // modelSteps bounds the length of a random history, so that a run takes a few seconds.
 const modelSteps = 40
 
-// runModel drives random histories of a few batches against the store and against a model of a few dozen lines, and
+// lifeCycleProperty drives random histories of a few batches against the store and against a model of a few dozen lines, and
 // compares what is seen after each step.
-func runModel(t *testing.T, open Opener) {
+var lifeCycleProperty = property{"life cycle agrees with a model", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &model{T: r, x: newFixture(t, open), batches: make(map[string]*modelBatch)}
 		defer func() { m.must(m.x.store.Close()) }()
@@ -32,7 +32,7 @@ func runModel(t *testing.T, open Opener) {
 			m.compare()
 		}
 	})
-}
+}}
 
 // model is what the store should hold.
 type model struct {

@@ -77,39 +77,6 @@ type move struct {
 	next func(s situation) (batch.Status, error)
 }
 
-func moves() []move {
-	return []move{
-		{"start", func(x *fixture, id string, lease batch.LeaseID) error {
-			return x.store.StartBatch(x.ctx, x.newStart(id, lease, 3))
-		}, func(s situation) (batch.Status, error) { return validated(s, batch.InProgress) }},
-		{"fail", func(x *fixture, id string, lease batch.LeaseID) error {
-			return x.store.FailBatch(x.ctx, x.failure(id, lease))
-		}, func(s situation) (batch.Status, error) { return validated(s, batch.Failed) }},
-		{"close", func(x *fixture, id string, lease batch.LeaseID) error {
-			_, err := x.store.CloseBatch(x.ctx, store.Close{Batch: id, Lease: lease, Now: x.now})
-			return err
-		}, closed},
-		{"cancel", func(x *fixture, id string, _ batch.LeaseID) error {
-			_, err := x.store.CancelBatch(x.ctx, tenant, id, x.now)
-			return err
-		}, func(s situation) (batch.Status, error) {
-			switch {
-			case s.status == batch.Cancelling, s.status == batch.Cancelled:
-				return s.status, nil
-			case s.stop != batch.StopNone, s.status.Terminal():
-				return "", store.ErrConflict
-			default:
-				return batch.Cancelling, nil
-			}
-		}},
-		{"seal under an unknown lease", func(x *fixture, id string, lease batch.LeaseID) error {
-			u := batch.Unit{UnitID: batch.UnitID{Batch: id, Ordinal: 1}, Lease: lease}
-			_, err := x.store.SealUnits(x.ctx, newSeals([]batch.Unit{u}), x.now)
-			return err
-		}, func(situation) (batch.Status, error) { return "", store.ErrLeaseLost }},
-	}
-}
-
 // validated is what the end of validation does in a situation.
 func validated(s situation, next batch.Status) (batch.Status, error) {
 	switch {
@@ -134,18 +101,38 @@ func closed(s situation) (batch.Status, error) {
 	}
 }
 
-// moveTests try every method in every situation.
-func moveTests() []test {
-	var tests []test
-	for _, m := range moves() {
-		tests = append(tests, test{m.name + " in every situation", func(x *fixture) {
-			for _, s := range situations() {
-				tryMove(x.fresh(), s, m)
+// moveCases try every method in every situation. The batch's own state graph is checked along with what the store answers.
+var moveCases = []group{
+	{"moves", []test{
+		everywhere(move{"start", func(x *fixture, id string, lease batch.LeaseID) error {
+			return x.store.StartBatch(x.ctx, x.newStart(id, lease, 3))
+		}, func(s situation) (batch.Status, error) { return validated(s, batch.InProgress) }}),
+		everywhere(move{"fail", func(x *fixture, id string, lease batch.LeaseID) error {
+			return x.store.FailBatch(x.ctx, x.failure(id, lease))
+		}, func(s situation) (batch.Status, error) { return validated(s, batch.Failed) }}),
+		everywhere(move{"close", func(x *fixture, id string, lease batch.LeaseID) error {
+			_, err := x.store.CloseBatch(x.ctx, store.Close{Batch: id, Lease: lease, Now: x.now})
+			return err
+		}, closed}),
+		everywhere(move{"cancel", func(x *fixture, id string, _ batch.LeaseID) error {
+			_, err := x.store.CancelBatch(x.ctx, tenant, id, x.now)
+			return err
+		}, func(s situation) (batch.Status, error) {
+			switch {
+			case s.status == batch.Cancelling, s.status == batch.Cancelled:
+				return s.status, nil
+			case s.stop != batch.StopNone, s.status.Terminal():
+				return "", store.ErrConflict
+			default:
+				return batch.Cancelling, nil
 			}
-		}})
-	}
-	return append(tests,
-		test{"every situation is what it is called", func(x *fixture) {
+		}}),
+		everywhere(move{"seal under an unknown lease", func(x *fixture, id string, lease batch.LeaseID) error {
+			u := batch.Unit{UnitID: batch.UnitID{Batch: id, Ordinal: 1}, Lease: lease}
+			_, err := x.store.SealUnits(x.ctx, newSeals([]batch.Unit{u}), x.now)
+			return err
+		}, func(situation) (batch.Status, error) { return "", store.ErrLeaseLost }}),
+		{"every situation is what it is called", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
 				s.build(x, "b1")
@@ -161,7 +148,7 @@ func moveTests() []test {
 				}
 			}
 		}},
-		test{"the passing of the window, in every situation", func(x *fixture) {
+		{"the passing of the window, in every situation", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
 				s.build(x, "b1")
@@ -177,7 +164,16 @@ func moveTests() []test {
 				x.same(after, before)
 			}
 		}},
-	)
+	}},
+}
+
+// everywhere is the test that a move does in every situation what it should.
+func everywhere(m move) test {
+	return test{m.name + " in every situation", func(x *fixture) {
+		for _, s := range situations() {
+			tryMove(x.fresh(), s, m)
+		}
+	}}
 }
 
 // tryMove checks one method in one situation: what it answers, what it changes, and that the state graph allows it.

@@ -33,8 +33,9 @@ func (x *fixture) again(id string, key store.IdempotencyKey) (batch.Batch, error
 	return x.store.CreateBatchOnce(x.ctx, b, key)
 }
 
-func onceTests() []test {
-	return []test{
+// onceCases say that an idempotency key makes one batch, and for how long.
+var onceCases = []group{
+	{"I28 batches created once", []test{
 		{"the first call creates what it asked for", func(x *fixture) {
 			got := x.createOnce("b1", callOf("k", "call"))
 			x.createFiles("in-b2")
@@ -121,11 +122,8 @@ func onceTests() []test {
 			x.ok(err)
 			x.same(b.ID, "b1")
 		}},
-	}
-}
-
-func keyTTLTests() []test {
-	return []test{
+	}},
+	{"I28 expiry of keys", []test{
 		{"a key is taken anew a day after its batch was created, and not before", func(x *fixture) {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)
@@ -187,7 +185,7 @@ func keyTTLTests() []test {
 			x.same(x.race(12, func(i int) string { return fmt.Sprint(i) }), map[string]int{"won": 1, "refused": 11})
 			x.same(len(x.batchIDs(tenant, "", 99)), 1)
 		}},
-	}
+	}},
 }
 
 // race lets n callers create a batch over the file "input" under one key at once, and counts what they were answered:

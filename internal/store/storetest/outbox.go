@@ -63,8 +63,9 @@ func addressesOf(deliveries []store.Delivery) []string {
 	return addresses
 }
 
-func outboxTests() []test {
-	return []test{
+// outboxCases say which deliveries the end of a batch writes, and who gets to send them.
+var outboxCases = []group{
+	{"outbox", []test{
 		{"every end makes one event, and nothing else does, in every situation", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
@@ -176,11 +177,8 @@ func outboxTests() []test {
 			x.same(x.deliver("we_1", 1), want)
 			x.same(addressesOf(x.due(x.now)), []string{"we_1"})
 		}},
-	}
-}
-
-func leasedDeliveryTests() []test {
-	return []test{
+	}},
+	{"leased deliveries", []test{
 		{"what is due comes longest due first, so many at a time, and is put off", func(x *fixture) {
 			x.enrol()
 			x.addWebhook("we_1")
@@ -268,7 +266,7 @@ func leasedDeliveryTests() []test {
 				x.same([]any{id, n}, []any{id, 1})
 			}
 		}},
-	}
+	}},
 }
 
 // webhookCalls calls each method of store.Webhooks once and returns what it answered.

@@ -15,9 +15,9 @@ import (
 	"batchd/internal/store"
 )
 
-// runOutboxModel drives random histories of webhooks and deliveries against the store and against a list in memory, and
+// outboxProperty drives random histories of webhooks and deliveries against the store and against a list in memory, and
 // compares what is seen after each step.
-func runOutboxModel(t *testing.T, open Opener) {
+var outboxProperty = property{"outbox agrees with a model", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &outboxModel{T: r, x: newFixture(t, open)}
 		defer func() { m.must(m.x.store.Close()) }()
@@ -29,7 +29,7 @@ func runOutboxModel(t *testing.T, open Opener) {
 			m.compare()
 		}
 	})
-}
+}}
 
 // outboxModel is what the outbox should hold, oldest first.
 type outboxModel struct {

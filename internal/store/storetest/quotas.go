@@ -36,8 +36,9 @@ func (x *fixture) another(id string) error {
 	return x.store.CreateBatch(x.ctx, b)
 }
 
-func storageQuotaTests() []test {
-	return []test{
+// quotaCases say where each quota stops a tenant. Most try one less, exactly as much, and one more.
+var quotaCases = []group{
+	{"quotas of storage", []test{
 		{"files are taken up to the limit and not beyond, until one goes", func(x *fixture) {
 			x.limit(tenant, store.Limits{Files: 2})
 			x.createFiles("f1", "f2")
@@ -141,32 +142,8 @@ func storageQuotaTests() []test {
 				y.same(y.usage(tenant).Files, int64(4))
 			}
 		}},
-	}
-}
-
-// concurrently makes 50 calls at once and returns how many passed. The others must be refused by a quota.
-func (x *fixture) concurrently(call func(i int) error) int {
-	x.Helper()
-	var passed atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 50 {
-		wg.Go(func() {
-			err := call(i)
-			var refusal *store.QuotaError
-			switch {
-			case err == nil:
-				passed.Add(1)
-			case !errors.As(err, &refusal):
-				x.Errorf("unexpected error: %v", err)
-			}
-		})
-	}
-	wg.Wait()
-	return int(passed.Load())
-}
-
-func batchQuotaTests() []test {
-	return []test{
+	}},
+	{"quotas of batches", []test{
 		{"open batches are taken up to the limit and not beyond, until one is over", func(x *fixture) {
 			x.limit(tenant, store.Limits{OpenBatches: 2})
 			x.createFiles("input")
@@ -304,11 +281,8 @@ func batchQuotaTests() []test {
 				y.same(len(y.batchIDs(tenant, "", 99)), 1)
 			}
 		}},
-	}
-}
-
-func tokenQuotaTests() []test {
-	return []test{
+	}},
+	{"quotas of tokens", []test{
 		{"a batch of too many tokens does not start, and stays under its lease as it was", func(x *fixture) {
 			x.limit(tenant, store.Limits{EnqueuedTokens: 100})
 			x.create("b1")
@@ -369,5 +343,26 @@ func tokenQuotaTests() []test {
 			st.Lease = batch.NewLeaseID()
 			x.fails(x.store.StartBatch(x.ctx, st), store.ErrLeaseLost)
 		}},
+	}},
+}
+
+// concurrently makes 50 calls at once and returns how many passed. The others must be refused by a quota.
+func (x *fixture) concurrently(call func(i int) error) int {
+	x.Helper()
+	var passed atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			err := call(i)
+			var refusal *store.QuotaError
+			switch {
+			case err == nil:
+				passed.Add(1)
+			case !errors.As(err, &refusal):
+				x.Errorf("unexpected error: %v", err)
+			}
+		})
 	}
+	wg.Wait()
+	return int(passed.Load())
 }

@@ -7,8 +7,9 @@ import (
 	"batchd/internal/store"
 )
 
-func sealTests() []test {
-	return []test{
+// sealCases say what sealing units adds to their batch, and what is read back of the seals.
+var sealCases = []group{
+	{"seals", []test{
 		{"add up in the batch, and leave its version alone", func(x *fixture) {
 			x.start("b1", 3)
 			want := x.read("b1")
@@ -80,11 +81,8 @@ func sealTests() []test {
 			x.same(seals, []batch.Seal{})
 			x.seal(u)
 		}},
-	}
-}
-
-func sealHistoryTests() []test {
-	return []test{
+	}},
+	{"sealed units", []test{
 		{"of an absent batch are under no lease", func(x *fixture) {
 			u := batch.Unit{UnitID: batch.UnitID{Batch: "b1"}, Lease: batch.NewLeaseID()}
 			_, err := x.store.SealUnits(x.ctx, newSeals([]batch.Unit{u}), x.now)
@@ -162,5 +160,5 @@ func sealHistoryTests() []test {
 			}
 			x.same(x.read("b1").SealedUnits, 0)
 		}},
-	}
+	}},
 }

@@ -8,8 +8,9 @@ import (
 	"batchd/internal/store"
 )
 
-func stageTests() []test {
-	return []test{
+// stageCases say who gets a batch for validation or finalization, and what starting it stores.
+var stageCases = []group{
+	{"stages", []test{
 		{"nothing is due in an empty store", func(x *fixture) {
 			for _, stage := range []store.Stage{store.StageValidate, store.StageFinalize} {
 				_, err := x.store.LeaseBatch(x.ctx, stage, store.Holder{Node: node, Lease: batch.NewLeaseID()})
@@ -87,11 +88,8 @@ func stageTests() []test {
 			x.same(x.read("b1").Status, batch.Validating)
 			x.ok(x.store.StartBatch(x.ctx, x.newStart("b1", h.Lease, 1)))
 		}},
-	}
-}
-
-func startTests() []test {
-	return []test{
+	}},
+	{"starts", []test{
 		{"a start stores what validation found", func(x *fixture) {
 			x.create("b1")
 			want := x.read("b1")
@@ -157,5 +155,5 @@ func startTests() []test {
 			x.ok(err)
 			x.same(running, []batch.Batch{x.read("b3"), x.read("b1"), x.read("b2")})
 		}},
-	}
+	}},
 }

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 
 	"batchd/internal/store"
@@ -14,54 +15,11 @@ type Opener func(t testing.TB, place string) store.Store
 
 // Run runs the suite. Each subtest gets a store of its own.
 func Run(t *testing.T, open Opener) {
-	groups := []struct {
-		name  string
-		tests []test
-	}{
-		{"files", fileTests()},
-		{"file lists", fileListTests()},
-		{"batches", batchTests()},
-		{"I28 batches created once", onceTests()},
-		{"I28 expiry of keys", keyTTLTests()},
-		{"cancel", cancelTests()},
-		{"stages", stageTests()},
-		{"starts", startTests()},
-		{"units", unitTests()},
-		{"adoption", adoptionTests()},
-		{"seals", sealTests()},
-		{"sealed units", sealHistoryTests()},
-		{"closing", closingTests()},
-		{"closing refused", closingRefusalTests()},
-		{"moves", moveTests()},
-		{"maintenance", maintenanceTests()},
-		{"references", referenceTests()},
-		{"list filters by status", statusFilterTests()},
-		{"list filters by time", timeFilterTests()},
-		{"edits", editTests()},
-		{"batches that failed at once", failedBatchTests()},
-		{"webhooks", webhookTests()},
-		{"secrets", secretTests()},
-		{"outbox", outboxTests()},
-		{"leased deliveries", leasedDeliveryTests()},
-		{"attempts", attemptTests()},
-		{"delivery lists", deliveryListTests()},
-		{"tenants", tenantTests()},
-		{"usage", usageTests()},
-		{"keys", keyTests()},
-		{"uploads", uploadTests()},
-		{"parts", partTests()},
-		{"completed uploads", completionTests()},
-		{"quotas of storage", storageQuotaTests()},
-		{"quotas of uploads", uploadQuotaTests()},
-		{"quotas of batches", batchQuotaTests()},
-		{"quotas of tokens", tokenQuotaTests()},
-		{"expired files", endedFileTests()},
-		{"what a batch's creator chooses", chosenTests()},
-		{"D9 foreign ids", foreignTests()},
-		{"whole store", wholeTests()},
-		{"callers", callerTests()},
-	}
-	for _, g := range groups {
+	for _, g := range slices.Concat(
+		fileCases, batchCases, onceCases, stageCases, unitCases, sealCases, closingCases, moveCases, filterCases, editCases,
+		webhookCases, outboxCases, attemptCases, tenantCases, keyCases, uploadCases, completionCases, quotaCases, endedCases,
+		foreignCases, wholeCases,
+	) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			for _, c := range g.tests {
@@ -72,22 +30,28 @@ func Run(t *testing.T, open Opener) {
 			}
 		})
 	}
-	t.Run("life cycle agrees with a model", func(t *testing.T) {
-		t.Parallel()
-		runModel(t, open)
-	})
-	t.Run("outbox agrees with a model", func(t *testing.T) {
-		t.Parallel()
-		runOutboxModel(t, open)
-	})
-	t.Run("what is stored agrees with what is counted", func(t *testing.T) {
-		t.Parallel()
-		runCounters(t, open)
-	})
+	for _, p := range []property{lifeCycleProperty, outboxProperty, countersProperty} {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.run(t, open)
+		})
+	}
+}
+
+// group is the promises about one part of the contract. Each file lists its own, beside what they need.
+type group struct {
+	name  string
+	tests []test
 }
 
 // test is one promise of the contract.
 type test struct {
 	name string
 	run  func(x *fixture)
+}
+
+// property is a promise about any history of calls. It opens a store for each history that it draws.
+type property struct {
+	name string
+	run  func(t *testing.T, open Opener)
 }

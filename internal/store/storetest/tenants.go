@@ -28,8 +28,9 @@ func (x *fixture) limit(id string, limits store.Limits) {
 	x.ok(x.store.CreateTenant(x.ctx, t))
 }
 
-func tenantTests() []test {
-	return []test{
+// tenantCases say what tenants are, and what is counted as their usage.
+var tenantCases = []group{
+	{"tenants", []test{
 		{"reads back every field, by id and by name", func(x *fixture) {
 			want := x.newTenant(tenant, odd)
 			x.ok(x.store.CreateTenant(x.ctx, want))
@@ -128,19 +129,8 @@ func tenantTests() []test {
 			x.same(gotKey, k)
 			x.same(x.usage(tenant), usage)
 		}},
-	}
-}
-
-// usage returns what counts against a tenant's limits now.
-func (x *fixture) usage(id string) store.Usage {
-	x.Helper()
-	u, err := x.store.Usage(x.ctx, id, x.now)
-	x.ok(err)
-	return u
-}
-
-func usageTests() []test {
-	return []test{
+	}},
+	{"usage", []test{
 		{"counts files until they are deleted", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			x.limit(stranger, store.Limits{})
@@ -207,7 +197,15 @@ func usageTests() []test {
 			x.now = start.Add(time.Hour)
 			x.same(x.usage(tenant).BatchesLastHour, int64(0))
 		}},
-	}
+	}},
+}
+
+// usage returns what counts against a tenant's limits now.
+func (x *fixture) usage(id string) store.Usage {
+	x.Helper()
+	u, err := x.store.Usage(x.ctx, id, x.now)
+	x.ok(err)
+	return u
 }
 
 // purge forgets every hidden file that it may.

@@ -8,8 +8,9 @@ import (
 	"batchd/internal/store"
 )
 
-func unitTests() []test {
-	return []test{
+// unitCases say who gets which units, and who may take over those of a node that died.
+var unitCases = []group{
+	{"units", []test{
 		{"are leased in order, each under a new id, until none is left", func(x *fixture) {
 			x.start("b1", 5)
 			got := append(x.take("b1", 2), x.take("b1", 3)...)
@@ -96,11 +97,8 @@ func unitTests() []test {
 				}
 			}
 		}},
-	}
-}
-
-func adoptionTests() []test {
-	return []test{
+	}},
+	{"adoption", []test{
 		{"are adopted by any lease id that the row may carry", func(x *fixture) {
 			x.start("b1", 2)
 			u := x.take("b1", 1)[0]
@@ -187,7 +185,7 @@ func adoptionTests() []test {
 			x.ok(err)
 			x.same(x.live(), map[batch.LeaseID]bool{})
 		}},
-	}
+	}},
 }
 
 func (x *fixture) live() map[batch.LeaseID]bool {

@@ -84,8 +84,9 @@ func (x *fixture) partIDs(id string) []string {
 	return ids
 }
 
-func uploadTests() []test {
-	return []test{
+// uploadCases say what an upload and its parts are until it becomes a file or ends.
+var uploadCases = []group{
+	{"uploads", []test{
 		{"reads back every field", func(x *fixture) {
 			u := x.newUpload("u1", 1<<40)
 			u.Name, u.Purpose, u.MIMEType, u.FileTTL = odd, "fine tune \x00", odd, 36*time.Hour
@@ -198,11 +199,8 @@ func uploadTests() []test {
 			x.same(f, (*batch.File)(nil))
 			x.same(u, want)
 		}},
-	}
-}
-
-func partTests() []test {
-	return []test{
+	}},
+	{"parts", []test{
 		{"are read back oldest first with every field", func(x *fixture) {
 			x.ok(x.store.CreateUpload(x.ctx, x.newUpload("u1", 1<<40)))
 			x.same(x.partIDs("u1"), []string(nil))
@@ -282,5 +280,5 @@ func partTests() []test {
 			}
 			x.same([]int{passed, tooLong, len(x.partIDs("u1"))}, []int{20, 10, 20})
 		}},
-	}
+	}},
 }

@@ -48,8 +48,9 @@ func (x *fixture) webhooks(owner string) []store.Webhook {
 	return webhooks
 }
 
-func webhookTests() []test {
-	return []test{
+// webhookCases say what webhooks are, and which secrets sign their events.
+var webhookCases = []group{
+	{"webhooks", []test{
 		{"a webhook is as it was added, also when the store is opened again", func(x *fixture) {
 			x.enrol()
 			w := store.Webhook{
@@ -117,11 +118,8 @@ func webhookTests() []test {
 			x.addWebhook("we_1")
 			x.same(x.deliver("", 0), []store.Delivery(nil))
 		}},
-	}
-}
-
-func secretTests() []test {
-	return []test{
+	}},
+	{"secrets", []test{
 		{"rotation puts a new secret in place and keeps the last one for a while", func(x *fixture) {
 			x.enrol()
 			want, other := x.addWebhook("we_1", batch.EventFailed), x.addWebhook("we_2")
@@ -173,5 +171,5 @@ func secretTests() []test {
 			_, err = x.store.CallbackSecret(x.ctx, "nobody")
 			x.fails(err, store.ErrNotFound)
 		}},
-	}
+	}},
 }

@@ -10,8 +10,10 @@ import (
 	"batchd/internal/store"
 )
 
-func wholeTests() []test {
-	return []test{
+// wholeCases say what holds for the store as a whole: what outlasts a restart, and what callers may rely on who give up, come
+// at the same time, or come after Close.
+var wholeCases = []group{
+	{"whole store", []test{
 		{"keeps everything when it is closed and opened again", func(x *fixture) {
 			minted, err := x.store.DefaultTenant(x.ctx)
 			x.ok(err)
@@ -79,11 +81,8 @@ func wholeTests() []test {
 			x.ok(err)
 			x.same(x.free(segmentKey(got[0]), segmentKey(got[units-1])), []string(nil))
 		}},
-	}
-}
-
-func callerTests() []test {
-	return []test{
+	}},
+	{"callers", []test{
 		{"does nothing for a context that has ended", func(x *fixture) {
 			x.start("b1", 1)
 			want := x.read("b1")
@@ -154,7 +153,7 @@ func callerTests() []test {
 				}
 			}
 		}},
-	}
+	}},
 }
 
 // quietly ignores the outcome of a call that may have been given up, unless it is an error of another kind.

@@ -37,9 +37,9 @@ var countersProperty = property{"what is stored agrees with what is counted", fu
 type counters struct {
 	*rapid.T
 	x             *fixture
-	files         []batch.File
-	uploads       []batch.Upload
-	minted, parts int
+	files         []batch.File   // all that were created, also those that are deleted by now
+	uploads       []batch.Upload // all that were begun, whatever became of them
+	minted, parts int            // how many ids of files, uploads and batches, and of parts, were given out
 }
 
 func (c *counters) must(err error) {
@@ -54,6 +54,7 @@ func (c *counters) owner() string {
 	return rapid.SampledFrom([]string{tenant, tenant, stranger}).Draw(c.T, "tenant")
 }
 
+// newFile draws a file of any tenant, which may expire at once, later or never.
 func (c *counters) newFile() batch.File {
 	f := c.x.newFile(fmt.Sprintf("f%d", c.minted))
 	c.minted++
@@ -94,6 +95,7 @@ func (c *counters) upload() batch.Upload {
 	return rapid.SampledFrom(c.uploads).Draw(c.T, "upload")
 }
 
+// addPart adds a part that may be too long, of an id that may be taken, to an upload that may have ended.
 func (c *counters) addPart() {
 	u := c.upload()
 	p := c.x.newPart(u.ID, fmt.Sprintf("p%d", c.parts), rapid.Int64Range(0, u.Bytes+10).Draw(c.T, "bytes"))
@@ -103,6 +105,7 @@ func (c *counters) addPart() {
 	_ = c.x.store.AddPart(c.x.ctx, u.Tenant, p, c.x.now)
 }
 
+// complete ends an upload with a file, which takes the place of its parts in the count.
 func (c *counters) complete() {
 	u, f := c.upload(), c.newFile()
 	f.Tenant = u.Tenant
@@ -115,6 +118,8 @@ func (c *counters) cancel() {
 	_, _ = c.x.store.CancelUpload(c.x.ctx, c.owner(), c.upload().ID, c.x.now)
 }
 
+// sweepFiles, sweepUploads and purge do what maintenance does, a few at a time, so that much of what has expired is still
+// counted when it is compared.
 func (c *counters) sweepFiles() {
 	_, err := c.x.store.DeleteExpiredFiles(c.x.ctx, c.x.now, rapid.IntRange(0, 3).Draw(c.T, "n"))
 	c.must(err)
@@ -130,6 +135,7 @@ func (c *counters) purge() {
 	c.must(err)
 }
 
+// wait lets files expire, and uploads only after many waits.
 func (c *counters) wait() {
 	c.x.now = c.x.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(c.T, "wait")) * time.Minute)
 }

@@ -33,7 +33,8 @@ type fixture struct {
 	place string
 	store store.Store
 	ctx   context.Context
-	now   time.Time
+	// now is the test's clock. A store has none of its own: times are passed in.
+	now time.Time
 }
 
 func newFixture(t testing.TB, open Opener) *fixture {
@@ -155,7 +156,7 @@ func (x *fixture) lease(stage store.Stage, id string) batch.LeaseID {
 	}
 }
 
-// spans returns n units of ten lines each.
+// spans returns n units of ten lines each, of two models in turn.
 func spans(n int) []batch.UnitSpan {
 	units := make([]batch.UnitSpan, n)
 	for i := range units {

@@ -16,9 +16,10 @@ import (
 // modelSteps bounds the length of a random history, so that a run takes a few seconds.
 const modelSteps = 40
 
-// lifeCycleProperty drives random histories of a few batches against the store and against a model of a few dozen lines, and
-// compares what is seen after each step.
-var lifeCycleProperty = property{"life cycle agrees with a model", func(t *testing.T, open Opener) {
+// batchProperty drives random histories of a few batches against the store and against a model of a few dozen lines, and
+// compares what is seen after each step. Leasing and sealing are drawn twice
+// as often as other steps, or few batches would come to their end.
+var batchProperty = property{"life cycle agrees with a model", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
 		m := &model{T: r, x: newFixture(t, open), batches: make(map[string]*modelBatch)}
 		defer func() { m.must(m.x.store.Close()) }()
@@ -39,10 +40,13 @@ type model struct {
 	*rapid.T
 	x       *fixture
 	batches map[string]*modelBatch
-	order   []string
-	starts  int
+	// order holds the ids of batches, oldest first: that is how stages are leased.
+	order []string
+	// starts counts the restarts, each of which is another node.
+	starts int
 }
 
+// modelBatch is what the store should say of a batch.
 type modelBatch struct {
 	status  batch.Status
 	stop    batch.Stop
@@ -50,15 +54,19 @@ type modelBatch struct {
 	expires time.Time
 	counts  batch.Counts
 	units   []modelUnit
-	stale   []batch.Unit
+	// stale are units under leases that were lost or used up: no write under them may pass.
+	stale []batch.Unit
 }
 
+// modelUnit is what the store should hold of a unit. It is leased if node is set; a lease id without a node is one by which
+// the unit may still be adopted.
 type modelUnit struct {
 	node   string
 	lease  batch.LeaseID
 	sealed bool
 }
 
+// sealed counts the units that are sealed.
 func (b *modelBatch) sealed() int {
 	n := 0
 	for _, u := range b.units {
@@ -69,6 +77,7 @@ func (b *modelBatch) sealed() int {
 	return n
 }
 
+// ready reports whether the batch started and has no unit left to seal.
 func (b *modelBatch) ready() bool { return len(b.units) > 0 && b.sealed() == len(b.units) }
 
 // move changes the status, if the state graph allows it.
@@ -80,6 +89,7 @@ func (m *model) move(b *modelBatch, next batch.Status) {
 	b.version++
 }
 
+// must is rapid's Fatalf and not the fixture's, so that a failing history is shrunk.
 func (m *model) must(err error) {
 	m.Helper()
 	if err != nil {
@@ -98,7 +108,7 @@ func (m *model) wants(err, want error) {
 // node is the name of the process; each restart takes another.
 func (m *model) node() string { return fmt.Sprintf("node-%d", m.starts) }
 
-// pick draws one of the batches, or skips the step if there is none.
+// pick draws one of the batches. It returns nil where there is none; then the step does nothing.
 func (m *model) pick() (string, *modelBatch) {
 	if len(m.order) == 0 {
 		return "", nil
@@ -107,6 +117,7 @@ func (m *model) pick() (string, *modelBatch) {
 	return id, m.batches[id]
 }
 
+// create stores a batch whose window passes within a minute, so that many end by it in the course of a history.
 func (m *model) create() {
 	id := fmt.Sprintf("b%d", len(m.order))
 	b := m.x.newBatch(id)
@@ -184,6 +195,7 @@ func (m *model) validate() {
 	m.must(m.x.store.ReleaseBatch(m.x.ctx, id, lease))
 }
 
+// finalize closes the batch that is due, which a cancel after the lease must still be able to stop.
 func (m *model) finalize() {
 	id, lease := m.leaseDue(store.StageFinalize)
 	if id == "" {
@@ -205,6 +217,7 @@ func (m *model) cancel() {
 	}
 }
 
+// cancelOne cancels a batch. It works once, is repeated in peace, and comes too late for any other end.
 func (m *model) cancelOne(id string) {
 	b := m.batches[id]
 	_, err := m.x.store.CancelBatch(m.x.ctx, tenant, id, m.x.now)
@@ -220,6 +233,8 @@ func (m *model) cancelOne(id string) {
 	}
 }
 
+// expire stops whatever runs and whose window has passed, and nothing else. What is stopped changes its status only when
+// it is closed.
 func (m *model) expire() {
 	got, err := m.x.store.ExpireBatches(m.x.ctx, m.x.now)
 	m.must(err)
@@ -239,6 +254,8 @@ func (m *model) expire() {
 	}
 }
 
+// leaseUnits leases units, which must be the first of those that are pending. A stopped batch still gives out its units: the
+// executor is who records them as not run.
 func (m *model) leaseUnits() {
 	id, b := m.pick()
 	if b == nil {
@@ -274,6 +291,7 @@ func (m *model) held(id string) []batch.Unit {
 	return held
 }
 
+// seal seals some of the units that are leased, in one call.
 func (m *model) seal() {
 	id, b := m.pick()
 	if b == nil || len(m.held(id)) == 0 {

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"sync"
@@ -267,22 +266,4 @@ var outboxCases = []group{
 			}
 		}},
 	}},
-}
-
-// webhookCalls calls each method of store.Webhooks once and returns what it answered.
-func (x *fixture) webhookCalls(ctx context.Context) map[string]error {
-	s := x.store
-	errs := map[string]error{
-		"AddWebhook":    s.AddWebhook(ctx, x.newWebhook("we_9")),
-		"RemoveWebhook": s.RemoveWebhook(ctx, "we_9"),
-		"RotateWebhook": s.RotateWebhook(ctx, "we_9", "whsec_9", x.now),
-		"RecordAttempt": s.RecordAttempt(ctx, store.Attempt{Delivery: "wh_9", State: store.DeliveryDone, Now: x.now}),
-	}
-	_, errs["ListWebhooks"] = s.ListWebhooks(ctx, tenant)
-	_, errs["Webhook"] = s.Webhook(ctx, "we_9")
-	_, errs["CallbackSecret"] = s.CallbackSecret(ctx, tenant)
-	_, errs["LeaseDeliveries"] = s.LeaseDeliveries(ctx, x.now, x.now, 1)
-	_, errs["ListDeliveries"] = s.ListDeliveries(ctx, store.DeliveryQuery{Limit: 1})
-	_, errs["ForgetDeliveries"] = s.ForgetDeliveries(ctx, x.now, 1)
-	return errs
 }

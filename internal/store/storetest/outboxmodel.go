@@ -37,8 +37,8 @@ type outboxModel struct {
 	x          *fixture
 	webhooks   []store.Webhook
 	deliveries []store.Delivery
-	added      int
-	ended      int
+	added      int // how many webhooks were added; their ids are never used again
+	ended      int // how many batches have failed
 }
 
 func (m *outboxModel) must(err error) {
@@ -63,6 +63,7 @@ func (m *outboxModel) pick(n int) (int, bool) {
 	return rapid.IntRange(0, n-1).Draw(m.T, "which"), true
 }
 
+// add adds a webhook that asks for all events, for those that batches end with here, or for others.
 func (m *outboxModel) add() {
 	events := rapid.SampledFrom([][]batch.Event{nil, {batch.EventFailed}, {batch.EventCompleted}}).Draw(m.T, "events")
 	w := m.x.newWebhook(fmt.Sprintf("we_%d", m.added), events...)
@@ -71,6 +72,7 @@ func (m *outboxModel) add() {
 	m.webhooks = append(m.webhooks, w)
 }
 
+// remove takes a webhook's deliveries with it.
 func (m *outboxModel) remove() {
 	i, ok := m.pick(len(m.webhooks))
 	if !ok {
@@ -82,6 +84,7 @@ func (m *outboxModel) remove() {
 	m.deliveries = slices.DeleteFunc(m.deliveries, func(d store.Delivery) bool { return d.Webhook == id })
 }
 
+// rotate gives a webhook another secret. The last one still signs for some seconds, which pass in the course of a history.
 func (m *outboxModel) rotate() {
 	i, ok := m.pick(len(m.webhooks))
 	if !ok {
@@ -193,6 +196,7 @@ func (m *outboxModel) record() {
 	}
 }
 
+// forget drops deliveries that have been over for five seconds.
 func (m *outboxModel) forget() {
 	before := m.x.now.Add(-5 * time.Second)
 	over := func(d store.Delivery) bool { return d.State != store.DeliveryPending && d.UpdatedAt.Before(before) }
@@ -203,6 +207,7 @@ func (m *outboxModel) forget() {
 	m.deliveries = kept
 }
 
+// compare checks that the store shows what the model holds.
 func (m *outboxModel) compare() {
 	m.same(m.x.webhooks(tenant), m.webhooks)
 	want := slices.Clone(m.deliveries)

@@ -30,7 +30,7 @@ func Run(t *testing.T, open Opener) {
 			}
 		})
 	}
-	for _, p := range []property{lifeCycleProperty, outboxProperty, countersProperty} {
+	for _, p := range []property{batchProperty, outboxProperty, countersProperty} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			p.run(t, open)

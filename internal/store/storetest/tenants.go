@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"math"
 	"time"
 
@@ -214,32 +213,4 @@ func (x *fixture) purge() int {
 	n, err := x.store.PurgeFiles(x.ctx, x.now.Add(1), 99)
 	x.ok(err)
 	return n
-}
-
-// accessCalls calls each method of store.Tenants and store.Uploads once and returns what it answered.
-func (x *fixture) accessCalls(ctx context.Context) map[string]error {
-	s := x.store
-	errs := map[string]error{
-		"CreateTenant": s.CreateTenant(ctx, x.newTenant(tenant, "n")),
-		"SetTenant":    s.SetTenant(ctx, x.newTenant(tenant, "n")),
-		"CreateKey":    s.CreateKey(ctx, x.newKey("key_9")),
-		"EndKey":       s.EndKey(ctx, "key_9", x.now),
-		"CreateUpload": s.CreateUpload(ctx, x.newUpload("u9", 1)),
-		"AddPart":      s.AddPart(ctx, tenant, x.newPart("u9", "p9", 1), x.now),
-	}
-	_, errs["Tenant"] = s.Tenant(ctx, tenant)
-	_, errs["TenantNamed"] = s.TenantNamed(ctx, "n")
-	_, errs["ListTenants"] = s.ListTenants(ctx)
-	_, errs["Usage"] = s.Usage(ctx, tenant, x.now)
-	_, errs["StorageLeft"] = s.StorageLeft(ctx, tenant, x.now)
-	_, _, errs["Key"] = s.Key(ctx, "key_9")
-	_, errs["ListKeys"] = s.ListKeys(ctx, "")
-	_, errs["HasKeys"] = s.HasKeys(ctx)
-	_, _, errs["Upload"] = s.Upload(ctx, tenant, "u9", x.now)
-	_, errs["Parts"] = s.Parts(ctx, tenant, "u9")
-	_, _, errs["CompleteUpload"] = s.CompleteUpload(ctx, tenant, "u9", x.fileOf("u9"), x.now)
-	_, errs["CancelUpload"] = s.CancelUpload(ctx, tenant, "u9", x.now)
-	_, errs["ExpireUploads"] = s.ExpireUploads(ctx, x.now, 1)
-	_, errs["ForgetUploads"] = s.ForgetUploads(ctx, x.now, 1)
-	return errs
 }

@@ -214,3 +214,49 @@ func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	maps.Copy(errs, x.accessCalls(ctx))
 	return errs
 }
+
+// webhookCalls calls each method of store.Webhooks once and returns what it answered.
+func (x *fixture) webhookCalls(ctx context.Context) map[string]error {
+	s := x.store
+	errs := map[string]error{
+		"AddWebhook":    s.AddWebhook(ctx, x.newWebhook("we_9")),
+		"RemoveWebhook": s.RemoveWebhook(ctx, "we_9"),
+		"RotateWebhook": s.RotateWebhook(ctx, "we_9", "whsec_9", x.now),
+		"RecordAttempt": s.RecordAttempt(ctx, store.Attempt{Delivery: "wh_9", State: store.DeliveryDone, Now: x.now}),
+	}
+	_, errs["ListWebhooks"] = s.ListWebhooks(ctx, tenant)
+	_, errs["Webhook"] = s.Webhook(ctx, "we_9")
+	_, errs["CallbackSecret"] = s.CallbackSecret(ctx, tenant)
+	_, errs["LeaseDeliveries"] = s.LeaseDeliveries(ctx, x.now, x.now, 1)
+	_, errs["ListDeliveries"] = s.ListDeliveries(ctx, store.DeliveryQuery{Limit: 1})
+	_, errs["ForgetDeliveries"] = s.ForgetDeliveries(ctx, x.now, 1)
+	return errs
+}
+
+// accessCalls calls each method of store.Tenants and store.Uploads once and returns what it answered.
+func (x *fixture) accessCalls(ctx context.Context) map[string]error {
+	s := x.store
+	errs := map[string]error{
+		"CreateTenant": s.CreateTenant(ctx, x.newTenant(tenant, "n")),
+		"SetTenant":    s.SetTenant(ctx, x.newTenant(tenant, "n")),
+		"CreateKey":    s.CreateKey(ctx, x.newKey("key_9")),
+		"EndKey":       s.EndKey(ctx, "key_9", x.now),
+		"CreateUpload": s.CreateUpload(ctx, x.newUpload("u9", 1)),
+		"AddPart":      s.AddPart(ctx, tenant, x.newPart("u9", "p9", 1), x.now),
+	}
+	_, errs["Tenant"] = s.Tenant(ctx, tenant)
+	_, errs["TenantNamed"] = s.TenantNamed(ctx, "n")
+	_, errs["ListTenants"] = s.ListTenants(ctx)
+	_, errs["Usage"] = s.Usage(ctx, tenant, x.now)
+	_, errs["StorageLeft"] = s.StorageLeft(ctx, tenant, x.now)
+	_, _, errs["Key"] = s.Key(ctx, "key_9")
+	_, errs["ListKeys"] = s.ListKeys(ctx, "")
+	_, errs["HasKeys"] = s.HasKeys(ctx)
+	_, _, errs["Upload"] = s.Upload(ctx, tenant, "u9", x.now)
+	_, errs["Parts"] = s.Parts(ctx, tenant, "u9")
+	_, _, errs["CompleteUpload"] = s.CompleteUpload(ctx, tenant, "u9", x.fileOf("u9"), x.now)
+	_, errs["CancelUpload"] = s.CancelUpload(ctx, tenant, "u9", x.now)
+	_, errs["ExpireUploads"] = s.ExpireUploads(ctx, x.now, 1)
+	_, errs["ForgetUploads"] = s.ForgetUploads(ctx, x.now, 1)
+	return errs
+}

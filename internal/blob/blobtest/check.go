@@ -3,10 +3,8 @@ package blobtest
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,52 +12,7 @@ import (
 	"batchd/internal/blob"
 )
 
-func testConcurrent(t *testing.T, b blob.Backend) {
-	const workers, each = 8, 6
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			for i := range each {
-				// The workers share directories, which come and go under them.
-				key := fmt.Sprintf("segments/b%d/%d", i%2, w*each+i)
-				want := Random(uint64(w*each+i), 1000)
-				if _, err := b.Put(t.Context(), key, bytes.NewReader(want)); err != nil {
-					t.Error(err)
-				}
-				wantObject(t, b, key, want)
-				if err := b.Delete(t.Context(), key); err != nil {
-					t.Error(err)
-				}
-				wantNoObject(t, b, key)
-			}
-		})
-	}
-	all.Wait()
-	wantKeys(t, b, "")
-}
-
-func testConcurrentKey(t *testing.T, b blob.Backend) {
-	want := Random(12, 100_000)
-	put(t, b, "plans/a", want)
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for range 5 {
-				if _, err := b.Put(t.Context(), "plans/a", bytes.NewReader(want)); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-		all.Go(func() {
-			for range 20 {
-				wantObject(t, b, "plans/a", want)
-			}
-		})
-	}
-	all.Wait()
-	wantKeys(t, b, "", "plans/a")
-}
-
+// put stores an object, or ends the test.
 func put(t *testing.T, b blob.Backend, key string, contents []byte) {
 	t.Helper()
 	n, err := b.Put(t.Context(), key, bytes.NewReader(contents))
@@ -75,7 +28,7 @@ func wantObject(t *testing.T, b blob.Backend, key string, want []byte) blob.Info
 	if err != nil || info.Size != int64(len(want)) {
 		t.Errorf("stat %.40s = %+v, %v, want %d bytes", key, info, err, len(want))
 	}
-	got := make([]byte, len(want)+1)
+	got := make([]byte, len(want)+1) // one byte more, to notice an object that is too long
 	n, err := b.ReadAt(t.Context(), key, got, 0)
 	if !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], want) {
 		t.Errorf("read %.40s = %d bytes, or wrong ones, %v, want %d", key, n, err, len(want))
@@ -83,6 +36,7 @@ func wantObject(t *testing.T, b blob.Backend, key string, want []byte) blob.Info
 	return info
 }
 
+// wantNoObject reports an error if there is an object, by Stat or to read.
 func wantNoObject(t *testing.T, b blob.Backend, key string) {
 	t.Helper()
 	if info, err := b.Stat(t.Context(), key); !errors.Is(err, blob.ErrNotExist) {

@@ -46,6 +46,7 @@ func (m *Memory) Put(ctx context.Context, key string, r io.Reader) (int64, error
 	return int64(len(contents)), nil
 }
 
+// readAll reads r to its end. It gives up when ctx ends, and on a reader that goes on yielding nothing.
 func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
 	var all []byte
 	piece := make([]byte, 32<<10)
@@ -86,6 +87,7 @@ func (m *Memory) Stat(ctx context.Context, key string) (blob.Info, error) {
 	return blob.Info{Key: key, Size: int64(len(o.contents)), Stored: o.stored}, nil
 }
 
+// find returns the object, whose contents stay as they are also if the key is put again or deleted.
 func (m *Memory) find(ctx context.Context, key string) (object, error) {
 	if err := usable(ctx, key); err != nil {
 		return object{}, err
@@ -123,6 +125,7 @@ func (m *Memory) List(ctx context.Context, prefix string, fn func(blob.Info) err
 	return nil
 }
 
+// snapshot returns what is there now, in order, so that List calls its function without the lock: it may call Delete.
 func (m *Memory) snapshot(prefix string) []blob.Info {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -136,6 +139,7 @@ func (m *Memory) snapshot(prefix string) []blob.Info {
 	return infos
 }
 
+// usable refuses a bad key, and a context that has ended.
 func usable(ctx context.Context, key string) error {
 	if err := blob.CheckKey(key); err != nil {
 		return err

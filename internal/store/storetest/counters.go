@@ -135,7 +135,7 @@ func (c *counters) purge() {
 	c.must(err)
 }
 
-// wait lets files expire, and uploads only after many waits.
+// wait lets files expire, and after some waits uploads too.
 func (c *counters) wait() {
 	c.x.now = c.x.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(c.T, "wait")) * time.Minute)
 }

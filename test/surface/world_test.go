@@ -169,8 +169,11 @@ func (n *node) runBatches() {
 	})
 	n.remote("batches", "create", n.input("refused.jsonl", "refused", "hello"))
 	n.remote("batches", "create", n.input("gone.jsonl", "gone", "hello"))
+	// The model good comes to have one too, for the line that is to come later, and may well have it first.
 	until(n.t, "both upstreams have a reason", func() bool {
-		return strings.Count(string(n.get(n.base+"/metrics")), "\nbatchd_upstream_reason{") == 2
+		metrics := string(n.get(n.base + "/metrics"))
+		return strings.Contains(metrics, `batchd_upstream_reason{model="refused",`) &&
+			strings.Contains(metrics, `batchd_upstream_reason{model="gone",`)
 	})
 	until(n.t, "webhook and callback are told", func() bool {
 		n.mu.Lock()

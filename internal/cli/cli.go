@@ -121,11 +121,12 @@ func execute(s *invocation) error {
 		return nil // parsing went on after the help was shown; what it found does not matter
 	}
 	if err != nil {
+		command := parser.Model.Node
 		var wrong *kong.ParseError
 		if errors.As(err, &wrong) {
-			parsed = wrong.Context
+			command = commandOf(wrong.Context)
 		}
-		return &usageError{command: commandOf(parsed), problem: err.Error()}
+		return &usageError{command: command, problem: err.Error()}
 	}
 	err = parsed.Run(s, &g)
 	var wrong *usageError
@@ -139,81 +140,48 @@ func execute(s *invocation) error {
 	return err
 }
 
-// commandOf returns the words of the command that was being parsed.
-func commandOf(c *kong.Context) string {
-	if c == nil {
-		return ""
-	}
-	var words []string
+// commandOf returns the command that was being parsed, which is the program itself if none was named.
+func commandOf(c *kong.Context) *kong.Node {
+	command := c.Model.Node
 	for _, step := range c.Path {
 		if step.Command != nil {
-			words = append(words, step.Command.Name)
+			command = step.Command
 		}
 	}
-	return strings.Join(words, " ")
+	return command
 }
 
 // usageError is a command line that cannot be followed.
 type usageError struct {
-	// command is the words of the command, "" if there is none.
-	command string
+	// command is what the line is about; execute fills it in, and until then it is nil.
+	command *kong.Node
 	problem string
 }
 
-// Error says what is wrong and shows the right form.
+// Error says what is wrong and shows the right form, as the command's help begins with it.
 func (e *usageError) Error() string {
-	help := strings.Join(append(strings.Fields("batchd "+e.command), "--help"), " ")
-	return fmt.Sprintf("%s\nusage: batchd %s\nSee `%s` for everything it takes.", e.problem, form(e.command), help)
+	if e.command == nil {
+		return e.problem
+	}
+	return fmt.Sprintf("%s\nusage: %s\nRun `%s --help` for details.", e.problem, usageOf(e.command), e.command.FullPath())
+}
+
+// usageOf returns the right form of a command, or the commands that there are in a group of them.
+func usageOf(command *kong.Node) string {
+	if len(command.Children) == 0 {
+		return "batchd " + command.Summary()
+	}
+	var names []string
+	for _, child := range command.Children {
+		names = append(names, child.Name)
+	}
+	return command.FullPath() + " " + strings.Join(names, "|")
 }
 
 // anyOf writes names as a choice: a, b or c.
 func anyOf(names []string) string {
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " or " + names[last]
-}
-
-// form is the right form of a command.
-func form(command string) string {
-	const upstream = "--upstream http://host:8000/v1"
-	forms := map[string]string{
-		"serve":               "serve " + upstream + " [--data-dir DIR] [--listen HOST:PORT]",
-		"run":                 "run IN.jsonl " + upstream,
-		"sim":                 "sim [--listen HOST:PORT]",
-		"version":             "version",
-		"batches":             "batches create|list|get|watch|cancel|retry",
-		"batches create":      "batches create FILE.jsonl [--endpoint /v1/chat/completions] [--window 24h] [--watch]",
-		"batches list":        "batches list [--status STATUS] [--limit N] [--after BATCH-ID]",
-		"batches get":         "batches get BATCH-ID",
-		"batches watch":       "batches watch BATCH-ID",
-		"batches cancel":      "batches cancel BATCH-ID",
-		"batches retry":       "batches retry BATCH-ID [--window 24h] [--watch]",
-		"files":               "files upload|list|get|content|delete",
-		"files upload":        "files upload FILE.jsonl [--purpose batch]",
-		"files list":          "files list [--purpose batch] [--limit N] [--after FILE-ID]",
-		"files get":           "files get FILE-ID",
-		"files content":       "files content FILE-ID [--output FILE]",
-		"files delete":        "files delete FILE-ID",
-		"keys":                "keys create|list|revoke|rotate",
-		"keys create":         "keys create --tenant NAME [--dialect " + strings.Join(config.Dialects(), "|") + "] [--expires 90d] [--data-dir DIR]",
-		"keys list":           "keys list [--tenant NAME] [--data-dir DIR]",
-		"keys revoke":         "keys revoke KEY-ID [--data-dir DIR]",
-		"keys rotate":         "keys rotate KEY-ID [--overlap 24h] [--data-dir DIR]",
-		"tenants":             "tenants list|set",
-		"tenants list":        "tenants list [--data-dir DIR]",
-		"tenants set":         "tenants set NAME [--weight N] [--max-stored-bytes 10GiB] [--max-requests-per-minute N] [--data-dir DIR]",
-		"webhooks":            "webhooks add|list|remove|test|deliveries|rotate|secret",
-		"webhooks add":        "webhooks add URL [--tenant NAME] [--event batch.completed]... [--data-dir DIR]",
-		"webhooks list":       "webhooks list [--tenant NAME] [--data-dir DIR]",
-		"webhooks remove":     "webhooks remove WEBHOOK-ID [--data-dir DIR]",
-		"webhooks test":       "webhooks test WEBHOOK-ID [--data-dir DIR]",
-		"webhooks deliveries": "webhooks deliveries [--webhook WEBHOOK-ID] [--batch BATCH-ID] [--limit N] [--data-dir DIR]",
-		"webhooks rotate":     "webhooks rotate WEBHOOK-ID [--overlap 24h] [--data-dir DIR]",
-		"webhooks secret":     "webhooks secret [--tenant NAME] [--data-dir DIR]",
-	}
-	if known, ok := forms[command]; ok {
-		return known
-	}
-	return "serve|run|sim|batches|files|keys|tenants|webhooks|version"
 }
 
 // silentError carries an exit code only: what there is to say was said.

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
 
 	"batchd/internal/client"
 	"batchd/internal/oneshot"
+
+	"github.com/alecthomas/kong"
 )
 
 func TestExitCodesAreAsPromised(t *testing.T) {
@@ -69,23 +72,48 @@ func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
 	}
 }
 
-func TestEveryCommandHasItsRightForm(t *testing.T) {
+func TestEveryCommandShowsItsUsage(t *testing.T) {
 	t.Parallel()
-	fallback := form("")
-	for _, command := range []string{
-		"serve", "run", "sim", "version", "batches", "batches create", "batches list", "batches get", "batches watch",
-		"batches cancel", "files", "files upload", "files list", "files get", "files content", "files delete",
-		"keys", "keys create", "keys list", "keys revoke", "keys rotate", "tenants", "tenants list", "tenants set",
-		"webhooks", "webhooks add", "webhooks list", "webhooks remove", "webhooks test", "webhooks deliveries",
-		"webhooks rotate", "webhooks secret",
-	} {
-		if got := form(command); got == fallback || !strings.HasPrefix(got, command) {
-			t.Errorf("%s: got %q", command, got)
+	s := &invocation{}
+	parser, err := s.parser(&grammar{}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		command, ok := node.(*kong.Node)
+		if !ok || command.Type != kong.CommandNode {
+			return next(nil)
+		}
+		path := command.FullPath()
+		if got := usageOf(command); !strings.HasPrefix(got, path) {
+			t.Errorf("%s: got usage %q", path, got)
 		}
 		var out, fault bytes.Buffer
-		code := Main(Process{Args: append(strings.Fields(command), "--help"), Stdout: &out, Stderr: &fault})
-		if code != 0 || !strings.Contains(out.String(), "Usage: batchd "+command) || fault.Len() > 0 {
-			t.Errorf("%s --help: code %d, output %q, errors %q", command, code, out.String(), fault.String())
+		code := Main(Process{Args: append(strings.Fields(path)[1:], "--help"), Stdout: &out, Stderr: &fault})
+		if code != 0 || !strings.Contains(out.String(), "Usage: "+path) || fault.Len() > 0 {
+			t.Errorf("%s --help: code %d, output %q, errors %q", path, code, out.String(), fault.String())
+		}
+		return next(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUsageNamesWhatACommandNeeds(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|version",
+		"keys":                 "batchd keys create|list|revoke|rotate",
+		"keys create":          "batchd keys create --tenant=NAME [flags]",
+		"run":                  "batchd run <in.jsonl> [flags]",
+		"batches get":          "batchd batches get <batch-id> [flags]",
+		"webhooks list --wron": "batchd webhooks list [flags]",
+	} {
+		var fault bytes.Buffer
+		code := Main(Process{Args: strings.Fields(args), Stdout: io.Discard, Stderr: &fault})
+		if code != 2 || !strings.Contains(fault.String(), "\nusage: "+want+"\n") {
+			t.Errorf("batchd %s: code %d, got %q, want usage %q", args, code, fault.String(), want)
 		}
 	}
 }

@@ -204,7 +204,7 @@ var edges = []mutation{
 	{
 		name: "a long answer keeps its share of memory", promise: "memory for long answers is given back",
 		dir: "internal/upstream",
-		old: `{ <-o.permits }`,
+		old: `{ <-l.permits }`,
 		new: `{}`,
 		run: ".",
 	},

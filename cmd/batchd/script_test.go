@@ -101,7 +101,7 @@ func process(ts *testscript.TestScript, name string) *child {
 	return c
 }
 
-// batchd prepares the command line under test in the script's folder and environment.
+// batchd prepares the command line under test in the script's directory and environment.
 func batchd(ts *testscript.TestScript, args []string) *exec.Cmd {
 	path, err := exec.LookPath("batchd")
 	ts.Check(err)

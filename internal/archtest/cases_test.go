@@ -103,7 +103,7 @@ func caseIDs() []string {
 	return ids
 }
 
-// testsOf maps the name of each test function to the strings in the test files of its folder.
+// testsOf maps the name of each test function to the strings in the test files of its directory.
 func testsOf(sources []source) map[string][]string {
 	tests := map[string][]string{}
 	for _, files := range byPackage(sources, true) {

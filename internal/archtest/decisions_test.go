@@ -17,12 +17,12 @@ var (
 
 func TestDecisionsAreNumberedAndListed(t *testing.T) {
 	t.Parallel()
-	folder := filepath.Join(root, "docs", "adr")
-	index, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	dir := filepath.Join(root, "docs", "adr")
+	index, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(folder)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestDecisionsAreNumberedAndListed(t *testing.T) {
 			continue
 		}
 		number++
-		text, err := os.ReadFile(filepath.Join(folder, entry.Name()))
+		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}

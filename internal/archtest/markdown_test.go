@@ -35,7 +35,7 @@ func TestLinksInPagesLeadToSomething(t *testing.T) {
 	}
 }
 
-// markdownPages lists the pages of the repository, those in folders that begin with a dot but .github left out.
+// markdownPages lists the pages of the repository, those in directories that begin with a dot but .github left out.
 func markdownPages(t *testing.T) []string {
 	t.Helper()
 	var pages []string

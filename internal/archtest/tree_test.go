@@ -25,13 +25,13 @@ const root = "../.."
 
 // source is one Go file of the tree.
 type source struct {
-	// path is relative to the repository's folder, with slashes.
+	// path is relative to the repository's directory, with slashes.
 	path string
 	file *ast.File
 	set  *token.FileSet
 }
 
-// dir is the folder that the file is in.
+// dir is the directory that the file is in.
 func (s source) dir() string { return filepath.ToSlash(filepath.Dir(s.path)) }
 
 func (s source) isTest() bool { return strings.HasSuffix(s.path, "_test.go") }
@@ -87,9 +87,9 @@ func tree(t *testing.T) []source {
 	return sources
 }
 
-// ignored reports whether a folder holds nothing of the tree: the go command does not look into these either.
-func ignored(folder string) bool {
-	return strings.HasPrefix(folder, ".") || strings.HasPrefix(folder, "_") || folder == "testdata" || folder == "node_modules"
+// ignored reports whether a directory holds nothing of the tree: the go command does not look into these either.
+func ignored(dir string) bool {
+	return strings.HasPrefix(dir, ".") || strings.HasPrefix(dir, "_") || dir == "testdata" || dir == "node_modules"
 }
 
 func parse(set *token.FileSet, path string, text []byte) (source, error) {
@@ -97,7 +97,7 @@ func parse(set *token.FileSet, path string, text []byte) (source, error) {
 	return source{path: path, file: file, set: set}, err
 }
 
-// byPackage groups the files of a folder, its test files apart if wanted.
+// byPackage groups the files of a directory, its test files apart if wanted.
 func byPackage(sources []source, withTests bool) map[string][]source {
 	packages := map[string][]source{}
 	for _, s := range sources {

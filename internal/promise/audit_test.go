@@ -207,18 +207,18 @@ func checkTimes(j job, f *findings) {
 	}
 }
 
-// repeats checks D7 against the engine's log and the ways in which the node's processes ended: within one life no
+// repeats checks D7 against the engine's log and the ways in which the node's processes ended: within one process no
 // line is called twice, one that ended by SIGTERM leaves no call to repeat, and one that was killed leaves at most
 // as many as may be in flight. It returns how many calls were repeats.
 func (n *node) repeats(concurrency int) (int, error) {
 	f := &findings{of: "D7"}
-	lives := map[string][]int{}
+	processes := map[string][]int{}
 	for _, c := range n.engine.log() {
-		lives[c.key] = append(lives[c.key], c.life)
+		processes[c.key] = append(processes[c.key], c.process)
 	}
 	after := map[int]int{}
 	total := 0
-	for key, in := range lives {
+	for key, in := range processes {
 		for i := 1; i < len(in); i++ {
 			total++
 			after[in[i-1]]++
@@ -227,14 +227,14 @@ func (n *node) repeats(concurrency int) (int, error) {
 			}
 		}
 	}
-	for life, count := range after {
+	for process, count := range after {
 		switch {
-		case life >= len(n.ends):
-			f.addf("process %d, which was not stopped, left %d calls to repeat", life, count)
-		case n.ends[life].signal == os.Signal(syscall.SIGTERM):
-			f.addf("process %d ended by SIGTERM and left %d calls to repeat", life, count)
+		case process >= len(n.ends):
+			f.addf("process %d, which was not stopped, left %d calls to repeat", process, count)
+		case n.ends[process].signal == os.Signal(syscall.SIGTERM):
+			f.addf("process %d ended by SIGTERM and left %d calls to repeat", process, count)
 		case count > concurrency:
-			f.addf("process %d left %d calls to repeat, and only %d may be in flight", life, count, concurrency)
+			f.addf("process %d left %d calls to repeat, and only %d may be in flight", process, count, concurrency)
 		}
 	}
 	return total, f.err()

@@ -78,14 +78,14 @@ func TestD12(t *testing.T) {
 }
 
 // halfDamaged runs a batch half-way, stops the server, changes a byte of a stored file, and lets the batch end.
-func halfDamaged(t *testing.T, in input, folder string, share float64) audited {
+func halfDamaged(t *testing.T, in input, dir string, share float64) audited {
 	t.Helper()
 	n := newNode(t, newEngine(t, steady(20*time.Millisecond)), 32)
 	n.start()
 	s := n.watch(n.run(in, "24h"))
 	s.awaitResults(t, 200)
 	n.stop()
-	n.flip(folder, share)
+	n.flip(dir, share)
 	n.start()
 	s.await(t, endWithin)
 	if err := s.finish(); err != nil {
@@ -98,19 +98,19 @@ func halfDamaged(t *testing.T, in input, folder string, share float64) audited {
 	return a
 }
 
-// flip changes one bit at that share of the length of the only file below a folder; of the largest, if there are more.
-func (n *node) flip(folder string, share float64) {
+// flip changes one bit at that share of the length of the only file below a directory; of the largest, if there are more.
+func (n *node) flip(dir string, share float64) {
 	n.t.Helper()
 	var largest string
 	var size int64
-	err := filepath.Walk(filepath.Join(n.dir, folder), func(path string, info os.FileInfo, err error) error {
+	err := filepath.Walk(filepath.Join(n.dir, dir), func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() && info.Size() >= size {
 			largest, size = path, info.Size()
 		}
 		return err
 	})
 	if err != nil || size == 0 {
-		n.t.Fatalf("nothing to damage in %s: %v", folder, err)
+		n.t.Fatalf("nothing to damage in %s: %v", dir, err)
 	}
 	content, err := os.ReadFile(largest)
 	if err != nil {
@@ -140,8 +140,8 @@ func (n *node) refusesContent(id string, want []byte) {
 	}
 }
 
-// TestDataFolder opens data folders that must not be opened.
-func TestDataFolder(t *testing.T) {
+// TestDataDirectory opens data directories that must not be opened.
+func TestDataDirectory(t *testing.T) {
 	t.Parallel()
 	const name = "batchd.db"
 	for what, damage := range map[string]func(t *testing.T, path string, content []byte) error{
@@ -202,7 +202,7 @@ func TestDataFolder(t *testing.T) {
 		}
 		said := p.text()
 		if p.end() == nil || !strings.Contains(said, fmt.Sprintf("pid %d", n.running().cmd.Process.Pid)) || !strings.Contains(said, n.dir) {
-			t.Errorf("it ended with %v and said %q, want who holds which folder", p.end(), said)
+			t.Errorf("it ended with %v and said %q, want who holds which directory", p.end(), said)
 		}
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("it took %s to refuse", took)

@@ -25,11 +25,11 @@ type engine struct {
 	onBody func(body []byte)
 
 	// mu guards following fields.
-	mu     sync.Mutex
-	calls  []*call
-	tries  map[string]int
-	flying int
-	closed chan struct{}
+	mu      sync.Mutex
+	calls   []*call
+	tries   map[string]int
+	calling int
+	closed  chan struct{}
 }
 
 // reply is what the engine does with one call.
@@ -44,8 +44,8 @@ type reply struct {
 
 // call is one entry of the log.
 type call struct {
-	// life is the process that made the call, counted from 0.
-	life int
+	// process is the one that made the call, counted from 0.
+	process int
 	// key is the idempotency key: batch and line number. line is what the input file calls the line.
 	key, line string
 	start     time.Time
@@ -82,12 +82,12 @@ func statusFor(line string) int {
 }
 
 // url is the base URL for one process of a node.
-func (e *engine) url(life int) string { return fmt.Sprintf("%s/%d/v1", e.server.URL, life) }
+func (e *engine) url(process int) string { return fmt.Sprintf("%s/%d/v1", e.server.URL, process) }
 
 // ServeHTTP answers one call.
 func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	prefix, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	life, err := strconv.Atoi(prefix)
+	process, err := strconv.Atoi(prefix)
 	switch {
 	case err != nil:
 		http.NotFound(w, r)
@@ -107,11 +107,11 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.onBody != nil {
 		e.onBody(body)
 	}
-	c, what := e.enter(life, r.Header.Get("Idempotency-Key"), lineOf(body))
+	c, what := e.enter(process, r.Header.Get("Idempotency-Key"), lineOf(body))
 	answered := e.answer(w, r, c.line, what)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.flying--
+	e.calling--
 	c.end, c.answered = time.Now(), answered
 }
 
@@ -123,13 +123,13 @@ func lineOf(body []byte) string {
 }
 
 // enter logs a call and asks the script about it.
-func (e *engine) enter(life int, key, line string) (*call, reply) {
+func (e *engine) enter(process int, key, line string) (*call, reply) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c := &call{life: life, key: key, line: line, start: time.Now()}
+	c := &call{process: process, key: key, line: line, start: time.Now()}
 	e.calls = append(e.calls, c)
 	e.tries[key]++
-	e.flying++
+	e.calling++
 	return c, e.script(line, e.tries[key])
 }
 
@@ -178,7 +178,7 @@ func answerTo(line string, status int) []byte {
 func (e *engine) inFlight() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.flying
+	return e.calling
 }
 
 // log returns a copy of all calls so far.

@@ -60,9 +60,9 @@ func TestField(t *testing.T) {
 	first30 := func(n int) bool { return n <= 30 }
 	every10th := func(n int) bool { return n%10 == 1 }
 	for name, c := range map[string]struct {
-		mode          string
-		bad           func(n int) bool
-		lines, flying int
+		mode            string
+		bad             func(n int) bool
+		lines, inFlight int
 		// good is how long the good lines may take, all how long the batch; within is 0 for one that is not waited for.
 		good, within time.Duration
 		// told stands in each error line.
@@ -85,7 +85,7 @@ func TestField(t *testing.T) {
 					want++
 				}
 			}
-			n, calls := fieldNode(t, c.flying)
+			n, calls := fieldNode(t, c.inFlight)
 			id := n.run(in, "24h")
 			s := n.watch(id)
 			until(t, c.good, "good lines", func() bool { return s.last().RequestCounts.Completed == want })

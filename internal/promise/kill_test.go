@@ -195,19 +195,19 @@ func persist[T any](n *node, call func() (T, error)) (T, error) {
 func (s *sampler) shownAndKept(total int) error {
 	shown := map[int]int{}
 	for _, x := range s.samples {
-		shown[x.life] = max(shown[x.life], x.job.RequestCounts.Completed+x.job.RequestCounts.Failed)
+		shown[x.process] = max(shown[x.process], x.job.RequestCounts.Completed+x.job.RequestCounts.Failed)
 	}
 	calls := s.node.engine.log()
 	f := &findings{of: "batch " + s.id}
-	for _, life := range slices.Sorted(maps.Keys(shown)) {
+	for _, process := range slices.Sorted(maps.Keys(shown)) {
 		later := map[string]bool{}
 		for _, c := range calls {
-			if c.life > life && keyOf(s.id, c.key) {
+			if c.process > process && keyOf(s.id, c.key) {
 				later[c.key] = true
 			}
 		}
-		if len(later) > total-shown[life] {
-			f.addf("D7: process %d showed %d results of %d, later ones called %d lines", life, shown[life], total, len(later))
+		if len(later) > total-shown[process] {
+			f.addf("D7: process %d showed %d results of %d, later ones called %d lines", process, shown[process], total, len(later))
 		}
 	}
 	return f.err()

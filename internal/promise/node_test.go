@@ -32,7 +32,7 @@ const (
 // address is how the server names itself once it takes calls.
 var address = regexp.MustCompile(`http://127\.0\.0\.1:[1-9][0-9]*`)
 
-// node is one data folder and the processes that work on it, one after the other. Its methods that start and end
+// node is one data directory and the processes that work on it, one after the other. Its methods that start and end
 // processes are for one goroutine; the API may be used by many.
 type node struct {
 	t      testing.TB
@@ -47,14 +47,14 @@ type node struct {
 	key  string
 
 	// mu guards following fields.
-	mu   sync.Mutex
-	life int
-	proc *process
-	// ends says how each life ended.
+	mu      sync.Mutex
+	started int
+	proc    *process
+	// ends says how each process ended.
 	ends []end
 }
 
-// process is one life of the server.
+// process is one run of the server.
 type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed once the process is gone and its output is complete
@@ -68,13 +68,13 @@ type process struct {
 	err    error
 }
 
-// end says how a life ended and what was in flight then, seen from the upstream.
+// end says how a process ended and what was in flight then, seen from the upstream.
 type end struct {
 	signal   os.Signal
 	inFlight int
 }
 
-// newNode returns a node with an empty data folder behind the engine; nothing runs yet. Settings are written as in
+// newNode returns a node with an empty data directory behind the engine; nothing runs yet. Settings are written as in
 // the environment, "BATCHD_CANCEL_GRACE=1s". A node without an engine needs its upstream set before it is started.
 func newNode(t testing.TB, e *engine, concurrency int, settings ...string) *node {
 	t.Helper()
@@ -144,14 +144,14 @@ func (n *node) spawn(extra ...string) (*process, error) {
 	if n.upstream != "" {
 		args = append(args, "--upstream", n.upstream)
 	} else {
-		args = append(args, "--upstream", n.engine.url(n.life))
+		args = append(args, "--upstream", n.engine.url(n.started))
 	}
 	p, err := launch(harness.Binary(n.t), args, append(n.env, extra...))
 	if err != nil {
 		return nil, err
 	}
 	n.proc = p
-	n.life++
+	n.started++
 	return p, nil
 }
 
@@ -229,11 +229,11 @@ func (n *node) running() *process {
 	}
 }
 
-// lives returns how many processes there have been.
-func (n *node) lives() int {
+// processes returns how many processes there have been.
+func (n *node) processes() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.life
+	return n.started
 }
 
 // kill ends the process as kill -9 does and waits until it is gone.
@@ -291,7 +291,7 @@ func (n *node) await(within time.Duration) error {
 	return p.end()
 }
 
-// files returns the files of the data folder whose names match a pattern such as "journals/*".
+// files returns the files of the data directory whose names match a pattern such as "journals/*".
 func (n *node) files(pattern string) []string {
 	n.t.Helper()
 	found, err := filepath.Glob(filepath.Join(n.dir, pattern))

@@ -103,7 +103,7 @@ func report(rows string) string {
 	fmt.Fprintf(&text, "Written by `make proof` on %s (%s/%s, %d processors, %s). Do not edit: run it again.\n\n",
 		time.Now().UTC().Format("2 January 2006"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	text.WriteString("The real binary runs batches one after the other against an upstream that logs every call. 5 to 400 ms after\n" +
-		"each start it is struck, then started again on the same data folder. A client uploads, creates and watches\n" +
+		"each start it is struck, then started again on the same data directory. A client uploads, creates and watches\n" +
 		"meanwhile, and repeats calls that got no answer. In the end every batch is audited from outside, by the API, the\n" +
 		"upstream's log and the input file: one result for each line, in input order, with the very bytes that the\n" +
 		"upstream sent; counts that equal the files and never went back; statuses that moved only along the graph. The\n" +

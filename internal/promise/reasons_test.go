@@ -320,7 +320,7 @@ func TestB05(t *testing.T) {
 	}
 	in := input{lines: 8000}
 	n := newNode(t, newEngine(t, steady(5*time.Millisecond)), 8)
-	t.Cleanup(func() { // before the node's own, which would find its folder in use
+	t.Cleanup(func() { // before the node's own, which would find its directory in use
 		if p := n.running(); p != nil {
 			_ = p.cmd.Process.Kill()
 			<-p.exited

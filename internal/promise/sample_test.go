@@ -21,9 +21,9 @@ var after = map[string][]string{
 
 // sample is a batch as it was shown at some time, by some process.
 type sample struct {
-	life int
-	at   time.Time
-	job  job
+	process int
+	at      time.Time
+	job     job
 }
 
 // sampler reads a batch again and again while it runs, from whichever process is there.
@@ -48,9 +48,9 @@ func (n *node) watch(id string) *sampler {
 func (s *sampler) run() {
 	for {
 		if j, err := s.node.batch(s.id); err == nil {
-			life := s.node.lives() // of the process that answered, or a later one
+			started := s.node.processes() // of the process that answered, or a later one
 			s.mu.Lock()
-			s.samples = append(s.samples, sample{life - 1, time.Now(), j})
+			s.samples = append(s.samples, sample{started - 1, time.Now(), j})
 			s.mu.Unlock()
 			if j.terminal() {
 				return

@@ -26,7 +26,7 @@ type batchView struct {
 	} `json:"request_counts"`
 }
 
-// server starts batchd on a folder, fresh unless it exists.
+// server starts batchd on a directory, fresh unless it exists.
 func (b *bench) server(dir, upstream string, args ...string) (*process, error) {
 	return startServer(b.binary, dir, upstream, args...)
 }

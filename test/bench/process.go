@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// bench is one run of the program: a folder, the input files, the binary.
+// bench is one run of the program: a directory, the input files, the binary.
 type bench struct {
 	binary string
 	// versus is a binary to compare with; "" for none.
@@ -64,7 +64,7 @@ func (b *bench) brief(n int) (string, error) {
 	})
 }
 
-// write returns a file of the bench's folder, which is made if it is not there.
+// write returns a file of the bench's directory, which is made if it is not there.
 func (b *bench) write(name string, lines func(w io.Writer)) (string, error) {
 	path := filepath.Join(b.dir, name)
 	if _, err := os.Stat(path); err == nil {

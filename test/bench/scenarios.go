@@ -82,7 +82,7 @@ type batchCost struct {
 // counts from before the upload, the clock from the create answer.
 func (b *bench) runBatch(binary, in, upstream string, limit int) (batchCost, error) {
 	dir := filepath.Join(b.dir, "data")
-	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
+	defer func() { _ = os.RemoveAll(dir) }() // the whole directory goes at the end
 	p, err := startServer(binary, dir, upstream, concurrency(limit)...)
 	if err != nil {
 		return batchCost{}, err
@@ -186,7 +186,7 @@ func (b *bench) small() error {
 
 func (b *bench) smallOnce(upstream string) (one, many time.Duration, err error) {
 	dir := filepath.Join(b.dir, "data")
-	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
+	defer func() { _ = os.RemoveAll(dir) }() // the whole directory goes at the end
 	p, err := b.server(dir, upstream)
 	if err != nil {
 		return 0, 0, err
@@ -244,7 +244,7 @@ func (b *bench) restart() error {
 	}
 	defer upstream.stop(os.Kill)
 	dir := filepath.Join(b.dir, "restart")
-	defer func() { _ = os.RemoveAll(dir) }() // the whole folder goes at the end
+	defer func() { _ = os.RemoveAll(dir) }() // the whole directory goes at the end
 	p, err := b.server(dir, upstream.url, "--concurrency", "128")
 	if err != nil {
 		return err

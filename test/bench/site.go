@@ -21,7 +21,7 @@ type siteOptions struct {
 	concurrency int
 	// lasts is for how long there must be lines.
 	lasts time.Duration
-	// dir is the name of the server's folder.
+	// dir is the name of the server's directory.
 	dir string
 }
 
@@ -85,14 +85,14 @@ func (s *site) open(in string) (err error) {
 	return err
 }
 
-// close ends the processes and removes the server's folder.
+// close ends the processes and removes the server's directory.
 func (s *site) close() {
 	for _, p := range []*process{s.server, s.upstream} {
 		if p != nil {
 			p.stop(os.Kill)
 		}
 	}
-	_ = os.RemoveAll(filepath.Join(s.bench.dir, s.dir)) // the whole folder goes at the end
+	_ = os.RemoveAll(filepath.Join(s.bench.dir, s.dir)) // the whole directory goes at the end
 }
 
 // view reads the batch.

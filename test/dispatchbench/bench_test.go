@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// reportVariable names the document that the figures are written to; the plots go into a folder beside it.
+// reportVariable names the document that the figures are written to; the plots go into a directory beside it.
 const reportVariable = "BATCHD_DISPATCH_REPORT"
 
 // TestBenchDispatch compares all contenders in all scenarios. It runs only when it is asked to. That a bar is missed is
@@ -34,12 +34,12 @@ func TestBenchDispatch(t *testing.T) {
 
 // write writes the plots and the figures.
 func write(t *testing.T, path string, all []*comparison) {
-	folder := filepath.Join(filepath.Dir(path), "dispatch")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	dir := filepath.Join(filepath.Dir(path), "dispatch")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range all {
-		if err := os.WriteFile(filepath.Join(folder, c.name+".svg"), []byte(newPlot(c).svg()), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, c.name+".svg"), []byte(newPlot(c).svg()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

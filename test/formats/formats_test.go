@@ -24,10 +24,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-// unreleased is the folder of data in the database's first form, which was never released.
+// unreleased is the directory of data in the database's first form, which was never released.
 const unreleased = "unreleased"
 
-// versions lists what is packed: a folder for each version that wrote data in a form of its own.
+// versions lists what is packed: a directory for each version that wrote data in a form of its own.
 func versions(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(harness.Root(t), "testdata", "formats"))
@@ -62,7 +62,7 @@ func TestServerGoesOnWithDataOfEarlierVersions(t *testing.T) {
 		data := p.unpack("server")
 		moveEnd(t, data, p.fact("open"), time.Now().Add(time.Hour))
 		up := newUpstream(t)
-		s := &server{t: t, key: p.fact("key"), base: harness.ServeFolder(t, data, "--upstream", up.URL+"/v1")}
+		s := &server{t: t, key: p.fact("key"), base: harness.ServeDir(t, data, "--upstream", up.URL+"/v1")}
 
 		for _, name := range []string{"kept", "parts"} {
 			p.same(name+".jsonl", s.content(p.fact(name)))
@@ -111,7 +111,7 @@ func TestABatchOfAnEarlierVersionWhoseWindowIsOverExpires(t *testing.T) {
 		data := p.unpack("server")
 		moveEnd(t, data, p.fact("open"), time.Now().Add(-time.Hour))
 		up := newUpstream(t)
-		s := &server{t: t, key: p.fact("key"), base: harness.ServeFolder(t, data, "--upstream", up.URL+"/v1")}
+		s := &server{t: t, key: p.fact("key"), base: harness.ServeDir(t, data, "--upstream", up.URL+"/v1")}
 
 		expired := s.await(p.fact("open"), "expired")
 		total, completed := p.number("open_total"), p.number("open_completed")
@@ -132,11 +132,11 @@ func TestABatchOfAnEarlierVersionWhoseWindowIsOverExpires(t *testing.T) {
 
 func TestFinishedRunOfAnEarlierVersionIsDone(t *testing.T) {
 	each(t, func(t *testing.T, p packed) {
-		folder := p.unpack("finished")
-		before := p.read(filepath.Join(folder, "in.output.jsonl"))
+		dir := p.unpack("finished")
+		before := p.read(filepath.Join(dir, "in.output.jsonl"))
 		up := newUpstream(t)
-		harness.Run(t, "run", filepath.Join(folder, "in.jsonl"), "--upstream", up.URL+"/v1")
-		if after := p.read(filepath.Join(folder, "in.output.jsonl")); !bytes.Equal(before, after) {
+		harness.Run(t, "run", filepath.Join(dir, "in.jsonl"), "--upstream", up.URL+"/v1")
+		if after := p.read(filepath.Join(dir, "in.output.jsonl")); !bytes.Equal(before, after) {
 			t.Errorf("the results have changed:\n%s\nto\n%s", before, after)
 		}
 		if calls := up.asked(); len(calls) > 0 {
@@ -147,11 +147,11 @@ func TestFinishedRunOfAnEarlierVersionIsDone(t *testing.T) {
 
 func TestBrokenRunOfAnEarlierVersionGoesOn(t *testing.T) {
 	each(t, func(t *testing.T, p packed) {
-		folder := p.unpack("broken")
+		dir := p.unpack("broken")
 		up := newUpstream(t)
-		harness.Run(t, "run", filepath.Join(folder, "in.jsonl"), "--upstream", up.URL+"/v1")
+		harness.Run(t, "run", filepath.Join(dir, "in.jsonl"), "--upstream", up.URL+"/v1")
 		total, completed := p.number("broken_total"), p.number("broken_completed")
-		lines := resultLines(t, p.read(filepath.Join(folder, "in.output.jsonl")))
+		lines := resultLines(t, p.read(filepath.Join(dir, "in.output.jsonl")))
 		checkOrder(t, lines, "run", total)
 		if calls := up.asked(); len(calls) != total-completed || answeredBy(lines) != total-completed {
 			t.Errorf("sent %q, want the %d lines without a result", calls, total-completed)

@@ -74,7 +74,7 @@ func (p packed) same(name string, content []byte) {
 	}
 }
 
-// unpack unpacks an archive into a folder of the test's own, and returns the folder in it that has the archive's name.
+// unpack unpacks an archive into a directory of the test's own, and returns the directory in it that has the archive's name.
 func (p packed) unpack(name string) string {
 	p.t.Helper()
 	into := p.t.TempDir()
@@ -98,7 +98,7 @@ func (p packed) unpack(name string) string {
 
 func unpackEntry(path string, entry *tar.Header, content io.Reader) error {
 	if !filepath.IsLocal(entry.Name) {
-		return fmt.Errorf("%s leads out of the folder", entry.Name)
+		return fmt.Errorf("%s leads out of the directory", entry.Name)
 	}
 	if entry.FileInfo().IsDir() {
 		return os.MkdirAll(path, 0o700)

@@ -31,10 +31,10 @@ func Main(m *testing.M) int {
 	}
 	dir, err := os.MkdirTemp("", "batchd-test-")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "make a folder for the binary under test:", err)
+		fmt.Fprintln(os.Stderr, "make a directory for the binary under test:", err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder harms nobody
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary directory harms nobody
 	binary := filepath.Join(dir, "batchd")
 	build := exec.Command("go", "build", "-o", binary, "batchd/cmd/batchd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -59,7 +59,7 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-// Root returns the repository's folder: the nearest one above the test's own that holds go.mod.
+// Root returns the repository's directory: the nearest one above the test's own that holds go.mod.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -72,7 +72,7 @@ func Root(t testing.TB) string {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			t.Fatal("no go.mod above the test's folder")
+			t.Fatal("no go.mod above the test's directory")
 		}
 		dir = parent
 	}

@@ -15,17 +15,17 @@ import (
 // address is how a server names itself once it listens, whatever the format of its log.
 var address = regexp.MustCompile(`http://127\.0\.0\.1:[1-9][0-9]*`)
 
-// Serve starts `batchd serve` on a free port with an empty data folder and the built-in simulator behind it, waits
+// Serve starts `batchd serve` on a free port with an empty data directory and the built-in simulator behind it, waits
 // until it is ready and returns its base URL, without a path. Further arguments are appended to the command line.
 // The server is stopped when the test ends, and must then exit with code 0.
 func Serve(t testing.TB, arguments ...string) string {
 	t.Helper()
-	return ServeFolder(t, t.TempDir(), append([]string{"--no-auth", "--upstream", "sim"}, arguments...)...)
+	return ServeDir(t, t.TempDir(), append([]string{"--no-auth", "--upstream", "sim"}, arguments...)...)
 }
 
-// ServeFolder is Serve for a data folder of the test's own: nothing is said on the command line but the folder, the
+// ServeDir is Serve for a data directory of the test's own: nothing is said on the command line but the directory, the
 // address and the arguments, which name at least an upstream.
-func ServeFolder(t testing.TB, dataDir string, arguments ...string) string {
+func ServeDir(t testing.TB, dataDir string, arguments ...string) string {
 	t.Helper()
 	arguments = append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dataDir}, arguments...)
 	process := Start(t, exec.Command(Binary(t), arguments...))

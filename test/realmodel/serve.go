@@ -14,10 +14,10 @@ const (
 )
 
 // Server returns the command that serves the tiny model on a free port, which it prints as its base URL, and what
-// removes the command's folder afterwards. root is the repository's folder; scripts/setup model fetches what is needed.
+// removes the command's directory afterwards. root is the repository's directory; scripts/setup model fetches what is needed.
 func Server(root string) (serve *exec.Cmd, remove func(), err error) {
 	cache, source := filepath.Join(root, ".cache"), filepath.Join(root, "testdata", "tiny-model")
-	// Node looks for packages beside the script, so the script runs from a folder beside the packages.
+	// Node looks for packages beside the script, so the script runs from a directory beside the packages.
 	dir, err := os.MkdirTemp(filepath.Join(cache, "npm", "model"), "run-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: run scripts/setup model", err)

@@ -38,7 +38,7 @@ func serveKeys(t *testing.T) (base, key string) {
 	t.Helper()
 	dir := t.TempDir()
 	key = harness.Run(t, "keys", "create", "--tenant", "acme", "--data-dir", dir)
-	return harness.ServeFolder(t, dir, "--upstream", harness.Simulate(t, moody)), key
+	return harness.ServeDir(t, dir, "--upstream", harness.Simulate(t, moody)), key
 }
 
 // answer is what curl got.

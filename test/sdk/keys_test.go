@@ -25,7 +25,7 @@ func newKeyring(t *testing.T) keyring {
 	t.Helper()
 	k := keyring{dir: t.TempDir()}
 	k.create(t, "somebody") // without a key at its start the server would be open
-	k.base = harness.ServeFolder(t, k.dir, "--upstream", "sim")
+	k.base = harness.ServeDir(t, k.dir, "--upstream", "sim")
 	return k
 }
 

@@ -17,7 +17,7 @@ const refusingOnce = `{"rules": [{"match": {"contains": "Refuse me", "attempts":
 
 func TestRetryOfFailedLinesAtEachPrefix(t *testing.T) {
 	t.Parallel()
-	server := harness.ServeFolder(t, t.TempDir(), "--no-auth", "--upstream", harness.Simulate(t, refusingOnce))
+	server := harness.ServeDir(t, t.TempDir(), "--no-auth", "--upstream", harness.Simulate(t, refusingOnce))
 	for vendor, tc := range map[string]struct {
 		prefix    string
 		input     []byte

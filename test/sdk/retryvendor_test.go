@@ -12,7 +12,7 @@ import (
 // Novita's lines have no method and url, so that only Novita's dialect can read them, whoever asks for the retry.
 func TestRetryReadsLinesAsTheVendorOfTheFirstBatchDid(t *testing.T) {
 	t.Parallel()
-	server := harness.ServeFolder(t, t.TempDir(), "--no-auth", "--upstream", harness.Simulate(t, refusingOnce))
+	server := harness.ServeDir(t, t.TempDir(), "--no-auth", "--upstream", harness.Simulate(t, refusingOnce))
 	novita, other := newUser(server+prefixes["novita"]), newUser(server+"/v1")
 	input := bytes.ReplaceAll(bareRequests(3), []byte(`"Say 1.`), []byte(`"Refuse me 1.`))
 	first := novita.waitFor(t, novita.mustCreate(t, novita.mustUpload(t, "input.jsonl", input).ID, nil).ID, "COMPLETED")

@@ -113,7 +113,7 @@ func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	j := &webhookJourney{receiver: newReceiver(t), dir: t.TempDir(), settings: filepath.Join(t.TempDir(), "settings.yaml")}
 	writeFile(t, j.settings, webhookSettings)
-	server := harness.ServeFolder(t, j.dir, "--no-auth", "--config", j.settings, "--upstream", harness.Simulate(t, hanging))
+	server := harness.ServeDir(t, j.dir, "--no-auth", "--config", j.settings, "--upstream", harness.Simulate(t, hanging))
 	j.user = newUser(server + "/v1")
 	walk(t, []string{"add", "events", "retry", "rotate", "test", "deliveries", "python", "node", "go"}, []func(*testing.T){
 		j.add, j.events, j.retry, j.rotate, j.test, j.deliveries, j.python, j.node, j.unwrap,

@@ -60,10 +60,13 @@ func (p *pass) findRepetitions() error {
 			continue
 		}
 		if r.D&faultyBit == 0 {
-			p.faults.addRepetition(repetition{
+			again := repetition{
 				line: int64(r.C >> 32), first: int64(first.C >> 32),
 				offset: int64(r.D), length: int64(uint32(r.C)),
-			})
+			}
+			if p.faults.count(again.line) { // described later: most are never shown
+				p.faults.insert(fault{LineError: batch.LineError{Line: again.line}, again: &again})
+			}
 		}
 	}
 }

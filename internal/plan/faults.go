@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"batchd/internal/batch"
-	"batchd/internal/dialect"
 )
 
 const (
@@ -42,13 +41,6 @@ func (l *faultList) add(line int64, describe func() batch.LineError) {
 	}
 }
 
-// addRepetition counts a repeated custom_id, which is described later: most are never shown.
-func (l *faultList) addRepetition(r repetition) {
-	if l.count(r.line) {
-		l.insert(fault{LineError: batch.LineError{Line: r.line}, again: &r})
-	}
-}
-
 // count counts a fault and reports whether its line is among the lowest.
 func (l *faultList) count(line int64) bool {
 	l.total++
@@ -64,18 +56,6 @@ func (l *faultList) insert(f fault) {
 		l.lowest = l.lowest[:maxFaults-1]
 	}
 	l.lowest = slices.Insert(l.lowest, i, f)
-}
-
-// list returns the kept faults in order, and a last entry if there are more.
-func (l *faultList) list(words dialect.Faults) []batch.LineError {
-	var errs []batch.LineError
-	for _, f := range l.lowest {
-		errs = append(errs, f.LineError)
-	}
-	if l.total > int64(len(l.lowest)) {
-		errs = append(errs, words.MoreErrors(l.total))
-	}
-	return errs
 }
 
 // clip returns s, cut to at most n bytes at the border of a rune, with an ellipsis if something was cut.

@@ -20,18 +20,6 @@ type modelTable struct {
 	full bool
 }
 
-// find returns the ordinal of a model that is in the table.
-func (t *modelTable) find(model []byte) (uint32, bool) {
-	if len(t.names) > 0 && string(model) == t.names[t.last] {
-		return t.last, true
-	}
-	i, ok := t.ordinal[string(model)]
-	if ok {
-		t.last = i
-	}
-	return i, ok
-}
-
 // add puts a model that is not in the table at its end.
 func (t *modelTable) add(model []byte, known bool) uint32 {
 	if t.ordinal == nil {
@@ -45,56 +33,39 @@ func (t *modelTable) add(model []byte, known bool) uint32 {
 	return i
 }
 
-// modelCheck says whether a line may name its model.
-type modelCheck int
-
-const (
-	modelGood modelCheck = iota
-	modelUnknown
-	modelMismatched
-	// modelUnlisted means that the table is full: the file's fault, not the line's.
-	modelUnlisted
-)
-
-// resolve returns the ordinal of a line's model, which means nothing unless the check is modelGood.
-func (p *pass) resolve(model []byte) (uint32, modelCheck) {
-	if len(model) > maxModelBytes {
-		return 0, modelUnknown
+// resolve returns the ordinal of a line's model if the line may name it. Else it records why not, and says whether that is a
+// fault of the line: a table that is full is the file's, and is recorded once.
+func (p *pass) resolve(line int64, model []byte) (ordinal uint32, good, faulty bool) {
+	t := &p.models
+	// Only a line that names another model than the one before costs a look into the map.
+	ordinal, known := t.last, len(t.names) > 0 && string(model) == t.names[t.last]
+	if !known {
+		if ordinal, known = t.ordinal[string(model)]; known {
+			t.last = ordinal
+		}
 	}
-	ordinal, ok := p.models.find(model)
 	switch {
-	case ok:
-	case len(p.models.names) > 0 && !p.in.MixedModels:
-		return 0, modelMismatched
-	case len(p.models.names) == maxModels:
-		return 0, modelUnlisted
-	default:
-		ordinal = p.models.add(model, p.in.KnownModel == nil || p.in.KnownModel(string(model)))
-	}
-	if !p.models.known[ordinal] {
-		return 0, modelUnknown
-	}
-	return ordinal, modelGood
-}
-
-// recordModel records what is wrong with a line's model and reports whether that is a fault of the line. A full
-// table is recorded once.
-func (p *pass) recordModel(line int64, model []byte, check modelCheck) bool {
-	switch check {
-	case modelGood:
-		return false
-	case modelUnlisted:
-		if !p.models.full {
-			p.models.full = true
+	case len(model) > maxModelBytes:
+	case known && t.known[ordinal]:
+		return ordinal, true, false
+	case known:
+	case len(t.names) > 0 && !p.in.MixedModels:
+		p.faults.add(line, func() batch.LineError { return p.in.Dialect.MismatchedModel(string(model)) })
+		return 0, false, true
+	case len(t.names) == maxModels:
+		if !t.full {
+			t.full = true
 			p.faults.add(fileFault, func() batch.LineError { return p.in.Dialect.TooManyModels(maxModels) })
 		}
-		return false
-	case modelMismatched:
-		p.faults.add(line, func() batch.LineError { return p.in.Dialect.MismatchedModel(string(model)) })
-	case modelUnknown:
-		p.faults.add(line, func() batch.LineError {
-			return p.in.Dialect.ModelNotFound(clip(string(model[:min(len(model), maxModelBytes+1)]), maxModelBytes))
-		})
+		return 0, false, false
+	default:
+		ordinal = t.add(model, p.in.KnownModel == nil || p.in.KnownModel(string(model)))
+		if t.known[ordinal] {
+			return ordinal, true, false
+		}
 	}
-	return true
+	p.faults.add(line, func() batch.LineError {
+		return p.in.Dialect.ModelNotFound(clip(string(model[:min(len(model), maxModelBytes+1)]), maxModelBytes))
+	})
+	return 0, false, true
 }

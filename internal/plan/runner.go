@@ -90,8 +90,12 @@ const bytesPerToken = 4
 // start starts a batch whose lines are all good. A batch that its tenant has no room for gets the error that says so.
 func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, result Result) (Result, error) {
 	failpoint.Hit(failpoint.PlanStored)
+	var bytes int64
+	for _, u := range result.Units {
+		bytes += u.Bytes
+	}
 	err := r.o.Store.StartBatch(ctx, store.Start{
-		Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total, Tokens: tokens(result.Units),
+		Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total, Tokens: bytes / bytesPerToken,
 		Plan: result.Plan, Models: result.Models, InLineOrder: result.InLineOrder,
 	})
 	var over *store.QuotaError
@@ -103,15 +107,6 @@ func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, 
 		return result, err
 	}
 	return Result{Errors: []batch.LineError{d.TokenLimit(result.Model, over.Asked, over.Limit)}, ErrorsTotal: 1}, nil
-}
-
-// tokens estimates the tokens in all requests.
-func tokens(units []batch.UnitSpan) int64 {
-	var bytes int64
-	for _, u := range units {
-		bytes += u.Bytes
-	}
-	return bytes / bytesPerToken
 }
 
 // Replan puts the plan of a started batch again, after the stored one was found damaged. Planning is a pure function

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
 	"batchd/internal/extsort"
+	"batchd/internal/jsonl"
 )
 
 // Dialect is the part of a vendor's dialect that validation needs.
@@ -87,7 +89,7 @@ func Validate(ctx context.Context, in Input) (Result, error) {
 			return Result{}, err
 		}
 	}
-	plan := &planReader{next: next, cut: newCutter(in.Unit)}
+	plan := &planReader{next: next, cut: cutter{limits: p.in.Unit, inLineOrder: true}}
 	stored, err := in.Blobs.Put(ctx, in.PlanKey, plan)
 	if errors.Is(plan.err, errFaulty) {
 		return p.findings()
@@ -95,7 +97,7 @@ func Validate(ctx context.Context, in Input) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("store plan: %w", err)
 	}
-	return p.result(stored, plan.cut), nil
+	return p.result(stored, &plan.cut), nil
 }
 
 // sorted reads the whole file and returns a function that yields its entries in the plan's order.
@@ -154,12 +156,14 @@ func (p *pass) findings() (Result, error) {
 	if err := p.finish(); err != nil {
 		return Result{}, err
 	}
-	return Result{
-		Total:       p.lines,
-		Models:      p.models.names,
-		Errors:      p.faults.list(p.in.Dialect),
-		ErrorsTotal: p.faults.total,
-	}, nil
+	r := Result{Total: p.lines, Models: p.models.names, ErrorsTotal: p.faults.total}
+	for _, f := range p.faults.lowest {
+		r.Errors = append(r.Errors, f.LineError)
+	}
+	if p.faults.total > int64(len(p.faults.lowest)) {
+		r.Errors = append(r.Errors, p.in.Dialect.MoreErrors(p.faults.total))
+	}
+	return r, nil
 }
 
 // result describes a file without faults.
@@ -177,43 +181,144 @@ func (p *pass) result(plan batch.Blob, cut *cutter) Result {
 	return r
 }
 
-// planReader encodes the entries of a plan as they are asked for, and cuts them into units on the way. Pulling
-// rather than pushing lets a file of one model go straight into the blob store, with nothing in between on disk.
-type planReader struct {
-	next func() (Entry, error)
-	cut  *cutter
-	// unread is the rest of buf, which holds one encoded entry.
-	buf, unread []byte
-	// err is what next ended with.
-	err error
+// contextCheck is how many lines are handled between two looks at the context.
+const contextCheck = 256
+
+// pass is the one reading of an input file. It keeps its context because it is read from behind an io.Reader.
+type pass struct {
+	ctx     context.Context
+	in      Input
+	content io.ReadCloser
+	scanner *jsonl.Scanner
+	// lines counts the lines that are not blank.
+	lines    int64
+	maxLines int64
+	models   modelTable
+	faults   faultList
+	ids      *extsort.Sorter
+	// entries sorts the plan where models may be mixed, else it is nil.
+	entries *extsort.Sorter
+	// ended is set when no line is to be read any more, finished when the ids have been compared.
+	ended, finished bool
 }
 
-// Read fills p as far as it can.
-func (r *planReader) Read(p []byte) (int, error) {
-	n := 0
-	for n < len(p) && (len(r.unread) > 0 || r.fill()) {
-		copied := copy(p[n:], r.unread)
-		r.unread = r.unread[copied:]
-		n += copied
+func newPass(ctx context.Context, in Input) (*pass, error) {
+	if in.Limits.MaxLineBytes <= 0 {
+		in.Limits.MaxLineBytes = batch.DefaultLimits().MaxLineBytes
 	}
-	if n > 0 {
-		return n, nil
+	if in.Limits.MaxLineBytes > math.MaxInt32 {
+		return nil, fmt.Errorf("validate: a line limit of %d bytes is more than a plan can hold", in.Limits.MaxLineBytes)
 	}
-	return 0, r.err
+	if in.Unit.MaxLines <= 0 {
+		in.Unit.MaxLines = defaultUnitLines
+	}
+	if in.Unit.MaxBytes <= 0 {
+		in.Unit.MaxBytes = defaultUnitBytes
+	}
+	if in.Logger == nil {
+		in.Logger = slog.New(slog.DiscardHandler)
+	}
+	maxLines := in.Limits.MaxLines
+	if maxLines <= 0 {
+		maxLines = maxLineNumber
+	}
+	content := blob.NewReader(ctx, in.Blobs, in.Content, 0, in.Content.Size())
+	return &pass{
+		ctx: ctx, in: in, content: content, maxLines: maxLines,
+		scanner: jsonl.NewScanner(content, in.Limits.MaxLineBytes),
+		ids:     extsort.New(extsort.Options{Temp: in.Temp, MaxMemory: in.SortMemory}),
+	}, nil
 }
 
-// fill encodes the next entry and reports whether there was one.
-func (r *planReader) fill() bool {
-	if r.err != nil {
-		return false
+// close gives back what the pass holds. What cannot be removed is swept at the next start, so it is only logged.
+func (p *pass) close() {
+	err := errors.Join(p.content.Close(), p.ids.Close())
+	if p.entries != nil {
+		err = errors.Join(err, p.entries.Close())
 	}
-	e, err := r.next()
 	if err != nil {
-		r.err = err
-		return false
+		p.in.Logger.Warn("validation left temporary files", slog.Any("error", err))
 	}
-	r.cut.add(e)
-	r.buf = e.AppendTo(r.buf[:0])
-	r.unread = r.buf
-	return true
+}
+
+// next returns the entry of the next line without a fault, recording the faults of those before it, or io.EOF.
+func (p *pass) next() (Entry, error) {
+	for !p.ended {
+		if err := p.checkContext(int(p.lines)); err != nil {
+			return Entry{}, err
+		}
+		line, err := p.scanner.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("read input: %w", err)
+		}
+		// Only now is it known that the blank lines before this one are not at the end of the file. Of a long run only the
+		// lines that can be among the lowest are described.
+		described := min(line.BlanksBefore, maxFaults)
+		first := line.Number - line.BlanksBefore
+		for n := first; n < first+described; n++ {
+			p.faults.add(n, p.in.Dialect.BlankLine)
+		}
+		p.faults.total += line.BlanksBefore - described
+		if p.lines == p.maxLines || line.Number > maxLineNumber {
+			p.faults.add(fileFault, func() batch.LineError { return p.in.Dialect.TooManyLines(p.maxLines) })
+			break
+		}
+		p.lines++
+		if e, ok, err := p.check(line); ok || err != nil {
+			return e, err
+		}
+	}
+	p.ended = true
+	return Entry{}, io.EOF
+}
+
+// check looks at one line. It returns the line's entry if nothing is wrong with it, and records the first fault
+// otherwise.
+func (p *pass) check(line jsonl.Line) (Entry, bool, error) {
+	if line.TooLong {
+		p.faults.add(line.Number, func() batch.LineError {
+			return p.in.Dialect.LineTooLong(p.in.Limits.MaxLineBytes)
+		})
+		return Entry{}, false, nil
+	}
+	parsed, err := p.in.Dialect.ParseLine(line.Bytes, p.in.Rules)
+	if err != nil {
+		var bad *dialect.LineFault
+		if !errors.As(err, &bad) {
+			return Entry{}, false, fmt.Errorf("parse line %d: %w", line.Number, err)
+		}
+		p.faults.add(line.Number, func() batch.LineError { return bad.LineError })
+		return Entry{}, false, nil
+	}
+	model, good, faulty := p.resolve(line.Number, parsed.Model)
+	// A line with a fault still takes its id: a later line must not have it too.
+	if err := p.ids.Add(idRecord(parsed.CustomID, line, faulty), nil); err != nil {
+		return Entry{}, false, fmt.Errorf("sort custom ids: %w", err)
+	}
+	return Entry{
+		Model: model, Line: uint32(line.Number), Offset: line.Offset, Length: uint32(line.Length),
+	}, good, nil
+}
+
+// finish does, once, what can only be done after the last line.
+func (p *pass) finish() error {
+	if p.finished {
+		return nil
+	}
+	p.finished = true
+	if p.lines == 0 && p.faults.total == 0 {
+		p.faults.add(fileFault, p.in.Dialect.EmptyFile)
+	}
+	return p.findRepetitions()
+}
+
+// checkContext looks at the context every few calls: n counts them.
+func (p *pass) checkContext(n int) error {
+	if n%contextCheck != 0 {
+		return nil
+	}
+	return context.Cause(p.ctx)
 }

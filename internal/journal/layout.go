@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,7 @@ func filled(fill Filler, line uint32) (piece, error) {
 
 // segment sums up the layout of a segment of this size and hash.
 func (l *layout) segment(prefix string, size int64, sum []byte) Segment {
-	s := Segment{Key: segmentKey(prefix, sum), Size: size}
+	s := Segment{Key: prefix + hex.EncodeToString(sum[:16]), Size: size}
 	for _, p := range l.pieces {
 		s.Usage = s.Usage.Add(p.usage)
 		if p.kind == batch.KindOutput {
@@ -132,26 +133,23 @@ func (l *layout) reader(src io.ReaderAt) io.Reader {
 		if p.stored == nil {
 			parts = append(parts, bytes.NewReader(p.text))
 		} else {
-			parts = append(parts, newTextReader(src, p.stored))
+			f := p.stored
+			parts = append(parts, &textReader{
+				src: src, line: f.line, off: f.textOff(), left: f.textLen(), sum: f.usageSum, want: f.bodySum,
+			})
 		}
 		parts = append(parts, bytes.NewReader([]byte{'\n'}))
 	}
 	return io.MultiReader(append(parts, bytes.NewReader(l.footer))...)
 }
 
-// textReader reads the text of a stored frame and checks it.
+// textReader reads the text of a stored frame and checks it: the frame may have changed since it was found. sum begins with
+// the frame's usage, which stands before the text and under the same checksum.
 type textReader struct {
 	src       io.ReaderAt
 	line      uint32
 	off, left int64
 	sum, want uint32
-}
-
-func newTextReader(src io.ReaderAt, f *frame) *textReader {
-	return &textReader{
-		src: src, line: f.line, off: f.textOff(), left: f.textLen(),
-		sum: f.usageSum, want: f.bodySum,
-	}
 }
 
 // Read implements io.Reader. The last bytes are handed out only if the checksum holds.

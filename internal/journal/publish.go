@@ -26,27 +26,25 @@ func Preserve(fsys vfs.FS, name string) (string, error) {
 	if _, err := fsys.Stat(aside); err == nil {
 		return aside, nil
 	}
-	if err := duplicate(fsys, name, aside); err != nil {
+	src, err := fsys.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("preserve journal %s: %w", name, err)
+	}
+	defer func() { _ = src.Close() }() // only read from
+	dst, err := publish(fsys, aside, func(f vfs.File) error {
+		size, err := src.Size()
+		if err != nil {
+			return err
+		}
+		return copyRange(f, src, 0, size)
+	})
+	if err == nil {
+		err = dst.Close()
+	}
+	if err != nil {
 		return "", fmt.Errorf("preserve journal %s: %w", name, err)
 	}
 	return aside, nil
-}
-
-func duplicate(fsys vfs.FS, from, to string) error {
-	src, err := fsys.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = src.Close() }() // only read from
-	size, err := src.Size()
-	if err != nil {
-		return err
-	}
-	dst, err := publish(fsys, to, func(f vfs.File) error { return copyRange(f, src, 0, size) })
-	if err != nil {
-		return err
-	}
-	return dst.Close()
 }
 
 // publish makes a file that has its whole contents, durably, from the moment the name shows it; a file that had

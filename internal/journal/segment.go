@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -180,6 +179,3 @@ func winningFrames(s *scanner) (map[uint32]frame, error) {
 		}
 	}
 }
-
-// segmentKey returns the key of the segment whose bytes have this SHA-256.
-func segmentKey(prefix string, sum []byte) string { return prefix + hex.EncodeToString(sum[:16]) }

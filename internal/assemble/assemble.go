@@ -87,15 +87,6 @@ func (p *part) extent(s batch.Seal) (offset, length, lines int64) {
 	return 0, s.OutputBytes, s.OutputLines
 }
 
-// add puts the part's bytes of one more segment at the end.
-func (p *part) add(s batch.Seal) {
-	offset, length, lines := p.extent(s)
-	if length > 0 {
-		p.manifest = p.manifest.Append(s.Segment, offset, length)
-	}
-	p.lines += lines
-}
-
 // collect fills the parts from all seals, and checks that none is missing.
 func (a *assembler) collect(ctx context.Context, parts ...*part) error {
 	units := 0
@@ -107,7 +98,11 @@ func (a *assembler) collect(ctx context.Context, parts ...*part) error {
 			return fmt.Errorf("seal of unit %d names more bytes than segment %s has", units, s.Segment.Key)
 		}
 		for _, p := range parts {
-			p.add(s)
+			offset, length, lines := p.extent(s)
+			if length > 0 {
+				p.manifest = p.manifest.Append(s.Segment, offset, length)
+			}
+			p.lines += lines
 		}
 		units++
 		return nil

@@ -76,8 +76,13 @@ type physicalLine struct {
 
 // physical returns the next line, whatever it holds.
 func (s *Scanner) physical() (physicalLine, error) {
-	if s.offset == 0 {
-		s.skipByteOrderMark()
+	if s.offset == 0 { // in a file without a mark it is harmless to look again
+		for s.err == nil && s.end < len(byteOrderMark) {
+			s.fill()
+		}
+		if bytes.HasPrefix(s.buf[s.start:s.end], byteOrderMark) {
+			s.advance(len(byteOrderMark))
+		}
 	}
 	for searched := 0; ; {
 		if i := bytes.IndexByte(s.buf[s.start+searched:s.end], '\n'); i >= 0 {
@@ -93,16 +98,6 @@ func (s *Scanner) physical() (physicalLine, error) {
 			return s.skip()
 		}
 		s.fill()
-	}
-}
-
-// skipByteOrderMark moves past a mark at the start of the file. In a file without one it is harmless to run again.
-func (s *Scanner) skipByteOrderMark() {
-	for s.err == nil && s.end < len(byteOrderMark) {
-		s.fill()
-	}
-	if bytes.HasPrefix(s.buf[s.start:s.end], byteOrderMark) {
-		s.advance(len(byteOrderMark))
 	}
 }
 
@@ -164,10 +159,16 @@ func (s *Scanner) advance(n int) {
 	s.offset += int64(n)
 }
 
-// fill reads more bytes behind those in the buffer, making room first.
+// fill reads more bytes behind those in the buffer. If it is full, it moves the unread ones to the front, or doubles a buffer
+// that is full of them, up to what the longest allowed line and its line break need.
 func (s *Scanner) fill() {
 	if s.end == len(s.buf) {
-		s.makeRoom()
+		into := s.buf
+		if s.start == 0 {
+			into = make([]byte, min(2*len(s.buf), max(s.maxLine+2, len(s.buf)+1)))
+		}
+		s.end = copy(into, s.buf[s.start:s.end])
+		s.buf, s.start = into, 0
 	}
 	for range 100 {
 		n, err := s.r.Read(s.buf[s.end:])
@@ -184,17 +185,6 @@ func (s *Scanner) fill() {
 		}
 	}
 	s.err = io.ErrNoProgress
-}
-
-// makeRoom moves the unread bytes to the front, or doubles a buffer that is full of them, up to what the longest
-// allowed line and its line break need.
-func (s *Scanner) makeRoom() {
-	into := s.buf
-	if s.start == 0 {
-		into = make([]byte, min(2*len(s.buf), max(s.maxLine+2, len(s.buf)+1)))
-	}
-	s.end = copy(into, s.buf[s.start:s.end])
-	s.buf, s.start = into, 0
 }
 
 // blank reports whether raw holds nothing but white space as JSON defines it.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
+	"batchd/internal/jsonl"
 	"batchd/internal/store"
 )
 
@@ -50,9 +52,14 @@ func (c *Copier) CopyUnfinished(ctx context.Context, b batch.Batch) (batch.Blob,
 	if err != nil {
 		return batch.Blob{}, 0, err
 	}
-	open := func(m batch.Manifest) io.ReadCloser { return blob.NewReader(ctx, c.o.Blobs, m, 0, m.Size()) }
-	lines := newLines(open(input), open(results), c.o.MaxLine, customIDs{d, dialect.LineRules{Endpoint: b.Endpoint}})
-	defer lines.close()
+	requests := blob.NewReader(ctx, c.o.Blobs, input, 0, input.Size())
+	defer requests.Close()
+	failures := blob.NewReader(ctx, c.o.Blobs, results, 0, results.Size())
+	defer failures.Close()
+	lines := &lines{
+		ids: customIDs{d, dialect.LineRules{Endpoint: b.Endpoint}}, scanner: jsonl.NewScanner(requests, c.o.MaxLine),
+		decoder: jsontext.NewDecoder(failures, jsontext.AllowDuplicateNames(true)),
+	}
 	out, err := c.o.Blobs.Put(ctx, blob.RandomKey(blob.Files), lines)
 	if err != nil {
 		return batch.Blob{}, 0, fmt.Errorf("store unfinished lines of batch %s: %w", b.ID, err)

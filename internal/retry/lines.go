@@ -18,12 +18,11 @@ type customIDs struct {
 	rules   dialect.LineRules
 }
 
-// lines is a stream of the input lines that stand in the error file. It is read by one goroutine.
+// lines is a stream of the input lines that stand in the error file: it yields what next finds. It is read by one goroutine.
 type lines struct {
-	ids     customIDs
-	input   io.ReadCloser
+	ids customIDs
+	// scanner reads the input file, decoder the error file. Neither goes back: both files are in input order.
 	scanner *jsonl.Scanner
-	results io.ReadCloser
 	decoder *jsontext.Decoder
 	// wanted is the custom_id of the error line whose input line comes next.
 	wanted []byte
@@ -32,17 +31,6 @@ type lines struct {
 	line  bytes.Buffer
 	found int64
 	err   error
-}
-
-func newLines(input, results io.ReadCloser, maxLine int64, ids customIDs) *lines {
-	l := &lines{ids: ids, input: input, results: results, scanner: jsonl.NewScanner(input, maxLine)}
-	l.decoder = jsontext.NewDecoder(l.results, jsontext.AllowDuplicateNames(true))
-	return l
-}
-
-func (l *lines) close() {
-	_ = l.input.Close() // nothing was written, so there is nothing to lose
-	_ = l.results.Close()
 }
 
 // Read reads the lines, each with a line break.
@@ -62,9 +50,14 @@ func (l *lines) Read(p []byte) (int, error) {
 
 // next makes the next line ready, or returns io.EOF after the last one.
 func (l *lines) next() error {
-	var err error
-	if l.wanted, err = l.nextFailed(); err != nil {
-		return err
+	// A line that could not be read when it was to be run stands in the error file without its custom_id: it is passed over.
+	for l.wanted = nil; l.wanted == nil; {
+		var err error
+		if l.wanted, err = customID(l.decoder); errors.Is(err, io.EOF) {
+			return io.EOF
+		} else if err != nil {
+			return fmt.Errorf("read error file: %w", err)
+		}
 	}
 	for {
 		in, err := l.scanner.Next()
@@ -85,22 +78,6 @@ func (l *lines) next() error {
 			l.ready = l.line.Bytes()
 			l.found++
 			return nil
-		}
-	}
-}
-
-// nextFailed returns the custom_id of the next error line that has one, or io.EOF.
-func (l *lines) nextFailed() ([]byte, error) {
-	for {
-		id, err := customID(l.decoder)
-		if errors.Is(err, io.EOF) {
-			return nil, io.EOF
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read error file: %w", err)
-		}
-		if id != nil {
-			return id, nil
 		}
 	}
 }

@@ -131,7 +131,12 @@ func (s *Sorter) addPayload(r Record, payload io.Reader) error {
 		return s.addLong(r, payload)
 	}
 	start := len(s.arena)
-	s.growArena(start + int(length))
+	if n := start + int(length); n > cap(s.arena) { // doubling costs less, but the bound is the caller's
+		grown := make([]byte, start, min(max(2*cap(s.arena), n), int(s.memory)))
+		copy(grown, s.arena)
+		s.arena = grown
+	}
+	s.arena = s.arena[:start+int(length)]
 	if _, err := io.ReadFull(payload, s.arena[start:]); err != nil {
 		return fmt.Errorf("read payload: %w", noEOF(err))
 	}
@@ -139,16 +144,6 @@ func (s *Sorter) addPayload(r Record, payload io.Reader) error {
 	s.ends = append(s.ends, len(s.arena))
 	s.keep(r)
 	return nil
-}
-
-// growArena makes the arena n bytes long, which are fewer than the memory allows. It doubles the capacity up to that.
-func (s *Sorter) growArena(n int) {
-	if n > cap(s.arena) {
-		grown := make([]byte, len(s.arena), min(max(2*cap(s.arena), n), int(s.memory)))
-		copy(grown, s.arena)
-		s.arena = grown
-	}
-	s.arena = s.arena[:n]
 }
 
 // payload returns the payload of a record that is in memory.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -133,7 +135,13 @@ func (b *bench) runGroup(group []trial, only string) error {
 			continue
 		}
 		t.site.dir = fmt.Sprintf("trial-%d", i)
-		in, err := b.brief(t.site.lines())
+		// The requests are as short as can be: what is measured is how many are in flight, and the disk is not endless.
+		n := t.site.lines()
+		in, err := b.write(fmt.Sprintf("brief-%d.jsonl", n), func(w io.Writer) {
+			for i := range n {
+				fmt.Fprintf(w, `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"model":"bench","messages":[{"role":"user","content":"%d"}]}}`+"\n", i, i)
+			}
+		})
 		if err != nil {
 			return err
 		}
@@ -144,7 +152,43 @@ func (b *bench) runGroup(group []trial, only string) error {
 		if failed[i] != nil {
 			failed[i] = fmt.Errorf("%s: %w", t.name, failed[i])
 		}
-		b.report.addLevels(t.name, found[i])
+		for _, f := range found[i] { // each of one run, so that there is no spread
+			row := fmt.Sprintf("| %s | %s | %s | %s | %s |", t.name, f.what, number(f.median()), f.bar, f.verdict())
+			b.report.rows = append(b.report.rows, row)
+			fmt.Println(row)
+		}
 	}
 	return errors.Join(failed...)
+}
+
+// try runs one trial over an input file: it starts the processes and the batch, and fails if the batch does not outlast it.
+func (b *bench) try(t trial, in string) ([]figure, error) {
+	s := &site{siteOptions: t.site, name: t.name, bench: b}
+	defer s.close()
+	var err error
+	if s.upstream, err = start(b.self, s.siteOptions.upstream("127.0.0.1:0")...); err != nil {
+		return nil, err
+	}
+	s.server, err = b.server(filepath.Join(b.dir, s.dir), s.upstream.url, concurrency(s.concurrency)...)
+	if err != nil {
+		return nil, err
+	}
+	file, err := upload(s.server.url, in)
+	if err != nil {
+		return nil, err
+	}
+	created, err := create(s.server.url, file)
+	if err != nil {
+		return nil, err
+	}
+	s.batch, s.began = created.ID, time.Now()
+	figures, err := t.run(s)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.view()
+	if err == nil && v.Status != "in_progress" {
+		err = fmt.Errorf("the batch is %s before the trial is over", v.Status)
+	}
+	return figures, err
 }

@@ -42,7 +42,15 @@ func loop(args []string) error {
 	lines := make(chan []byte, *concurrency)
 	var workers sync.WaitGroup
 	for range *concurrency {
-		workers.Go(func() { l.work(lines) })
+		workers.Go(func() {
+			for raw := range lines {
+				if err := l.one(raw); err != nil {
+					l.mu.Lock()
+					l.err = err
+					l.mu.Unlock()
+				}
+			}
+		})
 	}
 	scanner := bufio.NewScanner(input)
 	scanner.Buffer(make([]byte, 1<<20), 16<<20)
@@ -72,16 +80,6 @@ type looper struct {
 	mu  sync.Mutex
 	out *bufio.Writer
 	err error
-}
-
-func (l *looper) work(lines <-chan []byte) {
-	for raw := range lines {
-		if err := l.one(raw); err != nil {
-			l.mu.Lock()
-			l.err = err
-			l.mu.Unlock()
-		}
-	}
 }
 
 func (l *looper) one(raw []byte) error {

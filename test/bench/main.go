@@ -61,7 +61,7 @@ func compare(args []string) error {
 	defer b.close()
 	b.versus = *versus
 	fmt.Printf("batchd against a bare loop, %s, medians of %d alternating pairs\n", time.Now().UTC().Format("2006-01-02"), *pairs)
-	for _, s := range scenarios() {
+	for _, s := range scenarios {
 		if !strings.Contains(s.name, *only) {
 			continue
 		}
@@ -77,20 +77,19 @@ func compare(args []string) error {
 	return b.report.write(*write, table{"make bench", title, benchHead})
 }
 
-func scenarios() []scenario {
-	return []scenario{
-		{"zero latency, 50,000 requests of 1 KB, the loop with 128 in flight, batchd on auto", func(b *bench) error {
-			return b.versusLoop(race{n: 50_000, loop: 128}, bars{0.6, 0.9, 2.0, 1.5})
-		}},
-		{"50 ms latency, 200,000 requests of 1 KB, 256 in flight", func(b *bench) error {
-			return b.versusLoop(race{200_000, 256, 256, 50 * time.Millisecond}, bars{rate: 0.97, rateAim: 0.99})
-		}},
-		{"cpu per request against another binary", (*bench).versusBinary},
-		{"llama.cpp, auto against the best fixed limit", (*bench).llama},
+// scenarios are those of `bench` without a word behind it, in the order in which they run.
+var scenarios = []scenario{
+	{"zero latency, 50,000 requests of 1 KB, the loop with 128 in flight, batchd on auto", func(b *bench) error {
+		return b.versusLoop(race{n: 50_000, loop: 128}, bars{0.6, 0.9, 2.0, 1.5})
+	}},
+	{"50 ms latency, 200,000 requests of 1 KB, 256 in flight", func(b *bench) error {
+		return b.versusLoop(race{200_000, 256, 256, 50 * time.Millisecond}, bars{rate: 0.97, rateAim: 0.99})
+	}},
+	{"cpu per request against another binary", (*bench).versusBinary},
+	{"llama.cpp, auto against the best fixed limit", (*bench).llama},
 
-		{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
-		{"small batches, shipped settings", (*bench).small},
-		{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},
-		{"lists of 1,000,000 batches", (*bench).lists},
-	}
+	{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
+	{"small batches, shipped settings", (*bench).small},
+	{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},
+	{"lists of 1,000,000 batches", (*bench).lists},
 }

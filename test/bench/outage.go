@@ -29,7 +29,7 @@ type outage struct {
 func outages(t *times) []trial {
 	var group []trial
 	for _, o := range []outage{
-		{"upstream stopped", (*site).stopUpstream, (*site).restartUpstream},
+		{"upstream stopped", func(s *site) error { s.upstream.stop(os.Kill); return nil }, (*site).restartUpstream},
 		{"500 to every call", answering(http.StatusInternalServerError), answering(0)},
 		{"401 to every call", answering(http.StatusUnauthorized), answering(0)},
 	} {
@@ -111,13 +111,7 @@ func (s *site) recovers(speed float64) (float64, error) {
 	return recoverWithin.Seconds(), nil
 }
 
-// stopUpstream kills the upstream's process.
-func (s *site) stopUpstream() error {
-	s.upstream.stop(os.Kill)
-	return nil
-}
-
-// restartUpstream starts it again at the same address.
+// restartUpstream starts the upstream again, at the address that it had.
 func (s *site) restartUpstream() error {
 	p, err := start(s.bench.self, s.siteOptions.upstream(strings.TrimPrefix(s.upstream.url, "http://"))...)
 	if err == nil {

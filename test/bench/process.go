@@ -55,15 +55,6 @@ func (b *bench) input(n int) (string, error) {
 	})
 }
 
-// brief returns a file of n chat requests that are as short as can be, made once.
-func (b *bench) brief(n int) (string, error) {
-	return b.write(fmt.Sprintf("brief-%d.jsonl", n), func(w io.Writer) {
-		for i := range n {
-			fmt.Fprintf(w, `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"model":"bench","messages":[{"role":"user","content":"%d"}]}}`+"\n", i, i)
-		}
-	})
-}
-
 // write returns a file of the bench's directory, which is made if it is not there.
 func (b *bench) write(name string, lines func(w io.Writer)) (string, error) {
 	path := filepath.Join(b.dir, name)

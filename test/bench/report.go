@@ -81,15 +81,6 @@ const (
 	levelHead = "| scenario | what | figure | bar | |\n| --- | --- | --- | --- | --- |\n"
 )
 
-// addLevels adds a scenario with its figures, each of one run.
-func (r *report) addLevels(name string, figures []figure) {
-	for _, f := range figures {
-		row := fmt.Sprintf("| %s | %s | %s | %s | %s |", name, f.what, number(f.median()), f.bar, f.verdict())
-		r.rows = append(r.rows, row)
-		fmt.Println(row)
-	}
-}
-
 // machine says when and on what it was measured.
 func machine() string {
 	return fmt.Sprintf("%s, %s, %s/%s, %d cores shared by all processes",

@@ -50,12 +50,6 @@ type history struct {
 	Seconds []moment `json:"seconds"`
 }
 
-func newSeats(n, queue int) *seats {
-	s := &seats{n: n, queue: queue}
-	s.reset()
-	return s
-}
-
 // reset begins to count anew; calls in flight stay.
 func (s *seats) reset() {
 	s.mu.Lock()

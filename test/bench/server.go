@@ -68,7 +68,8 @@ func serve(args []string) error {
 	flags.DurationVar(&u.retryAfter, "retry-after", 0, "Retry-After of a refusal; 0 for none")
 	_ = flags.Parse(args) // ExitOnError: never returns one
 	if *n > 0 {
-		u.seats = newSeats(*n, *queue)
+		u.seats = &seats{n: *n, queue: *queue}
+		u.seats.reset()
 		go u.seats.keep() // for as long as the process lives
 	}
 	l, err := net.Listen("tcp", *listen)
@@ -84,7 +85,15 @@ func (u *upstream) routes() http.Handler {
 	mux.HandleFunc("POST /v1/", u.call)
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, []byte(modelList)) })
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, u.calls.Load()) })
-	mux.HandleFunc("GET /first", u.firstCall)
+	mux.HandleFunc("GET /first", func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.calls.Load() == 0 {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, u.first.UnixNano())
+	})
 	mux.HandleFunc("GET /stats", u.stats)
 	mux.HandleFunc("POST /reset", u.reset)
 	mux.HandleFunc("POST /break", func(w http.ResponseWriter, r *http.Request) {
@@ -143,16 +152,6 @@ func (u *upstream) service() time.Duration {
 		return u.latency
 	}
 	return time.Duration(float64(u.latency) * math.Exp(u.jitter*rand.NormFloat64()-u.jitter*u.jitter/2))
-}
-
-func (u *upstream) firstCall(w http.ResponseWriter, r *http.Request) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.calls.Load() == 0 {
-		http.NotFound(w, r)
-		return
-	}
-	fmt.Fprint(w, u.first.UnixNano())
 }
 
 func (u *upstream) stats(w http.ResponseWriter, r *http.Request) {

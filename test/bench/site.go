@@ -53,38 +53,6 @@ type site struct {
 	began            time.Time
 }
 
-// try runs one trial over an input file.
-func (b *bench) try(t trial, in string) ([]figure, error) {
-	s := &site{siteOptions: t.site, name: t.name, bench: b}
-	defer s.close()
-	if err := s.open(in); err != nil {
-		return nil, err
-	}
-	figures, err := t.run(s)
-	if err != nil {
-		return nil, err
-	}
-	return figures, s.endedEarly()
-}
-
-// open starts the processes and the batch.
-func (s *site) open(in string) (err error) {
-	if s.upstream, err = start(s.bench.self, s.siteOptions.upstream("127.0.0.1:0")...); err != nil {
-		return err
-	}
-	s.server, err = s.bench.server(filepath.Join(s.bench.dir, s.dir), s.upstream.url, concurrency(s.concurrency)...)
-	if err != nil {
-		return err
-	}
-	file, err := upload(s.server.url, in)
-	if err != nil {
-		return err
-	}
-	created, err := create(s.server.url, file)
-	s.batch, s.began = created.ID, time.Now()
-	return err
-}
-
 // close ends the processes and removes the server's directory.
 func (s *site) close() {
 	for _, p := range []*process{s.server, s.upstream} {
@@ -99,18 +67,6 @@ func (s *site) close() {
 func (s *site) view() (v batchView, err error) {
 	err = call(http.MethodGet, s.server.url+"/v1/batches/"+s.batch, "", nil, &v)
 	return v, err
-}
-
-// endedEarly reports a batch that did not outlast the trial.
-func (s *site) endedEarly() error {
-	v, err := s.view()
-	if err != nil {
-		return err
-	}
-	if v.Status != "in_progress" {
-		return fmt.Errorf("the batch is %s before the trial is over", v.Status)
-	}
-	return nil
 }
 
 // stats asks the upstream what it has seen.
@@ -138,18 +94,13 @@ func (s *site) level(settle, measure time.Duration) (level, error) {
 		return level{}, err
 	}
 	fmt.Fprintf(os.Stderr, "  %s: %s of a core; %s\n", s.name, number(used), after.course(float64(s.seats)))
-	return s.between(&before, &after), nil
-}
-
-// between is the level that two looks at the upstream show.
-func (s *site) between(before, after *history) level {
 	seconds, served := after.Now.At-before.Now.At, float64(after.Now.Served-before.Now.Served)
 	return level{
 		share:    served / seconds / s.capacity(),
 		inFlight: (after.Now.Flight - before.Now.Flight) / seconds / float64(s.seats),
 		peak:     float64(after.Peak) / float64(s.seats),
 		refusals: 1000 * float64(after.Now.Refused-before.Now.Refused) / max(1, served),
-	}
+	}, nil
 }
 
 // used waits and returns how many cores the site's processes took meanwhile.

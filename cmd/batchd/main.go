@@ -15,16 +15,13 @@ import (
 // version is set by the linker: `make build` passes what scripts/version prints. Empty stands for a plain `go build`.
 var version = ""
 
-func main() { os.Exit(run()) }
-
-// run hands the process to the command line and returns its exit code.
-func run() int {
+func main() {
 	signals := make(chan os.Signal, 2) // the first one stops in order, the second at once
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	info, _ := debug.ReadBuildInfo() // nil where there is none
 	name, build := versionOf(version, info)
-	return cli.Main(cli.Process{
+	os.Exit(cli.Main(cli.Process{
 		Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
 		Signals: signals, Exit: os.Exit, Version: name, Build: build,
-	})
+	}))
 }

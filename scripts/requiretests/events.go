@@ -86,23 +86,17 @@ func (r *results) take(line string, printed map[test]*strings.Builder, out io.Wr
 		}
 		delete(printed, of)
 		if e.Test == "" {
-			r.closePackage(e, printed, out)
+			// A panic or a timeout ends a package without ending its tests: what they had printed says why.
+			for of := range r.started {
+				if of.pkg == e.Package && printed[of] != nil {
+					fmt.Fprint(out, printed[of])
+				}
+			}
+			if e.Action != "skip" { // else it has no test files
+				fmt.Fprintf(out, "%-4s %7.2fs  %s\n", e.Action, e.Elapsed, e.Package)
+			}
 		}
 	}
-}
-
-// closePackage prints a package's line, and what its unfinished tests had printed: a panic or a timeout ends the
-// package without ending them.
-func (r *results) closePackage(e event, printed map[test]*strings.Builder, out io.Writer) {
-	for of := range r.started {
-		if of.pkg == e.Package && printed[of] != nil {
-			fmt.Fprint(out, printed[of])
-		}
-	}
-	if e.Action == "skip" {
-		return // no test files
-	}
-	fmt.Fprintf(out, "%-4s %7.2fs  %s\n", e.Action, e.Elapsed, e.Package)
 }
 
 // skipped lists the tests that were skipped, in order.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -79,7 +80,8 @@ func judge(r results, rules []rule, forbid bool) []string {
 		}
 	}
 	for _, of := range r.skipped() {
-		if forbid && !excused(of, rules) {
+		excused := slices.ContainsFunc(rules, func(r rule) bool { return r.excuse && r.covers(of) })
+		if forbid && !excused {
 			faults = append(faults, fmt.Sprintf("%s %s was skipped: %s", of.pkg, of.name, r.why[of]))
 		}
 	}
@@ -103,15 +105,6 @@ func demand(r results, rule rule) []string {
 		faults = append(faults, rule.line+" is required and did not run and pass")
 	}
 	return faults
-}
-
-func excused(of test, rules []rule) bool {
-	for _, rule := range rules {
-		if rule.excuse && rule.covers(of) {
-			return true
-		}
-	}
-	return false
 }
 
 // summary counts what ran and names what did not.

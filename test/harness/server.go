@@ -71,8 +71,11 @@ func waitReady(t testing.TB, base string) {
 	retry := time.NewTicker(20 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		if ready(client, base) {
-			return
+		if response, err := client.Get(base + "/readyz"); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
 		}
 		select {
 		case <-retry.C:
@@ -80,13 +83,4 @@ func waitReady(t testing.TB, base string) {
 			t.Fatalf("%s/readyz did not answer 200 within %s", base, startWithin)
 		}
 	}
-}
-
-func ready(client *http.Client, base string) bool {
-	response, err := client.Get(base + "/readyz")
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }

@@ -32,10 +32,12 @@ type file struct {
 func load(root string) ([]*pkg, error) {
 	byDir := make(map[string]*pkg)
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		// What the go command does not look into holds nothing of the tree.
+		foreign := err == nil && (strings.ContainsAny(entry.Name()[:1], "._") || slices.Contains([]string{"testdata", "node_modules", "vendor"}, entry.Name()))
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && notOurs(entry.Name()):
+		case entry.IsDir() && path != root && foreign:
 			return fs.SkipDir
 		case entry.IsDir() || filepath.Ext(path) != ".go":
 			return nil
@@ -56,11 +58,6 @@ func load(root string) ([]*pkg, error) {
 	}
 	slices.SortFunc(packages, func(a, b *pkg) int { return strings.Compare(a.dir, b.dir) })
 	return packages, err
-}
-
-// notOurs reports whether a directory holds nothing of the tree: the go command does not look into these either.
-func notOurs(dir string) bool {
-	return strings.HasPrefix(dir, ".") || strings.HasPrefix(dir, "_") || dir == "testdata" || dir == "node_modules" || dir == "vendor"
 }
 
 // add parses a file that is called so in the tree.

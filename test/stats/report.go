@@ -39,7 +39,11 @@ func (r *report) write(w io.Writer) error {
 		all.add(c)
 	}
 	var out strings.Builder
-	writeTable(&out, rows(all))
+	const form = "%-38s %-22s %-16s %-16s %-16s %s\n"
+	fmt.Fprintf(&out, form, "", "batchd", "river", "alertmanager", "litestream", "nsq")
+	for _, r := range rows(all) {
+		fmt.Fprintf(&out, form, r.name, r.ours, r.river, r.alertmanager, r.litestream, r.nsq)
+	}
 	r.writeBars(&out, all)
 	r.writeWords(&out, all)
 	if r.list {
@@ -68,14 +72,6 @@ func rows(c counts) []row {
 		{"exported names documented", share(c.documented, c.exported), "42%", "80%", "70%", "15%"},
 		{"test files / inside the package", fmt.Sprintf("%d / %d", c.tests, c.inside), "", "", "", ""},
 		{"words of our own left", strconv.Itoa(len(c.words)), "", "", "", ""},
-	}
-}
-
-func writeTable(out *strings.Builder, rows []row) {
-	const form = "%-38s %-22s %-16s %-16s %-16s %s\n"
-	fmt.Fprintf(out, form, "", "batchd", "river", "alertmanager", "litestream", "nsq")
-	for _, r := range rows {
-		fmt.Fprintf(out, form, r.name, r.ours, r.river, r.alertmanager, r.litestream, r.nsq)
 	}
 }
 

@@ -60,9 +60,10 @@ func wordsIn(text string) []string {
 // wordsLeft finds the unwanted words in the names that a file declares or uses and in its comments.
 func wordsLeft(set *token.FileSet, f file, allowed *allowances) []place {
 	var found []place
+	lines := strings.Split(string(f.text), "\n")
 	note := func(text string, pos token.Pos) {
 		at := set.Position(pos)
-		line := lineAt(f.text, at.Line)
+		line := lines[at.Line-1]
 		for _, word := range wordsIn(text) {
 			if !allowed.has(f.path, word, line) {
 				found = append(found, place{word, at})
@@ -85,15 +86,6 @@ func wordsLeft(set *token.FileSet, f file, allowed *allowances) []place {
 		}
 	}
 	return found
-}
-
-func lineAt(text []byte, number int) string {
-	for line := range strings.Lines(string(text)) {
-		if number--; number == 0 {
-			return line
-		}
-	}
-	return ""
 }
 
 // allowances are places where an unwanted word is the right one.

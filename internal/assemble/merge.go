@@ -90,33 +90,28 @@ type sortedLines struct {
 func (l *sortedLines) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) && l.err == nil {
-		got, err := l.sorter.Read(p[n:])
+		var got int
+		got, l.err = l.sorter.Read(p[n:])
 		n += got
-		if errors.Is(err, io.EOF) {
-			err = l.next()
+		if !errors.Is(l.err, io.EOF) {
+			continue
 		}
-		l.err = err
+		if l.ctx.Err() != nil {
+			l.err = context.Cause(l.ctx)
+			break
+		}
+		var r extsort.Record
+		if r, l.err = l.sorter.Next(); l.err == nil {
+			if r.A <= l.last {
+				l.err = fmt.Errorf("%w: line %d comes twice", errLostLines, r.A)
+			}
+			l.last = r.A
+		}
 	}
 	if n > 0 {
 		return n, nil
 	}
 	return 0, l.err
-}
-
-// next moves to the next line.
-func (l *sortedLines) next() error {
-	if l.ctx.Err() != nil {
-		return context.Cause(l.ctx)
-	}
-	r, err := l.sorter.Next()
-	if err != nil {
-		return err
-	}
-	if r.A <= l.last {
-		return fmt.Errorf("%w: line %d comes twice", errLostLines, r.A)
-	}
-	l.last = r.A
-	return nil
 }
 
 // blobReaderAt is one blob as an io.ReaderAt.

@@ -66,7 +66,12 @@ func (m *merge) next() (Record, error) {
 		return Record{}, io.EOF
 	}
 	m.taken = true
-	return m.heads[0].record(), nil
+	head := m.heads[0]
+	r := head.head
+	if head.payloads {
+		r.D = uint64(head.payload) // as it was added; nothing of the payload was read yet
+	}
+	return r, nil
 }
 
 // Read reads the payload of the record that next has returned last, and returns io.EOF at its end.
@@ -127,8 +132,10 @@ type runReader struct {
 
 // advance moves to the next record and reports whether there is one.
 func (r *runReader) advance() (bool, error) {
-	if r.payload > 0 {
-		r.skipPayload()
+	if r.payload > 0 { // pass over what was not read of it, and on disk without reading it
+		r.pass(int(min(r.payload, int64(len(r.unread)))))
+		r.left = run{offset: r.left.offset + r.payload, length: r.left.length - r.payload}
+		r.payload = 0
 	}
 	if len(r.unread) == 0 && r.left.length == 0 {
 		return false, nil
@@ -154,15 +161,6 @@ func (r *runReader) advance() (bool, error) {
 
 func (r *runReader) damaged() error {
 	return fmt.Errorf("temporary file %s is damaged before byte %d", r.file.name, r.left.offset)
-}
-
-// record returns the record as it was added. Nothing of its payload was read yet.
-func (r *runReader) record() Record {
-	out := r.head
-	if r.payloads {
-		out.D = uint64(r.payload)
-	}
-	return out
 }
 
 // fill reads more of the run into the buffer, behind what was not read of it.
@@ -205,12 +203,4 @@ func (r *runReader) Read(p []byte) (int, error) {
 	n := copy(p, chunk)
 	r.pass(n)
 	return n, nil
-}
-
-// skipPayload passes over what was not read of the payload.
-func (r *runReader) skipPayload() {
-	buffered := min(r.payload, int64(len(r.unread)))
-	r.pass(int(buffered))
-	r.left = run{offset: r.left.offset + r.payload, length: r.left.length - r.payload}
-	r.payload = 0
 }

@@ -88,7 +88,15 @@ func (j *Journal) beginSyncLocked() (vfs.File, int64, error) {
 // rescueLocked moves the journal to a fresh file after its fsync failed with cause. Every frame keeps its
 // offset, so readers of the old file are not disturbed.
 func (j *Journal) rescueLocked(cause error) error {
-	j.suspectLocked()
+	if !j.suspect {
+		// Leave a mark for the next process. After a failed fsync the kernel takes the lost pages for clean: a new process
+		// could read them, sync them with success, and lose them with the power. The mark needs no sync, because both it
+		// and the pages live until the machine goes down.
+		j.suspect = true
+		if f, err := j.fsys.Create(j.path + SuspectSuffix); err == nil {
+			_ = f.Close() // empty
+		}
+	}
 	f, err := publish(j.fsys, j.path, j.copyLocked)
 	if err != nil {
 		j.err = fmt.Errorf("%w: %w, then copying it: %w", ErrDiskFailed, cause, err)
@@ -102,19 +110,6 @@ func (j *Journal) rescueLocked(cause error) error {
 	j.suspect = false
 	_ = j.fsys.Remove(j.path + SuspectSuffix) // if it stays, a restart makes one more copy
 	return nil
-}
-
-// suspectLocked leaves a mark for the next process. After a failed fsync the kernel takes the lost pages for
-// clean: a new process could read them, sync them with success, and lose them with the power. The mark needs no
-// sync, because both it and the pages live until the machine goes down.
-func (j *Journal) suspectLocked() {
-	if j.suspect {
-		return
-	}
-	j.suspect = true
-	if f, err := j.fsys.Create(j.path + SuspectSuffix); err == nil {
-		_ = f.Close() // empty
-	}
 }
 
 // copyLocked writes the journal's contents up to its last whole frame to dst, and checks that dst holds every

@@ -81,29 +81,27 @@ func (l *Loop) Interrupt(batchID string) {
 	l.Wake()
 }
 
-// Run works until ctx ends, and returns when every running step has returned.
+// Run works until ctx ends, and returns when every running step has returned. A worker for which nothing is due sleeps until
+// somebody wakes it, or until it is time to look for what nobody tells of.
 func (l *Loop) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for range l.o.Parallel {
-		workers.Go(func() { l.work(ctx) })
+		workers.Go(func() {
+			tick := time.NewTicker(pollEvery)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				if l.one(ctx) {
+					continue
+				}
+				select {
+				case <-ctx.Done():
+				case <-l.wakeup:
+				case <-tick.C:
+				}
+			}
+		})
 	}
 	workers.Wait()
-}
-
-// work leases and runs until ctx ends, and sleeps while nothing is due.
-func (l *Loop) work(ctx context.Context) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		if l.one(ctx) {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-l.wakeup:
-		case <-tick.C:
-		}
-	}
 }
 
 // one takes one batch through the stage and reports whether to look for another at once.

@@ -28,7 +28,7 @@ type Seals interface {
 	SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error)
 }
 
-// Input is what files are made from.
+// Input configures one Assemble.
 type Input struct {
 	Seals Seals
 	Blobs blob.Store

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// defaultMemory is what a Sorter uses that is given no bound.
+	// defaultMemory bounds a Sorter whose options name no bound.
 	defaultMemory = 8 << 20
-	// minMemory holds a few records, so that a sorter with a tiny bound gets on.
+	// minMemory holds a few records, so that a sorter with a tiny bound still makes progress.
 	minMemory = 4 * RecordSize
 	// bufferSize is the smallest read that a merge should make, and the size of each write: larger ones gain little on
 	// any disk, smaller ones cost a call each. More runs than have such a buffer are merged in several passes.

@@ -29,7 +29,7 @@ type UnitLimits struct {
 	MaxBytes int64
 }
 
-// Input is what validation works on.
+// Input configures one validation.
 type Input struct {
 	Blobs   blob.Store
 	Dialect Dialect
@@ -70,7 +70,7 @@ type Result struct {
 	ErrorsTotal int64
 }
 
-// errFaulty is what a plan's reader returns, so that nothing is put, once the file is known to be bad.
+// errFaulty ends the reading of a plan once the file is known to be bad, so that no plan is stored.
 var errFaulty = errors.New("input file has bad lines")
 
 // Validate checks every line of a file in one streaming pass and, if all are good, puts the plan and cuts it into

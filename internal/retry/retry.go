@@ -1,6 +1,6 @@
 // Package retry makes a new batch of the lines of an ended one that have no good result: those that failed, expired or
 // were cancelled. It owns which batches may be retried, what a retry takes over from the batch that it continues, and
-// the copying of the lines into a file that lives apart from the old one (docs/adr/0012-retry-copies-lines.md). It
+// the copying of the lines into a file of its own (docs/adr/0012-retry-copies-lines.md). It
 // promises that no file is left behind by a retry that was refused. It knows no HTTP and no idempotency key: how the
 // new batch is stored is handed in.
 package retry

@@ -39,7 +39,7 @@ type results struct {
 // Lines that are no events, which the go command prints when a build fails, are passed on as they are.
 func readEvents(in io.Reader, out io.Writer) (results, error) {
 	r := results{outcome: map[test]string{}, started: map[test]bool{}, why: map[test]string{}}
-	printed := map[test]*strings.Builder{}
+	printed := map[test]*strings.Builder{} // by those that have not ended; what passed is not worth keeping
 	began := time.Now()
 	lines := bufio.NewReader(in)
 	for {
@@ -57,7 +57,7 @@ func readEvents(in io.Reader, out io.Writer) (results, error) {
 	}
 }
 
-// take files one line.
+// take files one line. A test may have several outcomes, with -count or where packages are run again: the last one holds.
 func (r *results) take(line string, printed map[test]*strings.Builder, out io.Writer) {
 	var e event
 	if json.Unmarshal([]byte(line), &e) != nil {

@@ -60,7 +60,8 @@ func (r rule) covers(of test) bool {
 	return false
 }
 
-// judge lists what is wrong with a run.
+// judge lists what is wrong with a run. A test that was started and did not end counts as failed, since a package that is
+// killed says nothing of its tests; and so does a run of nothing, which go test takes for a good one.
 func judge(r results, rules []rule, forbid bool) []string {
 	var faults []string
 	for of, outcome := range r.outcome {

@@ -16,7 +16,8 @@ const (
 	llamaRun = 50 * time.Second
 	// llamaTrial is how many lines show how many a run needs.
 	llamaTrial = 2000
-	llamaBar   = 0.93
+	// llamaBar is what auto must reach of the best fixed limit: it has to find the limit in each run, and goes on trying others.
+	llamaBar = 0.93
 )
 
 // llama compares what batchd finds by itself with the best of some fixed limits, at a real engine with a tiny model.
@@ -69,6 +70,7 @@ func (e *engineRace) size() error {
 	return e.input(int(rate * llamaRun.Seconds()))
 }
 
+// input makes the file of so many prompts; the same number gives the same prompts.
 func (e *engineRace) input(lines int) (err error) {
 	e.lines = lines
 	e.in, err = e.bench.write(fmt.Sprintf("prompts-%d.jsonl", lines), func(w io.Writer) {
@@ -95,6 +97,7 @@ func (e *engineRace) loopRate(limit int) (float64, error) {
 	return e.of(c.wall), nil
 }
 
+// of is how many lines a second a run of this length answered. It also notes the shortest run, which the table names.
 func (e *engineRace) of(wall time.Duration) float64 {
 	if e.shortest == 0 || wall < e.shortest {
 		e.shortest = wall

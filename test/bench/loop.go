@@ -82,6 +82,7 @@ type looper struct {
 	err error
 }
 
+// one takes one line there and back. Only the writing is under the mutex, as a user's program would have it.
 func (l *looper) one(raw []byte) error {
 	var parsed line
 	if err := json.Unmarshal(raw, &parsed); err != nil {

@@ -46,6 +46,7 @@ type scenario struct {
 	run  func(b *bench) error
 }
 
+// compare runs the scenarios and prints each figure as it comes, so that one that is stopped half-way has told something.
 func compare(args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	pairs := flags.Int("pairs", 5, "alternating pairs for each comparison")

@@ -27,6 +27,8 @@ type bench struct {
 	report report
 }
 
+// newBench returns a bench over a binary that exists. Its directory is below the system's for temporary files: set TMPDIR to
+// measure another disk.
 func newBench(binary string, pairs int) (*bench, error) {
 	path, err := filepath.Abs(binary)
 	if err != nil {
@@ -120,7 +122,8 @@ func (p *process) stop(sig os.Signal) {
 	_ = p.cmd.Wait() // killed: always an error
 }
 
-// cpu returns the process's user and system time so far.
+// cpu returns the process's user and system time so far. The kernel counts it in hundredths of a second, so a run must take
+// seconds for its figure to mean something.
 func (p *process) cpu() (time.Duration, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {

@@ -64,6 +64,7 @@ func number(v float64) string {
 // report collects figures, prints each as it comes, and writes the table.
 type report struct{ rows []string }
 
+// add prints a figure and keeps its row. One without values, of a scenario that was left out, is no row.
 func (r *report) add(f figure) {
 	if len(f.values) == 0 {
 		return

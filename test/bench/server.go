@@ -80,6 +80,7 @@ func serve(args []string) error {
 	return http.Serve(l, u.routes())
 }
 
+// routes are the calls of the API that batchd and the loop make, and those by which the bench steers and asks.
 func (u *upstream) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/", u.call)
@@ -154,6 +155,7 @@ func (u *upstream) service() time.Duration {
 	return time.Duration(float64(u.latency) * math.Exp(u.jitter*rand.NormFloat64()-u.jitter*u.jitter/2))
 }
 
+// stats shows what the seats have seen; a server without seats has nothing to show.
 func (u *upstream) stats(w http.ResponseWriter, r *http.Request) {
 	if u.seats == nil {
 		http.NotFound(w, r)
@@ -162,6 +164,7 @@ func (u *upstream) stats(w http.ResponseWriter, r *http.Request) {
 	send(w, http.StatusOK, u.seats.stats())
 }
 
+// reset forgets the calls so far. Those in flight go on, and count when they end.
 func (u *upstream) reset(http.ResponseWriter, *http.Request) {
 	u.calls.Store(0)
 	if u.seats != nil {

@@ -115,6 +115,8 @@ func (s *site) used(d time.Duration) (float64, error) {
 	return (after - before).Seconds() / time.Since(began).Seconds(), err
 }
 
+// cpu is that of both processes: what the upstream takes is missing from batchd, so a level says nothing if both together
+// are near what the machine has.
 func (s *site) cpu() (time.Duration, error) {
 	ours, err := s.server.cpu()
 	theirs, failed := s.upstream.cpu()

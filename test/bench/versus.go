@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 )
 
+// What is looked for are differences of a few percent, so there are more pairs than elsewhere. Calls in flight are fixed: how
+// many there are changes what a call costs.
 const (
 	versusPairs       = 7
 	versusLines       = 50_000

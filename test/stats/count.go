@@ -52,6 +52,7 @@ func count(p *pkg, allowed *allowances) counts {
 	return c
 }
 
+// lengths counts the lines of a file and of its functions, from "func" to the closing brace.
 func (c *counts) lengths(set *token.FileSet, f file) {
 	c.files = append(c.files, bytes.Count(f.text, []byte("\n")))
 	for _, declaration := range f.ast.Decls {
@@ -145,6 +146,7 @@ func (c *counts) exports(f file) {
 	}
 }
 
+// export counts one exported name.
 func (c *counts) export(documented bool) {
 	c.exported++
 	if documented {

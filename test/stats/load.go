@@ -32,7 +32,7 @@ type file struct {
 func load(root string) ([]*pkg, error) {
 	byDir := make(map[string]*pkg)
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		// What the go command does not look into holds nothing of the tree.
+		// What the go command does not look into holds nothing of the tree, and vendored code is not ours.
 		foreign := err == nil && (strings.ContainsAny(entry.Name()[:1], "._") || slices.Contains([]string{"testdata", "node_modules", "vendor"}, entry.Name()))
 		switch {
 		case err != nil:

@@ -33,6 +33,8 @@ type row struct {
 	river, alertmanager, litestream, nsq string
 }
 
+// write prints the table, then the bars, the words, and the places if they are asked for. What is missed is no error: the
+// figures are for people to judge.
 func (r *report) write(w io.Writer) error {
 	var all counts
 	for _, c := range r.counts {
@@ -150,6 +152,7 @@ func (r *report) writeWords(out *strings.Builder, all counts) {
 	}
 }
 
+// writePlaces lists places as an editor follows them, in the order of the tree.
 func writePlaces(out *strings.Builder, title string, places []place) {
 	fmt.Fprintf(out, "\n%s\n", title)
 	slices.SortFunc(places, func(a, b place) int {
@@ -169,6 +172,7 @@ func spread(lengths []int) string {
 	return fmt.Sprintf("%d, %d, %d", sorted[len(sorted)/2], sorted[len(sorted)*9/10], sorted[len(sorted)-1])
 }
 
+// longer is how many lengths are above a bound.
 func longer(lengths []int, most int) int {
 	n := 0
 	for _, l := range lengths {
@@ -179,12 +183,15 @@ func longer(lengths []int, most int) int {
 	return n
 }
 
+// over is longer as a share of all.
 func over(lengths []int, most int) string {
 	return fmt.Sprintf("%.1f%%", 100*float64(longer(lengths, most))/float64(max(1, len(lengths))))
 }
 
+// share prints a part of a whole; of nothing it is 0%.
 func share(n, of int) string { return fmt.Sprintf("%.1f%%", 100*float64(n)/float64(max(1, of))) }
 
+// figure prints a part of a whole in numbers, and as a share.
 func figure(n, of int) string { return fmt.Sprintf("%d of %d, %s", n, of, share(n, of)) }
 
 // within reports whether n is at most such a share.

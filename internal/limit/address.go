@@ -34,20 +34,6 @@ func (a *Address) Condition() (Condition, bool) { return a.closing.condition() }
 // full reports whether no call more may be in flight.
 func (a *Address) full() bool { return a.inFlight >= a.limit }
 
-// crashing reports whether a call that broke did so beside a suspect: in flight still, or broken since the call began, as
-// connections that break together are noticed one after the other.
-func (a *Address) crashing(p *Permit) bool {
-	return !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed))
-}
-
-// suspectEnded notes the end of a suspect's call.
-func (a *Address) suspectEnded(now moment, s *Signal) {
-	a.suspects--
-	if s.Lost {
-		a.crashed = now
-	}
-}
-
 // reached notes an answer of any kind: the address can be reached.
 func (a *Address) reached(began moment) {
 	if a.limit < a.most && !a.closing.outlived(began) {

@@ -40,8 +40,13 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 	}
 	g.address.reached(p.began)
 	if s.Lost {
-		if g.address.crashing(p) {
-			return g.takenAlong(now.at, p, r, s)
+		// A line that crashes its server takes others along: a call that broke beside a suspect is put down to that one. The
+		// suspect is in flight still, or broke since the call began, as connections that break together are noticed one after
+		// the other.
+		if a := g.address; !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed)) {
+			r.tries--
+			g.keepPause(now.at, p)
+			return Verdict{Pause: g.spread(pauseAfter(max(1, r.tries), s))}
 		}
 		h.failed.lost++
 	}
@@ -55,14 +60,6 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 	}
 	g.witness(h.Batch).failed()
 	return g.verdict(now.at, p, h, s, q)
-}
-
-// takenAlong puts a broken call down to the suspect that was in flight beside it: a line that crashes its server takes
-// others along.
-func (g *Gate) takenAlong(now time.Time, p *Permit, r *record, s *Signal) Verdict {
-	r.tries--
-	g.keepPause(now, p)
-	return Verdict{Pause: g.spread(pauseAfter(max(1, r.tries), s))}
 }
 
 // keepPause sets the next probe after one whose failure says nothing of the gate: the pause is as it was.
@@ -102,7 +99,11 @@ func (g *Gate) charge(r *record, own bool) {
 
 // unreached notes that no connection came about: a matter of the address, never of the line.
 func (g *Gate) unreached(now moment, p *Permit, h *History, r *record, s *Signal) Verdict {
-	g.address.unreached(now, p.began, lineKey{h.Batch, h.Line}, s, g.inForce())
+	inForce := g.least()
+	if g.closing.closed {
+		inForce = g.closing.before // what it was before the run that closed the gate
+	}
+	g.address.unreached(now, p.began, lineKey{h.Batch, h.Line}, s, inForce)
 	g.goodput.lowered(now.at)
 	if p.addressProbe {
 		g.address.closing.pause(now.at, g.rand.Float64())
@@ -197,9 +198,15 @@ func (g *Gate) restsAfter(now time.Time, r *record, s *Signal) int {
 // up, while others were served, has no more tries than they had.
 func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) bool {
 	status, words := g.witness(h.Batch).alike(s)
-	patience, tries := alonePatience(h.Small || status, s)
-	if words && s.Kind != NoRoom {
+	patience, tries := aloneFor, aloneTries
+	switch {
+	case words && s.Kind != NoRoom:
 		patience, tries = 0, strikesAllowed(s, false)
+	case !h.Small && !status:
+	case s.Kind == NoRoom:
+		patience, tries = roomPatience(s), smallBusyTries
+	default:
+		patience, tries = smallFor, smallTries
 	}
 	return q.Left < aloneLines && r.tries >= tries && now.Sub(later(r.ended.at, g.servedEnded.at)) >= patience
 }
@@ -245,6 +252,26 @@ type verdictKey struct {
 
 // mostVerdicts bounds how many different words are kept apart.
 const mostVerdicts = 100
+
+// witness returns what is known of a batch's answers.
+func (g *Gate) witness(batch string) *witness {
+	w := g.batches[batch]
+	if w == nil {
+		w = &witness{}
+		g.batches[batch] = w
+	}
+	return w
+}
+
+// excused reports whether failures of a batch say nothing of the gate: another one is served cleanly.
+func (g *Gate) excused(now time.Time, batch string) bool {
+	for name, w := range g.batches {
+		if name != batch && w.clean(now) {
+			return true
+		}
+	}
+	return false
+}
 
 // gaveUp notes that a line is given up with what it was told.
 func (w *witness) gaveUp(s *Signal) {

@@ -8,7 +8,7 @@ import (
 // AutoMost is what an upstream without a configured concurrency is never asked to run at once.
 const AutoMost = 16384
 
-// Options say how a gate begins.
+// Options configures a Gate.
 type Options struct {
 	// Concurrency is where the limit starts and what it never passes; 0 means that it is found, from autoStart up.
 	Concurrency int
@@ -74,14 +74,6 @@ func (g *Gate) Closed() bool { return g.closing.closed || g.address.closing.clos
 
 // least is the least of the limit's parts.
 func (g *Gate) least() int { return min(g.room.limit, g.goodput.limit(), g.address.limit) }
-
-// inForce is the limit in force, or what it was before the run that closed the gate.
-func (g *Gate) inForce() int {
-	if g.closing.closed {
-		return g.closing.before
-	}
-	return g.least()
-}
 
 // Take asks for a call to start. The permit is started, or dropped, before anything else is asked of the gate.
 func (g *Gate) Take(now time.Time) (Permit, Wait, bool) {
@@ -158,14 +150,6 @@ func (g *Gate) TakeProven(now time.Time) (Permit, bool) {
 	return Permit{gate: g}, ok
 }
 
-// quietFor returns for how long nobody was served; 0 while a call is in flight, as it may be one that is being served.
-func (g *Gate) quietFor(now time.Time) time.Duration {
-	if g.inFlight > 0 {
-		return 0
-	}
-	return now.Sub(g.servedEnded.at)
-}
-
 // Followed reports whether the gate has served another call since the line's last failure that began no earlier.
 func (g *Gate) Followed(h *History) bool {
 	if h.failed == nil {
@@ -211,26 +195,6 @@ func (g *Gate) Arrived(now time.Time) {
 
 // Forget drops what is known of a batch's answers.
 func (g *Gate) Forget(batch string) { delete(g.batches, batch) }
-
-// witness returns what is known of a batch's answers.
-func (g *Gate) witness(batch string) *witness {
-	w := g.batches[batch]
-	if w == nil {
-		w = &witness{}
-		g.batches[batch] = w
-	}
-	return w
-}
-
-// excused reports whether failures of a batch say nothing of the gate: another one is served cleanly.
-func (g *Gate) excused(now time.Time, batch string) bool {
-	for name, w := range g.batches {
-		if name != batch && w.clean(now) {
-			return true
-		}
-	}
-	return false
-}
 
 // A limit that grows does so by at most paceShare of itself, but by paceLeast if that is more, in each paceEvery: an
 // engine that is about to refuse is met by few calls at a time, and one that starts more slowly can be seen.

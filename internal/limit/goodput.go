@@ -1,6 +1,9 @@
 package limit
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// autoStart is where the limit starts when no concurrency is configured.
@@ -55,9 +58,9 @@ func newGoodput(o *Options) goodput {
 
 func (g *goodput) limit() int { return g.now }
 
-// flying notes that so many calls are in flight from now on, and whether this part is the least of the limit's. A
+// noteInFlight notes that so many calls are in flight from now on, and whether this part is the least of the limit's. A
 // place is empty for a moment whenever a call ends, so nearly all of them will do.
-func (g *goodput) flying(now time.Time, inFlight int, least bool) {
+func (g *goodput) noteInFlight(now time.Time, inFlight int, least bool) {
 	g.alone(now)
 	g.window.stand(now, least && inFlight >= g.full())
 }
@@ -73,12 +76,15 @@ func (g *goodput) served(now time.Time, took time.Duration, tokens int64) {
 	w := &g.window
 	length := w.served(now, took, tokens)
 	switch {
+	case length > windowVoid && (g.step == StepUp || g.step == StepDown):
+		g.move(now, g.back, StepBack, 0) // the try that it was for ends, too
+		return
 	case length > windowVoid:
-		g.void(now)
+		w.reset(now, now)
 		return
 	case !g.finished(now, length):
 		return
-	case !w.valid(length):
+	case float64(w.full) < windowFull*float64(length):
 		w.reset(now, now)
 		return
 	}
@@ -106,21 +112,17 @@ func (g *goodput) finished(now time.Time, length time.Duration) bool {
 // lowered notes that failures lowered the limit: what the window has seen so far is not of one limit.
 func (g *goodput) lowered(now time.Time) { g.window.reset(now, now) }
 
-// void throws a window away that could not be finished, and ends the try that it was for.
-func (g *goodput) void(now time.Time) {
-	if g.step == StepUp || g.step == StepDown {
-		g.move(now, g.back, StepBack, 0)
-		return
-	}
-	g.window.reset(now, now)
-}
-
 // judge takes a finished window into account.
 func (g *goodput) judge(now time.Time, y *yield) {
 	switch {
 	case !g.warm:
 		g.warm = true
-		g.least.begin(now, &g.window, y)
+		// Its beginning is the least that calls take, if they have come to wait since then, else all of it.
+		g.least = g.window.first
+		g.least.at = now
+		if y.quickest() < firstRise*g.least.quickest {
+			g.least.quickest = y.quickest()
+		}
 		g.window.reset(now, now)
 	case g.step == StepRamp:
 		g.ramp(now, y)
@@ -264,7 +266,7 @@ func (g *goodput) tryFinished(now time.Time, length time.Duration) bool {
 		return false
 	}
 	y := w.yield(now)
-	return y.sure(&g.base, g.bar())
+	return math.Abs(y.gain(&g.base)-g.bar()) > y.chance(&g.base)
 }
 
 // tried ends a try. One up that proves itself begins a ramp: the upstream has more room than it had.

@@ -40,9 +40,5 @@ func (l *lull) release(now time.Time) {
 	}
 }
 
-// long reports whether a lull has gone on for so long that lines which still need one wait for the next. Until then one
-// line goes after the other while they are refused: who is refused takes no room from the next.
-func (l *lull) long(now time.Time) bool { return now.Sub(l.since) >= 2*l.quiet }
-
 // over returns when the lull has lasted long enough, if nobody is served until then.
 func (l *lull) over(lastServed time.Time) time.Time { return later(l.since, lastServed).Add(l.quiet) }

@@ -94,15 +94,3 @@ func roomPatience(s *Signal) time.Duration {
 	}
 	return unavailable
 }
-
-// alonePatience is how long, and how often, a line fails with nobody served beside it before it is given up.
-func alonePatience(soon bool, s *Signal) (time.Duration, int) {
-	switch {
-	case !soon:
-		return aloneFor, aloneTries
-	case s.Kind == NoRoom:
-		return roomPatience(s), smallBusyTries
-	default:
-		return smallFor, smallTries
-	}
-}

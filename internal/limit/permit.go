@@ -50,7 +50,9 @@ func (p *Permit) Turn() Turn {
 func (p *Permit) Start(now time.Time, h *History) {
 	g := p.gate
 	p.began, p.suspect = g.address.moment(now), h.Suspect()
-	p.quiet = g.quietFor(now)
+	if g.inFlight == 0 { // else one may be being served
+		p.quiet = now.Sub(g.servedEnded.at)
+	}
 	g.inFlight++
 	g.address.inFlight++
 	g.closing.began()
@@ -66,7 +68,7 @@ func (p *Permit) Start(now time.Time, h *History) {
 		g.address.closing.probing = true
 		g.address.closing.turn++
 	}
-	g.goodput.flying(now, g.inFlight, g.goodput.limit() <= g.least())
+	g.goodput.noteInFlight(now, g.inFlight, g.goodput.limit() <= g.least())
 }
 
 // MayCarry reports whether the permit's gate may send the line now: one suspect at a time is in flight on an upstream.
@@ -101,7 +103,11 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	g.closing.ended(p.began)
 	g.address.closing.ended(p.began)
 	if p.suspect {
-		g.address.suspectEnded(g.address.moment(now), s)
+		ended := g.address.moment(now)
+		g.address.suspects--
+		if s.Lost {
+			g.address.crashed = ended
+		}
 	}
 	// A probe whose gate was opened meanwhile, by a proven line that was served, is a call like any other.
 	p.probe = p.probe && g.closing.closed
@@ -111,8 +117,10 @@ func (p *Permit) Done(now time.Time, h *History, s *Signal, waiting func() Queue
 	if p.addressProbe {
 		g.address.closing.probing = false
 	}
-	defer func() { g.goodput.flying(now, g.inFlight, g.goodput.limit() <= g.least()) }()
-	if p.lull && (s.Kind == Served || g.lull.long(now)) {
+	defer func() { g.goodput.noteInFlight(now, g.inFlight, g.goodput.limit() <= g.least()) }()
+	// In a lull one line goes after the other while they are refused: who is refused takes no room from the next. After
+	// twice its time lines that still need one wait for the next lull.
+	if p.lull && (s.Kind == Served || now.Sub(g.lull.since) >= 2*g.lull.quiet) {
 		g.lull.release(now)
 	}
 	switch s.Kind {

@@ -26,8 +26,8 @@ type room struct {
 	cautious int
 	credit   int
 	stepped  bool
-	// met is the limit at which refusals were met last, climbed is set after a step since then. Steps below met are no news and take a quarter of the time:
-	// several refusals come together as a rule, and lower the limit below what fits.
+	// met is the limit at which refusals were met last, climbed is set after a step since then. Steps below met are no news
+	// and take a quarter of the time: several refusals come together as a rule, and lower the limit below what fits.
 	met     int
 	climbed bool
 

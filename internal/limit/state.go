@@ -32,23 +32,18 @@ const (
 // State returns how the gate stands now.
 func (g *Gate) State() State {
 	c, _ := g.Condition()
-	return State{
-		InFlight: g.inFlight, Limit: g.Limit(), LimitedBy: g.limitedBy(), Step: g.goodput.step, Closed: g.Closed(), Condition: c,
-	}
-}
-
-// limitedBy is the part of the limit that is the least.
-func (g *Gate) limitedBy() Part {
+	s := State{InFlight: g.inFlight, Limit: g.Limit(), Step: g.goodput.step, Closed: g.Closed(), Condition: c}
 	switch least := g.least(); {
 	case int(g.pace.limit) < least:
-		return PartPace
+		s.LimitedBy = PartPace
 	case g.address.limit == least:
-		return PartAddress
+		s.LimitedBy = PartAddress
 	case g.room.limit == least:
-		return PartRoom
+		s.LimitedBy = PartRoom
 	default:
-		return PartGoodput
+		s.LimitedBy = PartGoodput
 	}
+	return s
 }
 
 // Condition returns what keeps lines waiting at the gate; false while it may be a matter of single lines.

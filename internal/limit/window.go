@@ -104,11 +104,6 @@ func (w *window) group() {
 	}
 }
 
-// valid reports whether calls in flight stood at the limit for nearly all of the window.
-func (w *window) valid(length time.Duration) bool {
-	return float64(w.full) >= windowFull*float64(length)
-}
-
 // yield returns what the window has found.
 func (w *window) yield(now time.Time) yield {
 	return yield{
@@ -165,11 +160,6 @@ func (y *yield) slower(other *yield) float64 {
 		return y.perToken() / other.perToken()
 	}
 	return y.took / y.answers / (other.took / other.answers)
-}
-
-// sure reports whether chance cannot have brought the gain over another yield to the other side of a bar.
-func (y *yield) sure(other *yield, bar float64) bool {
-	return math.Abs(y.gain(other)-bar) > y.chance(other)
 }
 
 // odd reports whether a yield is so unlike another that the upstream, or what is asked of it, must have changed.
@@ -262,14 +252,5 @@ func (l *least) note(now time.Time, y *yield) {
 	}
 	if p := y.perToken(); y.told && (l.perToken == 0 || p < l.perToken) {
 		l.perToken, l.at = p, now
-	}
-}
-
-// begin takes the first window for the least: its beginning, if calls have come to wait since then.
-func (l *least) begin(now time.Time, w *window, y *yield) {
-	*l = w.first
-	l.at = now
-	if y.quickest() < firstRise*l.quickest {
-		l.quickest = y.quickest()
 	}
 }

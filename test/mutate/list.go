@@ -231,8 +231,8 @@ var sending = []mutation{
 	{
 		name: "a call that broke beside a suspect is judged by itself", promise: "a line that crashes its server takes no others along (U16)",
 		dir: "internal/limit", skip: engines,
-		old: `	return !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed))`,
-		new: `	return false`,
+		old: `; !p.suspect && (a.suspects > 0 || !p.began.after(a.crashed)) {`,
+		new: `; a == nil {`,
 		run: ".",
 	},
 	{

@@ -22,7 +22,7 @@ func (d *Dispatcher) send(a *assignment) {
 	for a != nil {
 		a = d.call(a)
 	}
-	wake(d.kick) // nobody else may be left to look after the retries that fall due later
+	wake(d.pumpWakeUp) // nobody else may be left to look after the retries that fall due later
 }
 
 // call reads the line, sends it, lands what came back, and returns what to send next.
@@ -141,7 +141,7 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	v = d.schedule.done(a, now, signal)
 	over := v.Final && signal.Kind != limit.Served && signal.Kind != limit.Answered
 	if over {
-		a.unit.flying++ // until its outcome is recorded
+		a.unit.inFlight++ // until its outcome is recorded
 	}
 	if !v.Final {
 		d.keep(a, v, now, signal.Kind == limit.Abandoned)
@@ -153,7 +153,7 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	// At the end of a lane other gates may have permits for its controls, which this answer may have set free.
 	last := len(a.unit.lane.controls) > 0 && !a.unit.lane.mayHaveFresh()
 	if a.gate.Closed() != closed || spare || last || growing && d.earlier(grows) {
-		wake(d.kick) // there may be permits that this call alone does not use
+		wake(d.pumpWakeUp) // there may be permits that this call alone does not use
 	}
 	return v, next, !over && d.sealable(a.unit)
 }
@@ -180,7 +180,7 @@ func (d *Dispatcher) keep(a *assignment, v limit.Verdict, now time.Time, abandon
 	}
 	d.schedule.putOff(a, v, now)
 	if d.earlier(a.due) {
-		wake(d.kick)
+		wake(d.pumpWakeUp)
 	}
 }
 
@@ -189,11 +189,11 @@ func (d *Dispatcher) earlier(t time.Time) bool { return d.alarm.IsZero() || t.Be
 
 // landed gives back what a call held and takes the next line for its upstream. The mutex is held.
 func (d *Dispatcher) landed(a *assignment, now time.Time) *assignment {
-	d.flying--
+	d.inFlight--
 	d.bytes -= a.charge()
-	if !d.starved.IsZero() {
-		d.starved = time.Time{}
-		wake(d.kick)
+	if !d.memoryBlocked.IsZero() {
+		d.memoryBlocked = time.Time{}
+		wake(d.pumpWakeUp)
 	}
 	return d.takeLocked(a.gate.target, now)
 }
@@ -201,7 +201,7 @@ func (d *Dispatcher) landed(a *assignment, now time.Time) *assignment {
 // settled notes that the outcome of a line that was given up is recorded.
 func (d *Dispatcher) settled(a *assignment) {
 	d.mu.Lock()
-	a.unit.flying--
+	a.unit.inFlight--
 	d.mu.Unlock()
 	d.settleUnit(a.unit)
 }
@@ -219,5 +219,5 @@ func (d *Dispatcher) settleUnit(u *unit) {
 // sealable reports whether nothing more comes for a unit: all its lines have outcomes, or its batch is stopped and
 // nothing is in flight. The mutex is held.
 func (d *Dispatcher) sealable(u *unit) bool {
-	return u.flying == 0 && (u.job.stop != batch.StopNone || u.Left() == 0)
+	return u.inFlight == 0 && (u.job.stop != batch.StopNone || u.Left() == 0)
 }

@@ -47,7 +47,7 @@ func (l *lane) control(g *gate) *task {
 		return nil
 	}
 	free, wanted := l.controlsWanted(g)
-	if free = free && (len(l.controls) > 1 || l.flying == 0 || l.faults < fewFaults); free || wanted && g.InFlight() == 0 {
+	if free = free && (len(l.controls) > 1 || l.inFlight == 0 || l.faults < fewFaults); free || wanted && g.InFlight() == 0 {
 		return l.popControl()
 	}
 	return nil

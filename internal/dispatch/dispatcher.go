@@ -32,7 +32,7 @@ var (
 	ErrShutdown = errors.New("shutting down")
 )
 
-// Options are what a Dispatcher works with. Fields without a default are required.
+// Options configures a Dispatcher. Fields without a default are required.
 type Options struct {
 	Store   Store
 	Targets []Target
@@ -67,12 +67,25 @@ type Options struct {
 // pump that starts calls when something outside changes or a time has come, a loop that leases units, one goroutine for
 // each call in flight, which goes on with the next line, and some for opening and sealing units. What is sent when is
 // decided by schedule and by the gates, under one mutex; no I/O is done while it is held.
+//
+// Order of locks: that of gauges is taken before the dispatcher's, as it asks how the upstreams stand; those inside a Unit
+// or behind Upstream.Serves are taken after it, as both are asked while it is held. Opening, Load, Record, Seal, Settle,
+// the store, Call, the log and the functions of Options but Now are never called with it.
+//
+// Who wakes whom: a call that ends goes on with the next line by itself. It wakes the pump if there is none, and for what
+// this one call does not use or see: a gate that opened or closed, permits to spare, a limit that will have grown, controls
+// that may go, memory that came free, a line that falls due before the pump would look again. A batch that comes or is
+// stopped, units that are opened, come back or turn out not to be there, a reading of an engine and other models wake the
+// pump too. The leasing loop is woken when a batch comes, when a unit is opened or sealed, when a line is taken of a job
+// that wants units, when the pump finds that an upstream with permits to spare could use some, and by a timer while the
+// disk is nearly full or the store fails.
 type Dispatcher struct {
 	o       Options
 	metrics metrics
-	// kick wakes the pump, lease the leasing loop; each holds at most one pending wake-up.
-	kick  chan struct{}
-	lease chan struct{}
+	// pumpWakeUp wakes the pump, leaseWakeUp the leasing loop; each holds at most one pending wake-up, and anybody may send
+	// one, with the mutex held or not: wake never waits.
+	pumpWakeUp  chan struct{}
+	leaseWakeUp chan struct{}
 	// work counts every goroutine that Run waits for; seals bounds how many units are sealed at once.
 	work  sync.WaitGroup
 	seals chan struct{}
@@ -83,10 +96,11 @@ type Dispatcher struct {
 	ctx      context.Context
 	stopped  bool
 	schedule *schedule
-	// bytes is what the calls in flight are charged; starved is when that began to keep permits unused, if it does.
-	bytes   int64
-	starved time.Time
-	flying  int
+	// bytes is what the calls in flight are charged; memoryBlocked is when that began to keep permits unused, zero if it
+	// keeps none.
+	bytes         int64
+	memoryBlocked time.Time
+	inFlight      int
 	// full is since when nothing may be leased for want of disk; zero if it may.
 	full time.Time
 	// alarm is when the pump looks again by itself; zero for never.
@@ -103,7 +117,7 @@ func New(o Options) *Dispatcher {
 	o.Reasons = cmp.Or(o.Reasons, o.Logger)
 	d := &Dispatcher{
 		o: o, metrics: newMetrics(o.Registerer), schedule: newSchedule(o.Targets, o.Rand),
-		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1), seals: make(chan struct{}, 2),
+		pumpWakeUp: make(chan struct{}, 1), leaseWakeUp: make(chan struct{}, 1), seals: make(chan struct{}, 2),
 	}
 	d.schedule.changed = d.limitChanged
 	o.Registerer.MustRegister(newGauges(d.Upstreams))
@@ -182,8 +196,8 @@ func wake(ch chan struct{}) {
 }
 
 func (d *Dispatcher) wakeAll() {
-	wake(d.kick)
-	wake(d.lease)
+	wake(d.pumpWakeUp)
+	wake(d.leaseWakeUp)
 }
 
 // ModelsChanged makes the dispatcher ask the upstreams anew which models they serve.
@@ -208,7 +222,7 @@ func (d *Dispatcher) pump(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.kick:
+		case <-d.pumpWakeUp:
 		case <-timer.C:
 		}
 	}
@@ -238,7 +252,7 @@ func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 		}
 	}
 	if d.schedule.hunger() {
-		wake(d.lease)
+		wake(d.leaseWakeUp)
 	}
 	d.alarm = d.schedule.nextTime(now)
 }
@@ -252,8 +266,8 @@ func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
 		return nil
 	}
 	if d.bytes >= d.o.MaxBytes {
-		if d.starved.IsZero() {
-			d.starved = now
+		if d.memoryBlocked.IsZero() {
+			d.memoryBlocked = now
 		}
 		return nil
 	}
@@ -261,10 +275,10 @@ func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
 	if a == nil {
 		return nil
 	}
-	d.flying++
+	d.inFlight++
 	d.bytes += a.charge()
 	if a.unit.job.wantsUnits() {
-		wake(d.lease)
+		wake(d.leaseWakeUp)
 	}
 	return a
 }

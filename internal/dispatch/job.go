@@ -28,11 +28,11 @@ type job struct {
 	// filling is how many units have lines that were never tried; extra how many more than usual are wanted.
 	filling int
 	extra   int
-	// hungry are models that an upstream with a free permit serves while no unit in filling names one; barren those
-	// of which nothing is left to lease.
-	hungry []int
-	barren map[int]bool
-	grace  *time.Timer
+	// wantModels are models that an upstream with a free permit serves while no unit in filling names one; exhaustedModels
+	// those of which nothing is left to lease.
+	wantModels      []int
+	exhaustedModels map[int]bool
+	grace           *time.Timer
 	// trouble is why units cannot be opened, if they cannot.
 	trouble limit.Condition
 }
@@ -42,8 +42,8 @@ type unit struct {
 	Unit
 	job  *job
 	lane *lane
-	// flying is how many of its calls are in flight.
-	flying int
+	// inFlight is how many of its calls are in flight.
+	inFlight int
 	// sealing is set while a seal is under way.
 	sealing bool
 	// told is what the errors of lines without an outcome say, for a batch that is stopped, where there is more to say than
@@ -53,7 +53,7 @@ type unit struct {
 
 // mayLease reports whether units of a model may be there that nobody has leased.
 func (j *job) mayLease(model int) bool {
-	return j.unleased > 0 && !j.barren[model] && j.stop == batch.StopNone
+	return j.unleased > 0 && !j.exhaustedModels[model] && j.stop == batch.StopNone
 }
 
 // drained notes that a unit has nothing left to take.
@@ -62,7 +62,7 @@ func (j *job) drained() { j.filling-- }
 // wantsUnits reports whether units should be leased ahead of need.
 func (j *job) wantsUnits() bool {
 	return j.stop == batch.StopNone && !j.leasing && j.opening == 0 && j.unleased > 0 &&
-		(j.filling < leaseAhead+j.extra || len(j.hungry) > 0)
+		(j.filling < leaseAhead+j.extra || len(j.wantModels) > 0)
 }
 
 // hungerFor notes that t could take lines of this job, had units of its models been leased. The plan is sorted by
@@ -71,11 +71,11 @@ func (j *job) hungerFor(t *target) {
 	if len(j.batch.Models) < 2 || j.leasing || j.opening > 0 || j.unleased == 0 || j.stop != batch.StopNone {
 		return
 	}
-	j.hungry = j.hungry[:0]
+	j.wantModels = j.wantModels[:0]
 	for i, model := range j.batch.Models {
 		l := j.lanes[i]
-		if !j.barren[i] && (l == nil || len(l.filling) == 0) && t.upstream.Serves(model) {
-			j.hungry = append(j.hungry, i)
+		if !j.exhaustedModels[i] && (l == nil || len(l.filling) == 0) && t.upstream.Serves(model) {
+			j.wantModels = append(j.wantModels, i)
 		}
 	}
 }
@@ -86,10 +86,10 @@ func (j *job) noneLeft(models []int) {
 		j.unleased = 0 // another node has the rest
 		return
 	}
-	if j.barren == nil {
-		j.barren = make(map[int]bool)
+	if j.exhaustedModels == nil {
+		j.exhaustedModels = make(map[int]bool)
 	}
 	for _, i := range models {
-		j.barren[i] = true
+		j.exhaustedModels[i] = true
 	}
 }

@@ -17,8 +17,8 @@ type lane struct {
 	// controls are the lines that were kept back.
 	controls []*task
 	retries  retries
-	// left is how many lines of open units have no outcome, flying how many of them are in flight.
-	left, flying int
+	// left is how many lines of open units have no outcome, inFlight how many of them are in flight.
+	left, inFlight int
 	// retried is set when the last line taken was a retry; faults counts failed tries of lines that are at fault themselves.
 	retried bool
 	faults  int

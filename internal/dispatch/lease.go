@@ -18,12 +18,12 @@ func (d *Dispatcher) leaseLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.lease:
+		case <-d.leaseWakeUp:
 		}
 		for j, n := d.needy(); j != nil && ctx.Err() == nil; j, n = d.needy() {
 			if err := d.leaseUnits(ctx, j, n); err != nil && ctx.Err() == nil {
 				d.o.Logger.Error("lease units; trying again", "batch", j.batch.ID, "error", err)
-				d.later(d.lease)
+				d.later(d.leaseWakeUp)
 				break
 			}
 		}
@@ -45,7 +45,7 @@ func (d *Dispatcher) needy() (*job, int) {
 	d.noteDisk(full)
 	if full {
 		if len(d.schedule.ring) > 0 {
-			d.later(d.lease)
+			d.later(d.leaseWakeUp)
 		}
 		return nil, 0
 	}
@@ -55,8 +55,8 @@ func (d *Dispatcher) needy() (*job, int) {
 // leaseUnits leases up to n units of j and opens them in the background.
 func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	d.mu.Lock()
-	models := j.hungry
-	j.hungry = nil
+	models := j.wantModels
+	j.wantModels = nil
 	d.mu.Unlock()
 	units, err := d.takeUnits(ctx, j, models, n)
 	d.mu.Lock()
@@ -70,7 +70,7 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	j.opening += len(units)
 	if len(units) == 0 {
 		j.noneLeft(models)
-		wake(d.kick) // controls may have waited for what does not come
+		wake(d.pumpWakeUp) // controls may have waited for what does not come
 	}
 	d.work.Go(func() { d.openAll(ctx, j, units) })
 	return nil

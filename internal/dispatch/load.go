@@ -78,7 +78,7 @@ func (d *Dispatcher) takeLoad(t *target, loads *limit.EngineLoads) {
 			g.Load(now, load, 1)
 		}
 	}
-	wake(d.kick) // there may be more to have in flight
+	wake(d.pumpWakeUp) // there may be more to have in flight
 }
 
 // limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.

@@ -34,7 +34,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 func (d *Dispatcher) InFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.flying
+	return d.inFlight
 }
 
 const (

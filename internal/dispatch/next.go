@@ -69,8 +69,8 @@ func (s *schedule) through(g *gate, l *lane, now time.Time) *assignment {
 func start(t *task, g *gate, permit limit.Permit, now time.Time) *assignment {
 	a := &assignment{task: t, gate: g, permit: permit}
 	a.permit.Start(now, &t.history)
-	t.unit.flying++
-	t.unit.lane.flying++
+	t.unit.inFlight++
+	t.unit.lane.inFlight++
 	return a
 }
 
@@ -120,8 +120,8 @@ func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limi
 	closed := a.gate.Closed()
 	a.gate.target.learn(a.history.Batch, signal, now)
 	v := a.permit.Done(now, &a.history, signal, a.gate.queue.ask)
-	a.unit.flying--
-	a.unit.lane.flying--
+	a.unit.inFlight--
+	a.unit.lane.inFlight--
 	if closed && !a.gate.Closed() {
 		a.gate.scatter = scatterFor
 	}

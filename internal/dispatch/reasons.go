@@ -101,7 +101,7 @@ func (j *job) share(units int) int {
 }
 
 // waiting is how many lines of the lane's open units are not in flight.
-func (l *lane) waiting() int { return max(0, l.left-l.flying) }
+func (l *lane) waiting() int { return max(0, l.left-l.inFlight) }
 
 // WaitingFor returns why lines of a running batch wait, what concerns most lines first; nil for a batch that is not
 // running here, or that waits for nothing.
@@ -163,7 +163,7 @@ func (d *Dispatcher) waitingIn(l *lane) []Waiting {
 		w := Waiting{Model: l.queue.model, Lines: rest, Upstream: open[0].target.upstream.Name(), Target: d.placeOf(open[0])}
 		w.Reason = d.idleReason(l, open)
 		if w.Reason == limit.ReasonMemory {
-			w.Since, w.Upstream, w.Target = d.starved, "", 0
+			w.Since, w.Upstream, w.Target = d.memoryBlocked, "", 0
 		}
 		all = append(all, w)
 	}
@@ -209,7 +209,7 @@ func (q *queue) split() (open, shut []*gate) {
 // idleReason is why lines that could go now do not.
 func (d *Dispatcher) idleReason(l *lane, open []*gate) limit.Reason {
 	switch {
-	case !d.starved.IsZero():
+	case !d.memoryBlocked.IsZero():
 		return limit.ReasonMemory
 	case slices.ContainsFunc(open, func(g *gate) bool { return g.Holding() }):
 		return limit.ReasonNoRoom

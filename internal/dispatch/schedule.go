@@ -34,8 +34,8 @@ type schedule struct {
 }
 
 const (
-	// queueLife is how long a model without work keeps what its gates have learned; queuesKept how many such models do.
-	queueLife  = time.Hour
+	// queueTTL is how long a model without work keeps what its gates have learned; queuesKept how many such models do.
+	queueTTL   = time.Hour
 	queuesKept = 1000
 )
 
@@ -159,7 +159,7 @@ func (s *schedule) removeLane(l *lane, now time.Time) {
 func (s *schedule) dropQueues(now time.Time) {
 	for model, q := range s.queues {
 		idle := len(q.lanes) == 0 && !slices.ContainsFunc(q.gates, func(g *gate) bool { return g.InFlight() > 0 })
-		if idle && (now.Sub(q.idleSince) > queueLife || len(s.queues) > queuesKept) {
+		if idle && (now.Sub(q.idleSince) > queueTTL || len(s.queues) > queuesKept) {
 			delete(s.queues, model)
 		}
 	}

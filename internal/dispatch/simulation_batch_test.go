@@ -36,9 +36,9 @@ const unitLines = 1000
 
 // simLine is the state of one line.
 type simLine struct {
-	bad, flying, settled, served bool
-	tries                        int32
-	size                         int32
+	bad, inFlight, settled, served bool
+	tries                          int32
+	size                           int32
 }
 
 // simBatch is a batch of a simulation, and what became of it.

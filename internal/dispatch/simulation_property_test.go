@@ -51,7 +51,7 @@ func TestScheduleKeepsItsPromisesWhateverHappens(t *testing.T) {
 		s := simulate(&w, rapid.Uint64().Draw(t, "seed"))
 		for range rapid.IntRange(0, 3).Draw(t, "clock steps") {
 			by := time.Duration(rapid.IntRange(-4000, 4000).Draw(t, "by")) * sec
-			s.after(time.Duration(rapid.IntRange(0, 1200).Draw(t, "step at"))*sec, func() { s.skew += by; wake(s.d.kick) })
+			s.after(time.Duration(rapid.IntRange(0, 1200).Draw(t, "step at"))*sec, func() { s.skew += by; wake(s.d.pumpWakeUp) })
 		}
 		if rapid.Bool().Draw(t, "cancel") {
 			b := s.batches[0]
@@ -64,16 +64,16 @@ func TestScheduleKeepsItsPromisesWhateverHappens(t *testing.T) {
 			checkReasons(t, s)
 		}
 		s.run()
-		for s.flying() > 0 && s.step() {
+		for s.inFlight() > 0 && s.step() {
 		}
-		if n := s.flying() + s.permits(); n != 0 {
+		if n := s.inFlight() + s.permits(); n != 0 {
 			t.Fatalf("%d calls or permits are left at the end", n)
 		}
 	})
 }
 
-// flying is how many calls the upstreams hold.
-func (s *simulation) flying() (n int) {
+// inFlight is how many calls the upstreams hold.
+func (s *simulation) inFlight() (n int) {
 	for _, u := range s.upstreams {
 		n += u.inFlight
 	}
@@ -99,8 +99,8 @@ func checkPermits(t *rapid.T, s *simulation) {
 			t.Fatalf("%d calls are in flight, want at most %d", a.address.InFlight(), a.concurrency)
 		}
 	}
-	if f := s.flying(); f != s.permits() || f != addresses || f != s.d.flying {
-		t.Fatalf("%d calls are in flight, gates count %d, addresses %d, the dispatcher %d", f, s.permits(), addresses, s.d.flying)
+	if f := s.inFlight(); f != s.permits() || f != addresses || f != s.d.inFlight {
+		t.Fatalf("%d calls are in flight, gates count %d, addresses %d, the dispatcher %d", f, s.permits(), addresses, s.d.inFlight)
 	}
 }
 
@@ -134,8 +134,8 @@ func (s *simulation) couldGo() string {
 			if len(l.filling) > 0 {
 				return "a fresh line of " + l.job.batch.ID
 			}
-			if free := l.flying == 0 || l.faults < fewFaults || len(l.controls) > 1; len(l.controls) > 0 && l.retries.count == 0 && free && !l.mayHaveFresh() {
-				return fmt.Sprintf("a control (of %d, %d in flight, %d at the gate) of %s", len(l.controls), l.flying, g.InFlight(), l.job.batch.ID)
+			if free := l.inFlight == 0 || l.faults < fewFaults || len(l.controls) > 1; len(l.controls) > 0 && l.retries.count == 0 && free && !l.mayHaveFresh() {
+				return fmt.Sprintf("a control (of %d, %d in flight, %d at the gate) of %s", len(l.controls), l.inFlight, g.InFlight(), l.job.batch.ID)
 			}
 			for _, b := range l.retries.ready {
 				if len(b.tasks) > 0 && g.MayCarry(&b.tasks[0].history) && (b.failedAt != g || !l.queue.openElsewhere(g) && !b.tasks[0].back.After(s.clock())) {

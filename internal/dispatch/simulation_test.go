@@ -62,7 +62,7 @@ func simulate(w *world, seed uint64) *simulation {
 	o := Options{Now: s.clock, Rand: rand.New(rand.NewPCG(seed, 0xba7c4)), Logger: slog.New(slog.DiscardHandler), MaxFilling: 64, MaxOpen: 2000, MaxBytes: 1 << 50}
 	s.d = &Dispatcher{
 		o: o, schedule: newSchedule(targets, o.Rand), ctx: context.Background(),
-		kick: make(chan struct{}, 1), lease: make(chan struct{}, 1),
+		pumpWakeUp: make(chan struct{}, 1), leaseWakeUp: make(chan struct{}, 1),
 	}
 	s.open = len(w.batches)
 	for i := range w.batches {
@@ -121,7 +121,7 @@ func (s *simulation) step() bool {
 		if alarm.After(s.now) {
 			s.now = alarm
 		}
-		wake(s.d.kick)
+		wake(s.d.pumpWakeUp)
 	default:
 		return false
 	}
@@ -136,9 +136,9 @@ func (s *simulation) step() bool {
 func (s *simulation) settle() {
 	for {
 		select {
-		case <-s.d.lease:
+		case <-s.d.leaseWakeUp:
 			s.lease()
-		case <-s.d.kick:
+		case <-s.d.pumpWakeUp:
 			s.d.fillWith(s.clock(), s.send)
 		default:
 			return
@@ -149,15 +149,15 @@ func (s *simulation) settle() {
 // lease does what leaseLoop does, with a store and a disk that take no time.
 func (s *simulation) lease() {
 	for j, n := s.d.schedule.needs(s.d.o.MaxFilling, s.d.o.MaxOpen); j != nil; j, n = s.d.schedule.needs(s.d.o.MaxFilling, s.d.o.MaxOpen) {
-		models := j.hungry
-		j.hungry = nil
+		models := j.wantModels
+		j.wantModels = nil
 		units := s.byID[j.batch.ID].leaseUnits(models, n)
 		j.leasing = false
 		j.unleased -= len(units)
 		j.opening += len(units)
 		if len(units) == 0 {
 			j.noneLeft(models)
-			wake(s.d.kick)
+			wake(s.d.pumpWakeUp)
 		}
 		for _, u := range units {
 			s.d.enter(j, u)
@@ -188,14 +188,14 @@ func (s *simulation) stop(b *simBatch, stop batch.Stop) {
 	b.stopped = true
 	for _, u := range b.job.open {
 		s.d.drop(u)
-		if u.flying == 0 {
+		if u.inFlight == 0 {
 			s.sealed(u)
 		}
 	}
 	if len(b.job.open) == 0 {
 		s.d.remove(b.job)
 	}
-	wake(s.d.kick)
+	wake(s.d.pumpWakeUp)
 }
 
 // send starts a call.
@@ -231,12 +231,12 @@ func (s *simulation) land(c *simCall) {
 	if next != nil {
 		s.send(next)
 	} else {
-		wake(s.d.kick)
+		wake(s.d.pumpWakeUp)
 	}
 	if v.Final && !final {
 		unit.left--
 		c.batch.settle(s, c)
-		c.unit.flying--
+		c.unit.inFlight--
 		seal = s.d.sealable(c.unit)
 	}
 	if seal {
@@ -251,7 +251,7 @@ func (s *simulation) sealed(u *unit) {
 	if len(j.open) == 0 && j.unleased == 0 && j.opening == 0 && !j.leasing {
 		s.d.remove(j)
 	}
-	wake(s.d.lease)
+	wake(s.d.leaseWakeUp)
 }
 
 // count adds one to the second that it is now, if seconds are kept.

@@ -171,10 +171,10 @@ func (u *simUpstream) take(s *simulation, c *simCall) {
 	u.calls++
 	u.most = max(u.most, u.inFlight)
 	line := &c.batch.lines[c.line.Number]
-	if line.flying || line.settled {
+	if line.inFlight || line.settled {
 		panic("a line is in flight twice, or sent after its outcome")
 	}
-	line.flying = true
+	line.inFlight = true
 	line.tries++
 	c.answer = u.say(s, c, line)
 	switch {
@@ -213,7 +213,7 @@ func (u *simUpstream) countSeats(s *simulation) {
 // leave ends a call at the upstream.
 func (u *simUpstream) leave(s *simulation, c *simCall) {
 	u.inFlight--
-	c.batch.lines[c.line.Number].flying = false
+	c.batch.lines[c.line.Number].inFlight = false
 	if c.seated {
 		u.countSeats(s)
 		u.running--

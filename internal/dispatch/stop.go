@@ -25,7 +25,7 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	var idle []*unit
 	for _, u := range j.open {
 		d.drop(u)
-		if u.flying == 0 {
+		if u.inFlight == 0 {
 			idle = append(idle, u)
 		}
 	}
@@ -36,7 +36,7 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	for _, u := range idle {
 		d.sealLocked(u)
 	}
-	wake(d.kick) // a gate may have been held for one of its lines
+	wake(d.pumpWakeUp) // a gate may have been held for one of its lines
 }
 
 // drop takes the lines of a stopped batch that wait in a unit's lane off, and keeps what they were last answered.
@@ -189,7 +189,7 @@ func (d *Dispatcher) reenter(u *unit) {
 	}
 	u.lane.left += u.Left()
 	d.schedule.fill(u)
-	wake(d.kick)
+	wake(d.pumpWakeUp)
 }
 
 // finished takes sealed units off their job, and the job off the schedule when all are sealed.
@@ -207,7 +207,7 @@ func (d *Dispatcher) finished(j *job, result store.SealResult, units ...*unit) {
 		d.remove(j)
 	}
 	d.unlock()
-	wake(d.lease) // there may be room for more open units
+	wake(d.leaseWakeUp) // there may be room for more open units
 	if over {
 		d.o.Ready(j.batch.ID)
 	}

@@ -254,9 +254,9 @@ var sending = []mutation{
 		dir: "internal/dispatch",
 		old: `	for _, u := range j.open {
 		d.drop(u)
-		if u.flying == 0 {`,
+		if u.inFlight == 0 {`,
 		new: `	for _, u := range j.open {
-		if u.flying == 0 {`,
+		if u.inFlight == 0 {`,
 		run: "Stop|D8|Grace|U14",
 	},
 	{

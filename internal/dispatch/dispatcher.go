@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/limit"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -122,6 +123,14 @@ func New(o Options) *Dispatcher {
 	d.schedule.changed = d.limitChanged
 	o.Registerer.MustRegister(newGauges(d.Upstreams))
 	return d
+}
+
+// limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.
+func (d *Dispatcher) limitChanged(g *gate, c limit.Change) {
+	d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
+	d.notes = append(d.notes, note{level: slog.LevelDebug, text: "calls worth having in flight", args: []any{
+		"upstream", g.target.upstream.Name(), "model", g.queue.model, "from", c.From, "to", c.To, "why", c.Why,
+	}})
 }
 
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
@@ -257,9 +266,6 @@ func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 	d.alarm = d.schedule.nextTime(now)
 }
 
-// free is how many calls more the target could take, as far as it has gates.
-func (t *target) free() int { return t.address.Cap() - t.address.InFlight() }
-
 // takeLocked takes a line for t, with its permit and its share of memory; nil if there is none.
 func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
 	if d.stopped || d.ctx == nil || d.ctx.Err() != nil {
@@ -282,9 +288,6 @@ func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
 	}
 	return a
 }
-
-// charge is what the call is charged of the memory for calls in flight.
-func (a *assignment) charge() int64 { return int64(a.line.Length) + lineCharge }
 
 // fail hands a final error out, once.
 func (d *Dispatcher) fail(err error) {

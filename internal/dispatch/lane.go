@@ -6,6 +6,16 @@ import (
 	"batchd/internal/limit"
 )
 
+const (
+	// controlClear is how far off the next try of a line must be for controls to go before it; controlLook bounds how many
+	// lines are looked at for that.
+	controlClear = 10 * time.Second
+	controlLook  = 64
+	// fewFaults failed tries of lines that are at fault themselves make a lane's last control wait for what is in flight
+	// there: some of that may fail too, and then nobody else is left to be served.
+	fewFaults = 3
+)
+
 // lane is what one batch has open for one model.
 type lane struct {
 	job   *job
@@ -83,6 +93,53 @@ func (l *lane) fresh(g *gate) *task {
 		}
 	}
 	return nil
+}
+
+// control takes a line that was kept back, if it is time: when no other is left to be tried first, all of them if no
+// line is put off that they could be evidence for; else one at a time with nothing else in flight, while a line that is
+// put off has seen no other served since it failed.
+func (l *lane) control(g *gate) *task {
+	if len(l.controls) == 0 || l.mayHaveFresh() {
+		return nil
+	}
+	free, wanted := l.controlsWanted(g)
+	if free = free && (len(l.controls) > 1 || l.inFlight == 0 || l.faults < fewFaults); free || wanted && g.InFlight() == 0 {
+		return l.popControl()
+	}
+	return nil
+}
+
+// controlsWanted reports whether the controls may all go: every line that is put off is proven to be at fault itself, or
+// has seen another served since it failed and is not due soon; and whether one of those lines has seen none, so that a
+// control could be evidence. One line alone that has seen another served needs no more evidence, whenever it is due: its
+// next failure proves it.
+func (l *lane) controlsWanted(g *gate) (free, wanted bool) {
+	r := &l.retries
+	free = true
+	if r.unproven == 0 {
+		return free, false
+	}
+	looked := 0
+	r.each(func(t *task) bool {
+		if t.unproven {
+			followed := g.Followed(&t.history)
+			wanted = wanted || !followed
+			free = free && followed && (r.unproven == 1 || t.due.Sub(l.now) > controlClear)
+		}
+		looked++
+		return looked < controlLook && !wanted
+	})
+	return free && r.count <= controlLook, wanted
+}
+
+func (l *lane) popControl() *task {
+	if len(l.controls) == 0 {
+		return nil
+	}
+	t := l.controls[0]
+	l.controls[0] = nil
+	l.controls = l.controls[1:]
+	return t
 }
 
 // from takes a line of the unit at a place in filling, and the unit off it if it was the last.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"batchd/internal/batch"
@@ -50,6 +51,18 @@ func (d *Dispatcher) needy() (*job, int) {
 		return nil, 0
 	}
 	return d.schedule.needs(d.o.MaxFilling, d.o.MaxOpen)
+}
+
+// noteDisk notes whether the disk takes new work, and tells when that changes. The mutex is held.
+func (d *Dispatcher) noteDisk(full bool) {
+	switch {
+	case full && d.full.IsZero():
+		d.full = d.o.Now()
+		d.tell(slog.LevelWarn, "no new work is started", "reason", limit.ReasonDisk)
+	case !full && !d.full.IsZero():
+		d.tell(slog.LevelInfo, "new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
+		d.full = time.Time{}
+	}
 }
 
 // leaseUnits leases up to n units of j and opens them in the background.

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -79,12 +78,4 @@ func (d *Dispatcher) takeLoad(t *target, loads *limit.EngineLoads) {
 		}
 	}
 	wake(d.pumpWakeUp) // there may be more to have in flight
-}
-
-// limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.
-func (d *Dispatcher) limitChanged(g *gate, c limit.Change) {
-	d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
-	d.notes = append(d.notes, note{level: slog.LevelDebug, text: "calls worth having in flight", args: []any{
-		"upstream", g.target.upstream.Name(), "model", g.queue.model, "from", c.From, "to", c.To, "why", c.Why,
-	}})
 }

@@ -16,6 +16,9 @@ type assignment struct {
 	sent bool
 }
 
+// charge is what the call is charged of the memory for calls in flight.
+func (a *assignment) charge() int64 { return int64(a.line.Length) + lineCharge }
+
 // next takes the next line that t may send now, and starts its permit; nil if there is none.
 func (s *schedule) next(t *target, now time.Time) *assignment {
 	s.scan++

@@ -2,9 +2,7 @@ package dispatch
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"batchd/internal/limit"
@@ -31,18 +29,6 @@ func (d *Dispatcher) unlock() {
 			log = d.o.Reasons
 		}
 		log.Log(context.Background(), n.level, n.text, n.args...) //nolint:sloglint // the texts are constants, where notes are made
-	}
-}
-
-// noteDisk notes whether the disk takes new work, and tells when that changes. The mutex is held.
-func (d *Dispatcher) noteDisk(full bool) {
-	switch {
-	case full && d.full.IsZero():
-		d.full = d.o.Now()
-		d.tell(slog.LevelWarn, "no new work is started", "reason", limit.ReasonDisk)
-	case !full && !d.full.IsZero():
-		d.tell(slog.LevelInfo, "new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
-		d.full = time.Time{}
 	}
 }
 
@@ -121,38 +107,4 @@ func details(c *limit.Condition) []any {
 	add("code", c.Code)
 	add("answer", c.Message)
 	return args
-}
-
-// lastAnswer is what a line was last answered, as a sentence.
-func lastAnswer(s *limit.Signal) string {
-	switch {
-	case s.Status == 0 && s.Message != "":
-		return "The last try ended with: " + s.Message
-	case s.Status == 0:
-		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
-	case s.Message != "":
-		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
-	default:
-		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
-	}
-}
-
-// wordsFor says what became of a call that got no status.
-func wordsFor(s *limit.Signal) string {
-	switch {
-	case s.Kind == limit.Unreachable && s.Detail != "":
-		return "upstream unreachable (" + s.Detail + ")"
-	case s.Kind == limit.Unreachable:
-		return "upstream unreachable"
-	case s.Detail == "truncated":
-		return "answer cut short"
-	case s.Detail == "reset", s.Lost:
-		return "connection lost"
-	case s.Detail == "timeout":
-		return "no answer in time"
-	case s.Detail != "":
-		return string(s.Reason) + " (" + s.Detail + ")"
-	default:
-		return string(s.Reason)
-	}
 }

@@ -3,9 +3,12 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/limit"
 	"batchd/internal/store"
 )
 
@@ -67,6 +70,40 @@ func (u *unit) tell(t *task, inFlight bool) {
 		u.told = make(map[uint32]string)
 	}
 	u.told[t.line.Number] = text
+}
+
+// lastAnswer is what a line was last answered, as a sentence.
+func lastAnswer(s *limit.Signal) string {
+	switch {
+	case s.Status == 0 && s.Message != "":
+		return "The last try ended with: " + s.Message
+	case s.Status == 0:
+		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
+	case s.Message != "":
+		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
+	default:
+		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
+	}
+}
+
+// wordsFor says what became of a call that got no status.
+func wordsFor(s *limit.Signal) string {
+	switch {
+	case s.Kind == limit.Unreachable && s.Detail != "":
+		return "upstream unreachable (" + s.Detail + ")"
+	case s.Kind == limit.Unreachable:
+		return "upstream unreachable"
+	case s.Detail == "truncated":
+		return "answer cut short"
+	case s.Detail == "reset", s.Lost:
+		return "connection lost"
+	case s.Detail == "timeout":
+		return "no answer in time"
+	case s.Detail != "":
+		return string(s.Reason) + " (" + s.Detail + ")"
+	default:
+		return string(s.Reason)
+	}
 }
 
 // settle seals the units of a stopped batch that nobody has leased. It needs no permit and no upstream.

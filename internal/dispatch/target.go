@@ -50,6 +50,9 @@ func (t *target) learn(batchID string, s *limit.Signal, now time.Time) {
 	}
 }
 
+// free is how many calls more the target could take, as far as it has gates.
+func (t *target) free() int { return t.address.Cap() - t.address.InFlight() }
+
 // gate is a limit.Gate with its place.
 type gate struct {
 	*limit.Gate

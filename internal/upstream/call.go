@@ -104,7 +104,10 @@ func (u *Upstream) send(ctx context.Context, c dispatch.Call) (*http.Response, p
 			Header: h, Body: first, GetBody: body, ContentLength: int64(len(c.Body)),
 		}
 		w := new(way)
-		resp, err := u.transport.RoundTrip(req.WithContext(w.traced(ctx)))
+		resp, err := u.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			GotConn:              func(info httptrace.GotConnInfo) { w.take(info.Conn) },
+			GotFirstResponseByte: func() { w.answering.Store(true) },
+		})))
 		if err == nil {
 			return resp, answering, nil
 		}
@@ -127,14 +130,7 @@ type way struct {
 	answering atomic.Bool
 }
 
-// traced returns the context of a request that goes this way.
-func (w *way) traced(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { w.take(info.Conn) },
-		GotFirstResponseByte: func() { w.answering.Store(true) },
-	})
-}
-
+// take begins the way over a connection.
 func (w *way) take(c net.Conn) {
 	if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
 		c = outer.NetConn() // TLS behind a proxy, which is not dialled here

@@ -75,13 +75,7 @@ func TestU01AnUpstreamThatCannotBeReachedIsToldFromOneThatBreaks(t *testing.T) {
 	unreachable := want{limit.Unreachable, "unreachable", 0, batch.CodeUpstreamUnreachable, ""}
 	t.Run("connection refused", func(t *testing.T) {
 		t.Parallel()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		_ = l.Close()
-		res, body := call(t, newUpstream(t, upstream.Config{URL: "http://" + addr + "/v1"}, upstream.Options{}))
+		res, body := call(t, newUpstream(t, upstream.Config{URL: refusing(t)}, upstream.Options{}))
 		check(t, res, body, unreachable)
 	})
 	t.Run("no such host", func(t *testing.T) {

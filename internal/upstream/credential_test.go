@@ -1,45 +1,62 @@
-package upstream
+package upstream_test
 
 import (
 	"errors"
-	"slices"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"batchd/internal/upstream"
 )
 
-func TestCredentialIsReadAgainAfterItsLifeOrARefusal(t *testing.T) {
+func TestCredentialIsReadAgainAfterItsTTLOrARefusal(t *testing.T) {
 	t.Parallel()
+	const ttl, refusedTTL = 10 * time.Second, time.Second
+	var sent string
+	refuse := false
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		sent = r.Header.Get("Authorization")
+		if refuse {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_, _ = io.WriteString(w, chatAnswer)
+	})
 	now := time.Unix(1_000_000, 0)
 	key, fault := "a", error(nil)
 	reads := 0
-	c, err := newCredential(func() (string, error) { reads++; return key, fault }, nil, func() time.Time { return now })
-	if err != nil {
-		t.Fatal(err)
-	}
-	expect := func(want string, wantErr error, wantReads int) {
+	var log strings.Builder
+	u := newUpstream(t, upstream.Config{URL: url, APIKey: func() (string, error) { reads++; return key, fault }}, upstream.Options{
+		Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	expect := func(wantKey, wantLog string, wantReads int) {
 		t.Helper()
-		got, err := c.value()
-		if !slices.Equal(got, []string{want}) || !errors.Is(err, wantErr) || reads != wantReads {
-			t.Errorf("got %q, %v after %d reads; want %q, %v, %d", got, err, reads, want, wantErr, wantReads)
+		log.Reset()
+		call(t, u)
+		if sent != "Bearer "+wantKey || !strings.Contains(log.String(), wantLog) || wantLog == "" && log.Len() > 0 || reads != wantReads {
+			t.Errorf("sent %q after %d reads, logged %q; want %q, %d, %q", sent, reads, log.String(), wantKey, wantReads, wantLog)
 		}
 	}
-	expect("Bearer a", nil, 1)
+	expect("a", "", 1)
 	key = "b"
-	expect("Bearer a", nil, 1)
-	c.refuse()
-	expect("Bearer a", nil, 1) // once a second at most, however many calls are refused
-	now = now.Add(refusedKeyTTL)
-	expect("Bearer b", nil, 2)
-	key, now = "c", now.Add(refusedKeyTTL)
-	expect("Bearer b", nil, 2)
-	now = now.Add(keyTTL - refusedKeyTTL)
-	expect("Bearer c", nil, 3)
+	expect("a", "", 1)
+	refuse = true
+	expect("a", "", 1)
+	refuse = false
+	expect("a", "", 1) // once a second at most, however many calls are refused
+	now = now.Add(refusedTTL)
+	expect("b", "", 2)
+	key, now = "c", now.Add(refusedTTL)
+	expect("b", "", 2)
+	now = now.Add(ttl - refusedTTL)
+	expect("c", "", 3)
 
-	gone := errors.New("gone")
-	fault, now = gone, now.Add(keyTTL)
-	expect("Bearer c", gone, 4)
-	expect("Bearer c", nil, 4) // said once, and tried again later
+	fault, now = errors.New("gone"), now.Add(ttl)
+	expect("c", "gone", 4)
+	expect("c", "", 4) // said once, and tried again later
 	fault, now = nil, now.Add(-time.Hour)
 	key = "d"
-	expect("Bearer d", nil, 5) // a clock set back does not keep an old key alive
+	expect("d", "", 5) // a clock set back does not keep an old key alive
 }

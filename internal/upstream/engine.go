@@ -32,32 +32,31 @@ var ErrNoEngineLoad = errors.New("no known engine metrics")
 func (u *Upstream) EngineLoad(ctx context.Context) (limit.EngineLoads, error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
-	loads, err := u.readEngine(ctx)
-	if err != nil {
+	fail := func(err error) (limit.EngineLoads, error) {
 		return limit.EngineLoads{}, fmt.Errorf("read engine metrics of upstream %s: %w", u.name, err)
 	}
-	return loads, nil
-}
-
-func (u *Upstream) readEngine(ctx context.Context) (limit.EngineLoads, error) {
 	page := *u.base
 	page.Path, page.RawPath = strings.TrimSuffix(page.Path, "/v1")+"/metrics", ""
 	header := u.with(u.credential.held())
 	header["Accept"] = []string{"text/plain"}
 	resp, err := u.get(ctx, &page, header)
 	if err != nil {
-		return limit.EngineLoads{}, err
+		return fail(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // read-side close
 	if resp.StatusCode != http.StatusOK {
-		return limit.EngineLoads{}, fmt.Errorf("status %d: %w", resp.StatusCode, ErrNoEngineLoad)
+		return fail(fmt.Errorf("status %d: %w", resp.StatusCode, ErrNoEngineLoad))
 	}
 	body, done, err := u.decoder.open(resp.Header, resp.Body)
 	if err != nil {
-		return limit.EngineLoads{}, err
+		return fail(err)
 	}
 	defer done()
-	return parseEngine(&capped{r: body, left: maxEnginePage}, u.now())
+	loads, err := parseEngine(&capped{r: body, left: maxEnginePage}, u.now())
+	if err != nil {
+		return fail(err)
+	}
+	return loads, nil
 }
 
 // gauge is what a metric says of an engine.
@@ -88,10 +87,21 @@ var engineMetrics = map[string]gauge{
 	"tgi_queue_size":                gaugeWaiting,
 }
 
-// parseEngine reads a page in the Prometheus text format.
+// parseEngine reads a page in the Prometheus text format. Only the lines that are of interest here reach the parser, a
+// handful of some hundred, and so a line that breaks the format elsewhere does no harm. Without their comments all samples
+// are of no type.
 func parseEngine(page io.Reader, now time.Time) (limit.EngineLoads, error) {
-	known, err := knownLines(page)
-	if err != nil {
+	known := new(bytes.Buffer)
+	lines := bufio.NewScanner(page)
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		name := line[:max(0, bytes.IndexAny(line, "{ \t"))]
+		if _, ok := engineMetrics[string(name)]; ok {
+			known.Write(line)
+			known.WriteByte('\n')
+		}
+	}
+	if err := lines.Err(); err != nil {
 		return limit.EngineLoads{}, err
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -113,22 +123,6 @@ func parseEngine(page io.Reader, now time.Time) (limit.EngineLoads, error) {
 		}
 	}
 	return sums.loads(now)
-}
-
-// knownLines returns the lines of the page that are of interest here: a handful of some hundred, and so a line that
-// breaks the format elsewhere does no harm. Without their comments all samples are of no type.
-func knownLines(page io.Reader) (*bytes.Buffer, error) {
-	known := new(bytes.Buffer)
-	lines := bufio.NewScanner(page)
-	for lines.Scan() {
-		line := bytes.TrimSpace(lines.Bytes())
-		name := line[:max(0, bytes.IndexAny(line, "{ \t"))]
-		if _, ok := engineMetrics[string(name)]; ok {
-			known.Write(line)
-			known.WriteByte('\n')
-		}
-	}
-	return known, lines.Err()
 }
 
 // engineSums adds samples up. Ranks of one replica, which work on the same requests, count as one.

@@ -94,6 +94,23 @@ func listen(t testing.TB, play script) string {
 	return "http://" + l.Addr().String() + "/v1"
 }
 
+// refusing returns the base URL of a port on which nobody listens, and which nobody else can be given while the test runs:
+// it is the near end of a connection. A port that was only closed may be a parallel test's before it is called.
+func refusing(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
+	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = c.Close(), l.Close() })
+	return "http://" + c.LocalAddr().String() + "/v1"
+}
+
 // serve runs a handler on a loopback port, and returns its base URL.
 func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()

@@ -31,11 +31,6 @@ func TestInspectFindsWhatTheFirstBatchWouldShow(t *testing.T) {
 	finding := func(v1Missing bool, c limit.Condition) upstream.Finding {
 		return upstream.Finding{Condition: c, V1Missing: v1Missing}
 	}
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = gone.Close()
 	atRoot := func(play script) string { return strings.TrimSuffix(listen(t, play), "/v1") }
 	for name, tc := range map[string]struct {
 		url  string
@@ -60,7 +55,7 @@ func TestInspectFindsWhatTheFirstBatchWouldShow(t *testing.T) {
 				Reason: limit.ReasonDenied, Status: 401, Code: "invalid_api_key", Message: "Incorrect API key provided",
 			}),
 		},
-		"nobody listens": {"http://" + gone.Addr().String() + "/v1", finding(false, limit.Condition{
+		"nobody listens": {refusing(t), finding(false, limit.Condition{
 			Reason: limit.ReasonUnreachable, Detail: "refused",
 		})},
 	} {

@@ -5,7 +5,8 @@ import (
 	"math/bits"
 )
 
-// maxDepth is the deepest nesting of an answer; deeper ones are taken for damage.
+// maxDepth is the deepest nesting of an answer; deeper ones are taken for damage. encoding/json has the same bound, so that
+// what passes here can be read by those who fetch the results.
 const maxDepth = 10_000
 
 // A scanner checks that the bytes written to it are one JSON value (RFC 8259), and picks out what batchd wants to know
@@ -54,6 +55,7 @@ const (
 	broken
 )
 
+// reset readies a scanner of the pool for another answer. The buffer of text stays, or each call would allocate one.
 func (s *scanner) reset() {
 	text := s.text[:0]
 	*s = scanner{}
@@ -103,6 +105,7 @@ func (s *scanner) scanToken(p []byte, i int) int {
 	return i
 }
 
+// token takes the first byte of a token: what may come depends on the state and on the container around it.
 func (s *scanner) token(c byte) {
 	switch {
 	case s.state == wantColon && c == ':':
@@ -126,6 +129,7 @@ func (s *scanner) token(c byte) {
 	}
 }
 
+// startValue takes the first byte of a value, and tells the extractor before the state moves on.
 func (s *scanner) startValue(c byte) {
 	s.valueStarts(c, s.depth)
 	switch c {
@@ -183,6 +187,7 @@ func (s *scanner) endScalar(kind byte) {
 	s.endValue()
 }
 
+// scanString takes a string up to its next escape or its end.
 func (s *scanner) scanString(p []byte, i int) int {
 	start := i
 	i += plainText(p[i:])
@@ -225,6 +230,7 @@ func plainText(p []byte) int {
 	return i
 }
 
+// scanEscape takes one byte after a backslash. Surrogates need not come in pairs: encoding/json does not demand it either.
 func (s *scanner) scanEscape(c byte) {
 	s.collect([]byte{c})
 	switch {
@@ -248,6 +254,7 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }
 
+// scanLiteral takes what is left of true, false or null.
 func (s *scanner) scanLiteral(p []byte, i int) int {
 	for ; i < len(p) && s.literal != ""; i++ {
 		if p[i] != s.literal[0] {

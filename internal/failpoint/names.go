@@ -6,7 +6,7 @@ package failpoint
 // Name is a place in the durable core. Each stands directly after the step that its comment names.
 type Name string
 
-// The places, in the order of a batch's life.
+// The places, in the order in which a batch passes them.
 const (
 	// UploadStored: the uploaded bytes are durable; no row refers to them yet.
 	UploadStored Name = "upload.stored"
@@ -42,7 +42,7 @@ const (
 	UnitAdopted Name = "unit.adopted"
 )
 
-// Names returns every place, in the order of a batch's life; recovery's own come last.
+// Names returns every place, in the order in which a batch passes them; recovery's own come last.
 func Names() []Name {
 	return []Name{
 		UploadStored, FileCreated, BatchCreated, PlanStored, BatchStarted, UnitsLeased, AnswerReceived,

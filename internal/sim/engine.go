@@ -62,7 +62,7 @@ type Engine struct {
 	prefixes  *prefixCache
 	faults    *faultPlan
 	modes     contentModes
-	meters    meters
+	metrics   metrics
 	calls     atomic.Int64
 }
 
@@ -118,9 +118,9 @@ func (e *Engine) Stats() Stats {
 		Running:   v.running,
 		Waiting:   v.waiting,
 		Preempted: v.preempted,
-		Served:    e.meters.stopped.Load() + e.meters.cut.Load(),
-		Refused:   e.meters.refused.Load(),
-		Faulted:   e.meters.faulted.Load(),
+		Served:    e.metrics.stopped.Load() + e.metrics.cut.Load(),
+		Refused:   e.metrics.refused.Load(),
+		Faulted:   e.metrics.faulted.Load(),
 	}
 }
 
@@ -172,7 +172,7 @@ func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 	}}
 	ctx, cancel, up := e.faults.during(r.Context(), c.Start)
 	if !up {
-		e.meters.faulted.Add(1)
+		e.metrics.faulted.Add(1)
 		c.reset()
 		return
 	}
@@ -200,7 +200,7 @@ func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 		defer func() { e.opts.OnAnswer(c.Call) }()
 	}
 	if action != nil {
-		e.meters.faulted.Add(1)
+		e.metrics.faulted.Add(1)
 		e.inflict(ctx, c, action)
 		return
 	}
@@ -229,20 +229,20 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 	now := e.opts.Now()
 	limits, err := e.rates.take(now, j)
 	if err != nil {
-		e.meters.refused.Add(1)
+		e.metrics.refused.Add(1)
 		return errorReply(err), nil
 	}
 	hits, workErr := e.work(ctx, j, c.id)
 	switch {
 	case errors.Is(workErr, batching.ErrQueueFull):
-		e.meters.refused.Add(1)
+		e.metrics.refused.Add(1)
 		return errorReply(e.queueFull()), nil
 	case errors.Is(workErr, batching.ErrNeverFits):
 		return errorReply(contextTooLong(j, e.opts.Batching.KVTokens)), nil
 	case workErr != nil:
 		return reply{}, workErr
 	}
-	e.meters.served(j, hits)
+	e.metrics.served(j, hits)
 	return reply{status: http.StatusOK, header: limits, body: j.encode()}, nil
 }
 

@@ -15,7 +15,7 @@ import (
 func (e *Engine) stall(ctx context.Context, c *call) error {
 	d := e.faults.stall(c)
 	if d > 0 {
-		e.meters.faulted.Add(1)
+		e.metrics.faulted.Add(1)
 	}
 	return sleep(ctx, d)
 }

@@ -10,15 +10,15 @@ import (
 	"batchd/internal/sim/batching"
 )
 
-// meters count what the engine did since it was made.
-type meters struct {
+// metrics count what the engine did since it was made.
+type metrics struct {
 	promptTokens, outputTokens atomic.Int64
 	prefixQueries, prefixHits  atomic.Int64 // tokens
 	stopped, cut               atomic.Int64 // answers, by finish reason
 	refused, faulted           atomic.Int64 // requests
 }
 
-func (m *meters) served(j job, hits int) {
+func (m *metrics) served(j job, hits int) {
 	m.promptTokens.Add(int64(j.promptTokens))
 	m.outputTokens.Add(int64(j.outputTokens))
 	m.prefixQueries.Add(int64(j.promptTokens))
@@ -46,7 +46,7 @@ func (e *Engine) view() view {
 		return e.replica.view()
 	}
 	v := e.seats.view()
-	v.promptTokens, v.outputTokens = e.meters.promptTokens.Load(), e.meters.outputTokens.Load()
+	v.promptTokens, v.outputTokens = e.metrics.promptTokens.Load(), e.metrics.outputTokens.Load()
 	return v
 }
 
@@ -54,7 +54,7 @@ func (e *Engine) view() view {
 // written by hand because a registry would add nothing to a dozen fixed lines.
 func (e *Engine) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	v := e.view()
-	m := &e.meters
+	m := &e.metrics
 	page := metricsPage{label: `model_name="` + escapeLabel(e.modelName()) + `"`}
 	page.add("num_requests_running", "gauge", "Number of requests in model execution batches.", float64(v.running))
 	page.add("num_requests_waiting", "gauge", "Number of requests waiting to be processed.", float64(v.waiting))

@@ -48,7 +48,7 @@ func (e *Engine) byContent(ctx context.Context, c *call) bool {
 	if mode == nil {
 		return false
 	}
-	e.meters.faulted.Add(1)
+	e.metrics.faulted.Add(1)
 	if name := string(mode[1]); name != modeCrash {
 		c.send(e.modes.answer(name, c))
 		return true

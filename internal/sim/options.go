@@ -16,7 +16,7 @@ const DefaultModel = "sim-small"
 // DefaultMaxBodyBytes is the request body cap when Options.MaxBodyBytes is zero.
 const DefaultMaxBodyBytes = 64 << 20
 
-// Options tune an Engine. The zero value is an engine without limits that answers at once.
+// Options configures an Engine. The zero value is an engine without limits that answers at once.
 type Options struct {
 	// Seed changes every answer, id and draw. Equal seeds and bodies give equal answers.
 	Seed uint64

@@ -27,7 +27,7 @@ const (
 type replica struct {
 	now     func() time.Time
 	down    func(time.Time) bool
-	kick    chan struct{} // of one place; sent by submit, received by run while there is nothing to step
+	wake    chan struct{} // of one place; sent by submit, received by run while there is nothing to step
 	stopped chan struct{} // closed by run at its end
 
 	mu     sync.Mutex // guards the fields below
@@ -62,7 +62,7 @@ func newReplica(opts *Options, down func(time.Time) bool) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{
-		now: opts.Now, down: down, kick: make(chan struct{}, 1), stopped: make(chan struct{}), engine: engine,
+		now: opts.Now, down: down, wake: make(chan struct{}, 1), stopped: make(chan struct{}), engine: engine,
 		theirs: make(map[batching.ID]struct{}), ours: make(map[batching.ID]*ticket), start: opts.Now(), due: never,
 	}
 	if opts.Online.Rate > 0 {
@@ -88,9 +88,9 @@ func (r *replica) run(ctx context.Context) {
 // rest waits until the time that is due, or between steps until a request comes. It is false when ctx has ended.
 func (r *replica) rest(ctx context.Context) bool {
 	r.mu.Lock()
-	due, left, kick := r.due, r.due-r.elapsed(), r.kick
+	due, left, wake := r.due, r.due-r.elapsed(), r.wake
 	if r.stepping {
-		kick = nil // the step has begun; who comes now is looked at in the next one
+		wake = nil // the step has begun; who comes now is looked at in the next one
 	}
 	r.mu.Unlock()
 	if left <= 0 {
@@ -104,7 +104,7 @@ func (r *replica) rest(ctx context.Context) bool {
 	}
 	select {
 	case <-alarm:
-	case <-kick:
+	case <-wake:
 	case <-ctx.Done():
 		return false
 	}
@@ -214,8 +214,8 @@ func (r *replica) submit(sequences []batching.Request) (*ticket, error) {
 		r.ours[id] = t
 	}
 	select {
-	case r.kick <- struct{}{}:
-	default: // somebody else has kicked
+	case r.wake <- struct{}{}:
+	default: // somebody else has woken it
 	}
 	return t, nil
 }

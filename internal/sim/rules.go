@@ -20,7 +20,7 @@ type faultPlan struct {
 
 	mu        sync.Mutex // guards the fields below
 	downUntil time.Time
-	life      chan struct{} // closed by a crash, then replaced
+	crashed   chan struct{} // closed by a crash, then replaced: each request watches the one it arrived under
 }
 
 type armedRule struct {
@@ -38,7 +38,7 @@ func compile(s Script) (*faultPlan, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	p := &faultPlan{life: make(chan struct{})}
+	p := &faultPlan{crashed: make(chan struct{})}
 	for i, r := range s.Rules {
 		a := &armedRule{Rule: r, contains: []byte(r.Match.Contains), draw: drawFault + uint64(i)}
 		if r.Match.Attempts > 0 {
@@ -117,8 +117,8 @@ func (p *faultPlan) crash(until time.Time) {
 	if until.After(p.downUntil) {
 		p.downUntil = until
 	}
-	close(p.life)
-	p.life = make(chan struct{})
+	close(p.crashed)
+	p.crashed = make(chan struct{})
 }
 
 // down reports whether the engine is down at a time.
@@ -138,7 +138,7 @@ func (p *faultPlan) during(parent context.Context, now time.Time) (ctx context.C
 		return parent, func() {}, true
 	}
 	p.mu.Lock()
-	life, down := p.life, now.Before(p.downUntil)
+	crashed, down := p.crashed, now.Before(p.downUntil)
 	p.mu.Unlock()
 	if down {
 		return parent, func() {}, false
@@ -148,7 +148,7 @@ func (p *faultPlan) during(parent context.Context, now time.Time) (ctx context.C
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-life:
+		case <-crashed:
 			end(errOutage)
 		case <-finished:
 		}

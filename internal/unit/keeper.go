@@ -33,7 +33,7 @@ type Store interface {
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
 }
 
-// Options are what a Keeper works with; all fields are required.
+// Options configures a Keeper; all fields are required.
 type Options struct {
 	Store    Store
 	Blobs    blob.Store

@@ -27,7 +27,7 @@ func TestF04PowerLossAtEveryOperationLosesAndDoublesNothing(t *testing.T) {
 			shown, finished := w.untilPowerCut()
 			if finished {
 				if after < 10 {
-					t.Fatalf("the whole life of a unit took %d disk operations: nothing was tested", after)
+					t.Fatalf("a unit from its opening to its seal took %d disk operations: nothing was tested", after)
 				}
 				break
 			}

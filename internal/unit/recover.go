@@ -14,7 +14,7 @@ import (
 	"batchd/internal/store"
 )
 
-// journalSuffix ends the name of every journal; anything else in the folder is not ours to touch.
+// journalSuffix ends the name of every journal; anything else in the directory is not ours to touch.
 const journalSuffix = ".journal"
 
 // path returns where the journal of a unit under a lease lives. The name is for people: what counts is the header.
@@ -31,7 +31,7 @@ type Adopted struct {
 	Counts batch.Counts
 }
 
-// Recover adopts every journal in the folder, by lease id and never by name: it appends the new lease to the journal,
+// Recover adopts every journal in the directory, by lease id and never by name: it appends the new lease to the journal,
 // then puts it in the unit's row in place of any lease that the journal names. The journal of a sealed unit is garbage
 // and removed; one that no row answers to is moved to the directory datadir.Lost, and one whose header is unusable set aside,
 // both for a person to look at; a damaged one is copied first and its whole frames are kept. It must run before anything

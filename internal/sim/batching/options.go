@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Options are the constants of an Engine. A step lasts Base + PerSequence x sequences that decode + PerPrefillToken x
+// Options configures an Engine. A step lasts Base + PerSequence x sequences that decode + PerPrefillToken x
 // tokens of prompts read + PerKVToken x tokens in memory, divided by the factor of Speed.
 type Options struct {
 	// Base, PerSequence, PerPrefillToken and PerKVToken are the parts of a step's time. Base is above 0.

@@ -1,5 +1,5 @@
 // Package batching models inference engines without HTTP, clock or goroutine: virtual time is handed in, and so is
-// every draw, so that minutes of an engine's life pass in milliseconds and two runs are equal.
+// every draw, so that minutes of an engine's time pass in milliseconds and two runs are equal.
 //
 // Engine is one replica that batches continuously: chunked prefill under a budget of tokens per step, KV memory with
 // preemption, a queue. Seats is the simpler model of so many calls at a time. Both have the methods Submit, Step,

@@ -8,7 +8,7 @@ import (
 // tick is the longest iteration of Seats, so that a scenario gets to look at it often.
 const tick = 10 * time.Millisecond
 
-// SeatOptions are the constants of Seats.
+// SeatOptions configures Seats.
 type SeatOptions struct {
 	// Seats is how many calls run at a time.
 	Seats int

@@ -3,10 +3,48 @@ package sim
 import (
 	"container/list"
 	"context"
+	"math"
 	"sync"
+	"time"
 
 	"batchd/internal/sim/batching"
 )
+
+// work takes a job through the model of the engine, and returns how many tokens of its prefix were remembered. The
+// error is batching.ErrQueueFull, batching.ErrNeverFits, or why nobody is to be answered.
+func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err error) {
+	if e.replica != nil {
+		hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+		return hits, e.replica.serve(ctx, j.sequences(hits))
+	}
+	priority := 0
+	if e.opts.ByPriority {
+		priority = j.priority
+	}
+	preempted, err := e.seats.enter(ctx, j.totalTokens(), priority)
+	if err != nil {
+		return 0, err
+	}
+	defer e.seats.leave(j.totalTokens())
+	hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+	return hits, sleep(ctx, e.duration(j, id, hits, preempted))
+}
+
+// duration is how long a request runs once it has a seat. It depends on the body and the seed only, unless a prefix
+// cache or a full KV cache says otherwise.
+func (e *Engine) duration(j job, id identity, cached int, preempted bool) time.Duration {
+	o := &e.opts
+	prompt := time.Duration(j.promptTokens-cached) * o.PerPromptToken
+	if preempted {
+		prompt += time.Duration(j.promptTokens) * o.PerPromptToken
+	}
+	d := o.Base + prompt + time.Duration(j.longest)*o.PerOutputToken
+	if d == 0 || o.Jitter == 0 {
+		return d
+	}
+	factor := math.Exp(o.Jitter*id.rand(drawLatency).NormFloat64() - o.Jitter*o.Jitter/2) // log-normal, of mean 1
+	return time.Duration(float64(d) * factor)
+}
 
 // seats admits requests: so many at a time, then a queue in order of priority and arrival, then
 // refusal.
@@ -28,10 +66,6 @@ type waiter struct {
 	tokens    int
 	priority  int
 	preempted bool
-}
-
-func newSeats(n, queueCap, kvCap int) *seats {
-	return &seats{cap: n, queueCap: queueCap, kvCap: kvCap}
 }
 
 // enter takes a seat for a request of so many tokens, waiting its turn: lower priorities first, then in order of
@@ -87,19 +121,15 @@ func (s *seats) resize(n int) {
 func (s *seats) view() view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return view{running: s.running, waiting: s.queue.Len(), preempted: s.preempted, kvUsage: s.kvUsageLocked()}
-}
-
-// kvUsageLocked is the share of the KV cache in use, 0 to 1. Where the cache is not modelled it is the share of seats.
-func (s *seats) kvUsageLocked() float64 {
+	v := view{running: s.running, waiting: s.queue.Len(), preempted: s.preempted}
 	used, size := s.kvUsed, s.kvCap
 	if size == 0 {
-		used, size = s.running, s.cap
+		used, size = s.running, s.cap // where the cache is not modelled, its usage is the share of seats
 	}
-	if size == 0 {
-		return 0
+	if size > 0 {
+		v.kvUsage = min(1, float64(used)/float64(size))
 	}
-	return min(1, float64(used)/float64(size))
+	return v
 }
 
 // queueLocked puts a waiter behind the last one whose priority is as low as its own.

@@ -38,20 +38,6 @@ func modelNotFound(model string) *apiError {
 	}
 }
 
-// contextTooLong refuses a request one of whose sequences is larger than the whole memory, in vLLM's words.
-func contextTooLong(j job, limit int) *apiError {
-	longest := j.sequences(0)[0]
-	for _, s := range j.sequences(0) {
-		if s.PromptTokens+s.OutputTokens > longest.PromptTokens+longest.OutputTokens {
-			longest = s
-		}
-	}
-	err := invalid("messages", "This model's maximum context length is %d tokens. However, you requested %d tokens (%d in the messages, %d in the completion). Please reduce the length of the messages or completion.",
-		limit, longest.PromptTokens+longest.OutputTokens, longest.PromptTokens, longest.OutputTokens)
-	err.code = "context_length_exceeded"
-	return err
-}
-
 func bodyTooLarge(limit int64) *apiError {
 	return &apiError{
 		status: http.StatusRequestEntityTooLarge, code: "request_too_large",

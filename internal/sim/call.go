@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -22,26 +20,6 @@ type reply struct {
 	status int
 	header http.Header // more than the content's type and length; may be nil
 	body   []byte
-}
-
-// readBody reads a request's body up to a cap. A client fault is an *apiError; any other error means that the client
-// left before its body was complete.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, bodyTooLarge(limit)
-	}
-	var body []byte
-	var err error
-	if r.ContentLength >= 0 {
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, body)
-	} else {
-		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	}
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, bodyTooLarge(limit)
-	}
-	return body, err
 }
 
 // stamp sets the headers that every answer carries. A request id given by the client is echoed, so that a client can

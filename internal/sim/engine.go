@@ -9,10 +9,13 @@
 package sim
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -79,9 +82,9 @@ func New(opts Options) (*Engine, error) {
 	faults.crashing = faults.crashing || opts.ContentModes
 	e := &Engine{
 		opts:     opts,
-		seats:    newSeats(opts.Seats, opts.Queue, opts.KVTokens),
-		rates:    newRateLimits(opts.RPM, opts.TPM),
-		prefixes: newPrefixCache(opts.PrefixCache),
+		seats:    &seats{cap: opts.Seats, queueCap: opts.Queue, kvCap: opts.KVTokens},
+		rates:    &rateLimits{requests: newBucket("requests", opts.RPM), tokens: newBucket("tokens", opts.TPM)},
+		prefixes: &prefixCache{cap: opts.PrefixCache, known: make(map[uint64]*list.Element)},
 		faults:   faults,
 		modes:    contentModes{failed: make(map[sent]bool)},
 	}
@@ -99,7 +102,10 @@ func New(opts Options) (*Engine, error) {
 			return nil, fmt.Errorf("sim option Batching: %w", err)
 		}
 	}
-	e.followTimetable()
+	for _, s := range opts.Timetable {
+		// The timers hold the engine until they fire and need no stopping.
+		time.AfterFunc(s.At, func() { e.SetSeats(s.Seats) })
+	}
 	return e, nil
 }
 
@@ -124,8 +130,8 @@ func (e *Engine) Stats() Stats {
 	}
 }
 
-// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat keep it; those in the queue
-// take seats that become free by it at once.
+// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat
+// keep it; those in the queue take seats that become free by it at once.
 func (e *Engine) SetSeats(n int) { e.seats.resize(max(n, 0)) }
 
 // ServeHTTP answers one request. Faults below HTTP need a connection that can be hijacked; without one the handler
@@ -201,7 +207,9 @@ func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 	}
 	if action != nil {
 		e.metrics.faulted.Add(1)
-		e.inflict(ctx, c, action)
+		if err := e.inflict(ctx, c, action); err != nil {
+			c.reset()
+		}
 		return
 	}
 	if e.byContent(ctx, c) {
@@ -214,6 +222,26 @@ func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
 		return
 	}
 	c.send(rep)
+}
+
+// readBody reads a request's body up to a cap. A client fault is an *apiError; any other error means that the client
+// left before its body was complete.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, bodyTooLarge(limit)
+	}
+	var body []byte
+	var err error
+	if r.ContentLength >= 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, bodyTooLarge(limit)
+	}
+	return body, err
 }
 
 // compute produces the engine's own answer: it checks the request, waits for a seat and takes its time.
@@ -236,30 +264,32 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 	switch {
 	case errors.Is(workErr, batching.ErrQueueFull):
 		e.metrics.refused.Add(1)
-		return errorReply(e.queueFull()), nil
+		return errorReply(&apiError{
+			status: e.opts.RefuseStatus, kind: "rate_limit_error", code: "queue_full",
+			message:    "The engine's queue is full. Please try again later.",
+			retryAfter: e.opts.RetryAfter,
+		}), nil
 	case errors.Is(workErr, batching.ErrNeverFits):
 		return errorReply(contextTooLong(j, e.opts.Batching.KVTokens)), nil
 	case workErr != nil:
 		return reply{}, workErr
 	}
 	e.metrics.served(j, hits)
-	return reply{status: http.StatusOK, header: limits, body: j.encode()}, nil
+	return reply{status: http.StatusOK, header: limits, body: mustEncode(j.answer)}, nil
 }
 
-// work takes a job through the model of the engine, and returns how many tokens of its prefix were remembered. The
-// error is batching.ErrQueueFull, batching.ErrNeverFits, or why nobody is to be answered.
-func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err error) {
-	if e.replica != nil {
-		hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
-		return hits, e.replica.serve(ctx, j.sequences(hits))
+// contextTooLong refuses a request one of whose sequences is larger than the whole memory, in vLLM's words.
+func contextTooLong(j job, limit int) *apiError {
+	longest := j.sequences(0)[0]
+	for _, s := range j.sequences(0) {
+		if s.PromptTokens+s.OutputTokens > longest.PromptTokens+longest.OutputTokens {
+			longest = s
+		}
 	}
-	preempted, err := e.seats.enter(ctx, j.totalTokens(), e.priority(j))
-	if err != nil {
-		return 0, err
-	}
-	defer e.seats.leave(j.totalTokens())
-	hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
-	return hits, sleep(ctx, e.duration(j, id, hits, preempted))
+	err := invalid("messages", "This model's maximum context length is %d tokens. However, you requested %d tokens (%d in the messages, %d in the completion). Please reduce the length of the messages or completion.",
+		limit, longest.PromptTokens+longest.OutputTokens, longest.PromptTokens, longest.OutputTokens)
+	err.code = "context_length_exceeded"
+	return err
 }
 
 // crash takes the engine down for a time, with all that is in it.
@@ -270,30 +300,9 @@ func (e *Engine) crash(d time.Duration) {
 	}
 }
 
-// priority is a job's place among those that wait.
-func (e *Engine) priority(j job) int {
-	if e.opts.ByPriority {
-		return j.priority
-	}
-	return 0
-}
-
 func (e *Engine) checkModel(model string) *apiError {
-	if len(e.opts.Models) == 0 {
+	if len(e.opts.Models) == 0 || slices.Contains(e.opts.Models, model) {
 		return nil
 	}
-	for _, m := range e.opts.Models {
-		if m == model {
-			return nil
-		}
-	}
 	return modelNotFound(model)
-}
-
-func (e *Engine) queueFull() *apiError {
-	return &apiError{
-		status: e.opts.RefuseStatus, kind: "rate_limit_error", code: "queue_full",
-		message:    "The engine's queue is full. Please try again later.",
-		retryAfter: e.opts.RetryAfter,
-	}
 }

@@ -20,19 +20,11 @@ func (e *Engine) stall(ctx context.Context, c *call) error {
 	return sleep(ctx, d)
 }
 
-// inflict carries out an action on a call.
-func (e *Engine) inflict(ctx context.Context, c *call, a *Action) {
-	err := sleep(ctx, a.Delay)
-	if err == nil {
-		err = e.strike(ctx, c, a)
+// inflict carries out an action on a call. With an error the answer was not completed.
+func (e *Engine) inflict(ctx context.Context, c *call, a *Action) error {
+	if err := sleep(ctx, a.Delay); err != nil {
+		return err
 	}
-	if err != nil {
-		c.reset()
-	}
-}
-
-// strike does what the action says after its delay. With an error the answer was not completed.
-func (e *Engine) strike(ctx context.Context, c *call, a *Action) error {
 	switch {
 	case a.Hang:
 		<-ctx.Done()

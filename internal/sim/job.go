@@ -2,6 +2,8 @@ package sim
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -55,8 +57,6 @@ func (j job) sequences(cached int) []batching.Request {
 
 func (j job) totalTokens() int { return j.promptTokens + j.outputTokens }
 
-func (j job) encode() []byte { return mustEncode(j.answer) }
-
 // common are the members every inference request may have.
 type common struct {
 	Model    string `json:"model"`
@@ -87,24 +87,13 @@ func decode(body []byte, into any) *apiError {
 		return nil
 	}
 	if semantic := (*json.SemanticError)(nil); errors.As(err, &semantic) && semantic.JSONPointer != "" {
-		param := dotted(semantic.JSONPointer)
+		// OpenAI names parameters with dots: messages.0.content.
+		param := strings.Join(slices.Collect(semantic.JSONPointer.Tokens()), ".")
 		bad := invalid(param, "Invalid type for '%s': got %s.", param, semantic.JSONKind)
 		bad.code = "invalid_type"
 		return bad
 	}
 	return invalid("", "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The API expects a JSON payload.)")
-}
-
-// dotted renders a JSON pointer the way OpenAI names parameters: messages.0.content.
-func dotted(p jsontext.Pointer) string {
-	var out []byte
-	for token := range p.Tokens() {
-		if len(out) > 0 {
-			out = append(out, '.')
-		}
-		out = append(out, token...)
-	}
-	return string(out)
 }
 
 // mustEncode encodes an answer. The types encoded here are this package's own and always encode.

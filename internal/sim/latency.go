@@ -3,30 +3,9 @@ package sim
 import (
 	"container/list"
 	"context"
-	"math"
 	"sync"
 	"time"
 )
-
-// duration is how long a request runs once it has a seat. It depends on the body and the seed only, unless a prefix
-// cache or a full KV cache says otherwise.
-func (e *Engine) duration(j job, id identity, cached int, preempted bool) time.Duration {
-	o := &e.opts
-	prompt := time.Duration(j.promptTokens-cached) * o.PerPromptToken
-	if preempted {
-		prompt += time.Duration(j.promptTokens) * o.PerPromptToken
-	}
-	d := o.Base + prompt + time.Duration(j.longest)*o.PerOutputToken
-	if d == 0 || o.Jitter == 0 {
-		return d
-	}
-	return time.Duration(float64(d) * logNormal(id, drawLatency, o.Jitter))
-}
-
-// logNormal draws a factor of mean 1.
-func logNormal(id identity, draw uint64, sigma float64) float64 {
-	return math.Exp(sigma*id.rand(draw).NormFloat64() - sigma*sigma/2)
-}
 
 // sleep waits, or returns the cause of the context's end. A duration of zero makes no timer.
 func sleep(ctx context.Context, d time.Duration) error {
@@ -50,10 +29,6 @@ type prefixCache struct {
 	mu    sync.Mutex // guards the fields below
 	order list.List  // of uint64, most recent first
 	known map[uint64]*list.Element
-}
-
-func newPrefixCache(n int) *prefixCache {
-	return &prefixCache{cap: n, known: make(map[uint64]*list.Element)}
 }
 
 // lookup returns how many of a prefix's tokens are cached: all or none. It remembers the prefix.

@@ -120,7 +120,17 @@ func (o *Options) check() error {
 			return fmt.Errorf("sim option Models[%d] is empty", i)
 		}
 	}
-	return checkTimetable(o.Timetable)
+	last := time.Duration(0)
+	for i, s := range o.Timetable {
+		if s.At <= last {
+			return fmt.Errorf("sim option Timetable[%d] is at %v, not after %v", i, s.At, last)
+		}
+		if s.Seats < 0 {
+			return fmt.Errorf("sim option Timetable[%d] has seats below zero", i)
+		}
+		last = s.At
+	}
+	return nil
 }
 
 // checkModel reports options that belong to the model of an engine that was not chosen.

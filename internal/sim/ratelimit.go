@@ -21,10 +21,6 @@ type bucket struct {
 	limiter *rate.Limiter
 }
 
-func newRateLimits(rpm, tpm int) *rateLimits {
-	return &rateLimits{requests: newBucket("requests", rpm), tokens: newBucket("tokens", tpm)}
-}
-
 func newBucket(unit string, perMin int) *bucket {
 	if perMin == 0 {
 		return nil

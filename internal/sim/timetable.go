@@ -59,24 +59,3 @@ func parseTimes(text, what string, entry func(at time.Duration, value string) er
 	}
 	return nil
 }
-
-func checkTimetable(shifts []Shift) error {
-	last := time.Duration(0)
-	for i, s := range shifts {
-		if s.At <= last {
-			return fmt.Errorf("sim option Timetable[%d] is at %v, not after %v", i, s.At, last)
-		}
-		if s.Seats < 0 {
-			return fmt.Errorf("sim option Timetable[%d] has seats below zero", i)
-		}
-		last = s.At
-	}
-	return nil
-}
-
-// followTimetable sets a timer for each shift. They hold the engine until they fire and need no stopping.
-func (e *Engine) followTimetable() {
-	for _, s := range e.opts.Timetable {
-		time.AfterFunc(s.At, func() { e.SetSeats(s.Seats) })
-	}
-}

@@ -27,23 +27,18 @@ func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err er
 	}
 	defer e.seats.leave(j.totalTokens())
 	hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
-	return hits, sleep(ctx, e.duration(j, id, hits, preempted))
-}
-
-// duration is how long a request runs once it has a seat. It depends on the body and the seed only, unless a prefix
-// cache or a full KV cache says otherwise.
-func (e *Engine) duration(j job, id identity, cached int, preempted bool) time.Duration {
+	// How long it runs depends on the body and the seed only, unless a prefix cache or a full KV cache says otherwise.
 	o := &e.opts
-	prompt := time.Duration(j.promptTokens-cached) * o.PerPromptToken
+	prompt := time.Duration(j.promptTokens-hits) * o.PerPromptToken
 	if preempted {
 		prompt += time.Duration(j.promptTokens) * o.PerPromptToken
 	}
 	d := o.Base + prompt + time.Duration(j.longest)*o.PerOutputToken
-	if d == 0 || o.Jitter == 0 {
-		return d
+	if d > 0 && o.Jitter > 0 {
+		// A factor that is log-normal and of mean 1.
+		d = time.Duration(float64(d) * math.Exp(o.Jitter*id.rand(drawLatency).NormFloat64()-o.Jitter*o.Jitter/2))
 	}
-	factor := math.Exp(o.Jitter*id.rand(drawLatency).NormFloat64() - o.Jitter*o.Jitter/2) // log-normal, of mean 1
-	return time.Duration(float64(d) * factor)
+	return hits, sleep(ctx, d)
 }
 
 // seats admits requests: so many at a time, then a queue in order of priority and arrival, then

@@ -59,11 +59,10 @@ func (e *Engine) chat(body []byte, id identity) (job, *apiError) {
 		return job{}, err
 	}
 	w := wish{
-		limit: firstSet(req.MaxCompletion, req.MaxTokens), name: "max_tokens",
-		min: req.MinTokens, ignoreEOS: req.IgnoreEOS, format: req.ResponseFormat,
+		limit: req.MaxTokens, name: "max_tokens", min: req.MinTokens, ignoreEOS: req.IgnoreEOS, format: req.ResponseFormat,
 	}
 	if req.MaxCompletion != nil {
-		w.name = "max_completion_tokens"
+		w.limit, w.name = req.MaxCompletion, "max_completion_tokens" // the newer name of the two
 	}
 	if err := w.check(); err != nil {
 		return job{}, err

@@ -75,7 +75,11 @@ func (e *Engine) embedding(body []byte, _ identity) (job, *apiError) {
 		v := embed(e.opts.Seed, in.text, dims)
 		answer.Data[i] = embeddingItem{Object: "embedding", Index: i, Embedding: v}
 		if req.EncodingFormat == "base64" {
-			answer.Data[i].Embedding = base64Floats(v)
+			raw := make([]byte, 0, 4*len(v))
+			for _, x := range v {
+				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
+			}
+			answer.Data[i].Embedding = base64.StdEncoding.EncodeToString(raw)
 		}
 	}
 	j.answer = answer
@@ -118,12 +122,4 @@ func scatter(sum []float64, state uint64, weight float64) {
 		unit := float64(float64(int64(z)>>11) / (1 << 52))
 		sum[i] += float64(unit * weight)
 	}
-}
-
-func base64Floats(v []float32) string {
-	b := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return base64.StdEncoding.EncodeToString(b)
 }

@@ -69,7 +69,7 @@ type outputDetails struct {
 	ReasoningTokens int `json:"reasoning_tokens"`
 }
 
-// response serves /v1/responses.
+// response serves /v1/responses. What the request sets comes back in the answer, as clients of that API expect.
 func (e *Engine) response(body []byte, id identity) (job, *apiError) {
 	var req responseRequest
 	if err := decode(body, &req); err != nil {
@@ -89,29 +89,6 @@ func (e *Engine) response(body []byte, id identity) (job, *apiError) {
 	}
 	p := e.write(question, id, 0, w)
 	j.add(p, j.promptTokens)
-	j.answer = newResponseAnswer(req, id, p, j)
-	return j, nil
-}
-
-func (j *job) readResponseInput(req responseRequest) (question string, err *apiError) {
-	if len(req.Input) == 0 || req.Input.Kind() == 'n' {
-		return "", missing("input")
-	}
-	var messages []chatMessage
-	if req.Instructions != nil {
-		messages = append(messages, chatMessage{Role: "system", Content: mustEncode(*req.Instructions)})
-	}
-	if req.Input.Kind() == '"' {
-		return j.readMessages(append(messages, chatMessage{Role: "user", Content: req.Input}), "input")
-	}
-	var items []chatMessage
-	if err := decode(req.Input, &items); err != nil || len(items) == 0 {
-		return "", invalid("input", "'input' must be a string or an array of items, and not empty.")
-	}
-	return j.readMessages(append(messages, items...), "input")
-}
-
-func newResponseAnswer(req responseRequest, id identity, p passage, j job) responseAnswer {
 	a := responseAnswer{
 		ID: id.name("resp_"), Object: "response", CreatedAt: created, Status: "completed", Model: req.Model,
 		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutput, Metadata: req.Metadata,
@@ -134,5 +111,25 @@ func newResponseAnswer(req responseRequest, id identity, p passage, j job) respo
 		ID: id.name("msg_"), Type: "message", Status: a.Status, Role: "assistant",
 		Content: []responsePart{{Type: "output_text", Text: p.text}},
 	}}
-	return a
+	j.answer = a
+	return j, nil
+}
+
+// readResponseInput prices what a response goes on from: the instructions, and a text or a conversation.
+func (j *job) readResponseInput(req responseRequest) (question string, err *apiError) {
+	if len(req.Input) == 0 || req.Input.Kind() == 'n' {
+		return "", missing("input")
+	}
+	var messages []chatMessage
+	if req.Instructions != nil {
+		messages = append(messages, chatMessage{Role: "system", Content: mustEncode(*req.Instructions)})
+	}
+	if req.Input.Kind() == '"' {
+		return j.readMessages(append(messages, chatMessage{Role: "user", Content: req.Input}), "input")
+	}
+	var items []chatMessage
+	if err := decode(req.Input, &items); err != nil || len(items) == 0 {
+		return "", invalid("input", "'input' must be a string or an array of items, and not empty.")
+	}
+	return j.readMessages(append(messages, items...), "input")
 }

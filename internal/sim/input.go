@@ -18,31 +18,27 @@ func textOf(content jsontext.Value) (text string, cost int, ok bool) {
 		}
 		return text, tokens(text), true
 	case '[':
-		return textOfParts(content)
+		var parts []struct {
+			Type string  `json:"type"`
+			Text *string `json:"text"`
+		}
+		if decode(content, &parts) != nil {
+			return "", 0, false
+		}
+		var b strings.Builder
+		for _, p := range parts {
+			if p.Text == nil {
+				cost += imageTokens
+				continue
+			}
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(*p.Text)
+		}
+		return b.String(), cost + tokens(b.String()), true
 	}
 	return "", 0, false
-}
-
-func textOfParts(content jsontext.Value) (text string, cost int, ok bool) {
-	var parts []struct {
-		Type string  `json:"type"`
-		Text *string `json:"text"`
-	}
-	if decode(content, &parts) != nil {
-		return "", 0, false
-	}
-	var b strings.Builder
-	for _, p := range parts {
-		if p.Text == nil {
-			cost += imageTokens
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(*p.Text)
-	}
-	return b.String(), cost + tokens(b.String()), true
 }
 
 // inputs reads what completions, embeddings, moderations and score take: a text, texts, token ids, or lists of those.

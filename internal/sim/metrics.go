@@ -55,7 +55,8 @@ func (e *Engine) view() view {
 func (e *Engine) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	v := e.view()
 	m := &e.metrics
-	page := metricsPage{label: `model_name="` + escapeLabel(e.modelName()) + `"`}
+	escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(e.modelName())
+	page := metricsPage{label: `model_name="` + escaped + `"`}
 	page.add("num_requests_running", "gauge", "Number of requests in model execution batches.", float64(v.running))
 	page.add("num_requests_waiting", "gauge", "Number of requests waiting to be processed.", float64(v.waiting))
 	page.add("kv_cache_usage_perc", "gauge", "KV-cache usage. 1 means 100 percent usage.", v.kvUsage)
@@ -68,12 +69,22 @@ func (e *Engine) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	page.sample("request_success_total", `,finished_reason="stop"`, float64(m.stopped.Load()+v.theirs))
 	page.sample("request_success_total", `,finished_reason="length"`, float64(m.cut.Load()))
 	if e.opts.Online.Rate > 0 {
-		page.online(&v.firstTokens)
+		// How long those who share the engine wait for their first token: what no engine tells apart, and what a batch
+		// beside them is judged by.
+		const name = "sim:online_time_to_first_token_seconds"
+		waits := &v.firstTokens
+		fmt.Fprintf(&page, "# HELP %s Time to the first token of the simulated interactive traffic.\n# TYPE %s summary\n", name, name)
+		for _, q := range []float64{0.5, 0.9, 0.99} {
+			fmt.Fprintf(&page, "%s{%s,quantile=\"%v\"} %v\n", name, page.label, q, waits.Quantile(q).Seconds())
+		}
+		sum := waits.Mean().Seconds() * float64(waits.Count())
+		fmt.Fprintf(&page, "%s_sum{%s} %v\n%s_count{%s} %d\n", name, page.label, sum, name, page.label, waits.Count())
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write([]byte(page.String())) // a client that left is not the engine's trouble
 }
 
+// A metricsPage is a page in the Prometheus text format. Each sample carries label, the model's name.
 type metricsPage struct {
 	strings.Builder
 	label string
@@ -90,20 +101,4 @@ func (p *metricsPage) head(name, kind, help string) {
 
 func (p *metricsPage) sample(name, more string, value float64) {
 	fmt.Fprintf(p, "vllm:%s{%s%s} %s\n", name, p.label, more, strconv.FormatFloat(value, 'g', -1, 64))
-}
-
-// online adds how long those who share the engine wait for their first token: what no engine tells apart, and what a
-// batch beside them is judged by.
-func (p *metricsPage) online(waits *batching.Durations) {
-	const name = "sim:online_time_to_first_token_seconds"
-	fmt.Fprintf(p, "# HELP %s Time to the first token of the simulated interactive traffic.\n# TYPE %s summary\n", name, name)
-	for _, q := range []float64{0.5, 0.9, 0.99} {
-		fmt.Fprintf(p, "%s{%s,quantile=\"%v\"} %v\n", name, p.label, q, waits.Quantile(q).Seconds())
-	}
-	sum := waits.Mean().Seconds() * float64(waits.Count())
-	fmt.Fprintf(p, "%s_sum{%s} %v\n%s_count{%s} %d\n", name, p.label, sum, name, p.label, waits.Count())
-}
-
-func escapeLabel(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
 }

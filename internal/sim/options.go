@@ -87,6 +87,7 @@ type Options struct {
 	Now func() time.Time
 }
 
+// check reports the first option that is wrong.
 func (o *Options) check() error {
 	for _, f := range []struct {
 		name     string
@@ -141,8 +142,15 @@ func (o *Options) checkModel() error {
 		}
 		return nil
 	}
-	if err := checkTraffic(&o.Online); err != nil {
-		return err
+	// What would never arrive is kept out, and what would arrive without end.
+	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
+	switch t := &o.Online; {
+	case !finite(t.Rate):
+		return fmt.Errorf("sim option Online has a rate of %v", t.Rate)
+	case !finite(t.BurstFactor):
+		return fmt.Errorf("sim option Online has a burst factor of %v", t.BurstFactor)
+	case t.BurstEvery < 0, t.BurstFor < 0, t.BurstEvery > 0 && t.BurstFor >= t.BurstEvery:
+		return fmt.Errorf("sim option Online has bursts of %v every %v", t.BurstFor, t.BurstEvery)
 	}
 	for _, f := range []struct {
 		name string
@@ -163,20 +171,7 @@ func (o *Options) checkModel() error {
 	return nil
 }
 
-// checkTraffic keeps out what would never arrive, and what would arrive without end.
-func checkTraffic(t *batching.Traffic) error {
-	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
-	switch {
-	case !finite(t.Rate):
-		return fmt.Errorf("sim option Online has a rate of %v", t.Rate)
-	case !finite(t.BurstFactor):
-		return fmt.Errorf("sim option Online has a burst factor of %v", t.BurstFactor)
-	case t.BurstEvery < 0, t.BurstFor < 0, t.BurstEvery > 0 && t.BurstFor >= t.BurstEvery:
-		return fmt.Errorf("sim option Online has bursts of %v every %v", t.BurstFor, t.BurstEvery)
-	}
-	return nil
-}
-
+// fill sets what was left open to its default.
 func (o *Options) fill() {
 	if o.RefuseStatus == 0 {
 		o.RefuseStatus = http.StatusTooManyRequests

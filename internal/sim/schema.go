@@ -74,11 +74,13 @@ type instancer struct {
 	nodes, bytes int    // spent
 }
 
+// newInstance returns the value of a schema with the text in it. What is cut short by a bound is still JSON.
 func newInstance(s schema, text string) jsontext.Value {
 	in := instancer{root: s, text: mustEncode(text), short: mustEncode(head(text, 40))}
 	return in.build(s, 0)
 }
 
+// build returns the value of one level. Of anyOf, oneOf and allOf only the first schema counts.
 func (in *instancer) build(s schema, depth int) jsontext.Value {
 	in.nodes++
 	var n schemaNode
@@ -109,12 +111,20 @@ func (in *instancer) leaf(v jsontext.Value) jsontext.Value {
 	return v
 }
 
+// typed returns the value of a level that has nothing but a type.
 func (in *instancer) typed(n schemaNode, depth int) jsontext.Value {
 	switch typeName(n) {
 	case "object":
 		return in.object(n, depth)
 	case "array":
-		return in.array(n, depth)
+		out := []byte("[")
+		for i := range max(1, min(n.MinItems, maxSchemaNodes)) {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(out, in.build(n.Items, depth+1)...)
+		}
+		return append(out, ']')
 	case "string":
 		text := in.text
 		in.text = in.short
@@ -147,6 +157,7 @@ func typeName(n schemaNode) string {
 	return ""
 }
 
+// object returns an object with each property, in the order of the schema: structured output promises that order.
 func (in *instancer) object(n schemaNode, depth int) jsontext.Value {
 	out := []byte("{")
 	d := jsontext.NewDecoder(strings.NewReader(string(n.Properties)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -167,17 +178,6 @@ func (in *instancer) object(n schemaNode, depth int) jsontext.Value {
 		out = append(append(append(out, ':'), in.build(schema(property.Clone()), depth+1)...), ',')
 	}
 	return append([]byte(strings.TrimSuffix(string(out), ",")), '}')
-}
-
-func (in *instancer) array(n schemaNode, depth int) jsontext.Value {
-	out := []byte("[")
-	for i := range max(1, min(n.MinItems, maxSchemaNodes)) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, in.build(n.Items, depth+1)...)
-	}
-	return append(out, ']')
 }
 
 // resolve finds what a reference within the schema points to; nothing for any other reference.

@@ -187,7 +187,15 @@ type Drip struct {
 // ParseScript reads a script in JSON. The error names the rule, counted from 0, and the field.
 func ParseScript(text []byte) (Script, error) {
 	var s Script
-	err := json.Unmarshal(text, &s, json.RejectUnknownMembers(true), json.WithUnmarshalers(json.UnmarshalFunc(parseDuration)))
+	durations := json.UnmarshalFunc(func(text []byte, d *time.Duration) error {
+		quoted, err := strconv.Unquote(string(text))
+		if err != nil {
+			return errors.New(`want a duration in quotes, like "250ms"`)
+		}
+		*d, err = time.ParseDuration(quoted)
+		return err
+	})
+	err := json.Unmarshal(text, &s, json.RejectUnknownMembers(true), json.WithUnmarshalers(durations))
 	if err != nil {
 		return Script{}, fmt.Errorf("parse fault script: %w", describe(err))
 	}
@@ -195,15 +203,6 @@ func ParseScript(text []byte) (Script, error) {
 		return Script{}, err
 	}
 	return s, nil
-}
-
-func parseDuration(text []byte, d *time.Duration) error {
-	s, err := strconv.Unquote(string(text))
-	if err != nil {
-		return errors.New(`want a duration in quotes, like "250ms"`)
-	}
-	*d, err = time.ParseDuration(s)
-	return err
 }
 
 // describe turns a JSON error into one that speaks of rules and fields.

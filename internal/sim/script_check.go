@@ -72,14 +72,19 @@ func chosen(fields []named) (names []string) {
 	return names
 }
 
+// endings returns the fields that are set of those by which no proper answer is sent.
 func (a Action) endings() []string {
 	return chosen([]named{
 		{"pass", a.Pass}, {"hang", a.Hang}, {"crash", a.Crash != 0}, {"stall", a.Stall != 0}, {"redirect", a.Redirect != ""},
 	})
 }
 
-func (a Action) contents() []string {
-	return chosen([]named{
+// fault returns the first field that is wrong by itself or beside the others: the four kinds of fields combine as Action says.
+func (a Action) fault() (field, what string) {
+	if field, what := a.badValue(); field != "" {
+		return field, what
+	}
+	exclusive := slices.Concat(a.endings(), chosen([]named{
 		{"body", a.Body != nil},
 		{"json", a.JSON != nil},
 		{"garbage", a.Garbage != ""},
@@ -87,28 +92,13 @@ func (a Action) contents() []string {
 		{"size", a.Size != 0},
 		{"nest", a.Nest != 0},
 		{"bomb", a.Bomb != 0},
-	})
-}
-
-func (a Action) deformations() []string {
-	return chosen([]named{
-		{"status", a.Status != 0}, {"headers", len(a.Headers) > 0}, {"header_flood", a.HeaderFlood != 0}, {"gzip", a.Gzip != ""},
-	})
-}
-
-func (a Action) transports() []string {
-	return chosen([]named{
+	}))
+	transports := chosen([]named{
 		{"reset", a.Reset != ""}, {"length", a.Length != ""}, {"chunked", a.Chunked != ""}, {"drip", a.Drip != (Drip{})},
 	})
-}
-
-func (a Action) fault() (field, what string) {
-	if field, what := a.badValue(); field != "" {
-		return field, what
-	}
-	exclusive := slices.Concat(a.endings(), a.contents())
-	transports := a.transports()
-	rest := slices.Concat(a.deformations(), transports)
+	rest := slices.Concat(chosen([]named{
+		{"status", a.Status != 0}, {"headers", len(a.Headers) > 0}, {"header_flood", a.HeaderFlood != 0}, {"gzip", a.Gzip != ""},
+	}), transports)
 	switch {
 	case len(exclusive) > 1:
 		return exclusive[1], "cannot be combined with " + exclusive[0]
@@ -162,15 +152,10 @@ func (a Action) badValue() (field, what string) {
 		return "drip", "bytes and every must both be above 0"
 	}
 	for k, v := range a.Headers {
-		if !validHeader(k, v) {
+		// What would break a message that is written by hand. Content-Length has a field of its own.
+		if k == "" || strings.ContainsAny(k, " \t\r\n:") || strings.ContainsAny(v, "\r\n") || http.CanonicalHeaderKey(k) == "Content-Length" {
 			return "headers", fmt.Sprintf("%q is not a header that can be sent", k)
 		}
 	}
 	return "", ""
-}
-
-// validHeader keeps out what would break a message written by hand. Content-Length has a field of its own.
-func validHeader(name, value string) bool {
-	return name != "" && !strings.ContainsAny(name, " \t\r\n:") && !strings.ContainsAny(value, "\r\n") &&
-		http.CanonicalHeaderKey(name) != "Content-Length"
 }

@@ -52,15 +52,6 @@ func (w wish) check() *apiError {
 	return nil
 }
 
-func firstSet(values ...*int) *int {
-	for _, v := range values {
-		if v != nil {
-			return v
-		}
-	}
-	return nil
-}
-
 // A passage is generated text.
 type passage struct {
 	text   string
@@ -75,9 +66,17 @@ func (p passage) finish() string {
 	return "stop"
 }
 
+// openings begin the answers. Alternatives for one request begin differently, so that a test can tell them apart.
+var openings = [...]string{
+	"This is a simulated answer to: ",
+	"The simulated engine read this: ",
+	"A simulated model replies to: ",
+	"Simulated answer. The question was: ",
+}
+
 // write generates the answer to a text. The choice tells the alternatives for one request apart.
 func (e *Engine) write(prompt string, id identity, choice int, w wish) passage {
-	text := opening(id, choice) + quoted(prompt)
+	text := openings[(int(id[0])+choice)%len(openings)] + quoted(prompt)
 	want := e.drawLength(id, choice)
 	if w.min != nil {
 		want = max(want, *w.min)
@@ -95,16 +94,6 @@ func (e *Engine) write(prompt string, id identity, choice int, w wish) passage {
 	p := passage{text: head(text, limit*bytesPerToken), cut: len(text) > limit*bytesPerToken || (w.ignoreEOS && w.limit != nil)}
 	p.tokens = tokens(p.text)
 	return p
-}
-
-func opening(id identity, choice int) string {
-	openings := [...]string{
-		"This is a simulated answer to: ",
-		"The simulated engine read this: ",
-		"A simulated model replies to: ",
-		"Simulated answer. The question was: ",
-	}
-	return openings[(int(id[0])+choice)%len(openings)]
 }
 
 // quoted is the user's text on one line, shortened.

@@ -24,9 +24,9 @@ type script struct {
 	hits int
 }
 
-var loaded = sync.OnceValue(load)
-
-func load() *script {
+// loaded reads BATCHD_FAILPOINT at the first hit. A setting that cannot be read ends the process: a crash test that never
+// crashes would pass.
+var loaded = sync.OnceValue(func() *script {
 	text := os.Getenv("BATCHD_FAILPOINT")
 	name, count, found := strings.Cut(text, "@")
 	s := &script{name: Name(name), nth: 1}
@@ -38,7 +38,7 @@ func load() *script {
 		s.nth = n
 	}
 	return s
-}
+})
 
 // Hit ends the process by SIGKILL, as kill -9 would, when BATCHD_FAILPOINT names this place and hit.
 func Hit(name Name) {

@@ -2,6 +2,7 @@ package unit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"batchd/internal/batch"
@@ -48,4 +49,9 @@ func (in *Input) entries(ctx context.Context, u batch.UnitSpan) ([]plan.Entry, e
 		return nil, fmt.Errorf("read plan: %w", err)
 	}
 	return entries, nil
+}
+
+// Unreadable reports whether an error of reading stored bytes means that they can never be read again.
+func Unreadable(err error) bool {
+	return errors.Is(err, blob.ErrCorrupt) || errors.Is(err, blob.ErrNotExist)
 }

@@ -23,7 +23,8 @@ import (
 // syncEvery is how often dirty journals are made durable: what a power cut may cost.
 const syncEvery = time.Second
 
-// syncAtOnce is how many journals are synced at the same time.
+// syncAtOnce is how many journals are synced at the same time: a disk merges what is flushed side by side, and a node with
+// hundreds of open units needs no thread for each.
 const syncAtOnce = 16
 
 // Store is the part of the metadata store that units need.
@@ -73,30 +74,25 @@ func (k *Keeper) openUnit(ctx context.Context, in *Input, u batch.Unit, log *jou
 	if err != nil {
 		return nil, fmt.Errorf("open unit %s: %w", u.UnitID, err)
 	}
-	opened := &Unit{Unit: u, keeper: k, input: in, dialect: d, log: log}
-	opened.arrange(entries, done, in.Batch.Counts.Total)
+	opened := &Unit{
+		Unit: u, keeper: k, input: in, dialect: d, log: log,
+		pending: make(map[uint32]plan.Entry, len(entries)-len(done)), order: make([]uint32, 0, len(entries)-len(done)),
+	}
+	for i, e := range entries { // in plan order, of which order and controls keep what is not done
+		switch {
+		case done[e.Line]:
+			continue
+		case dispatch.KeptBack(u.First+int64(i), in.Batch.Counts.Total):
+			opened.controls = append(opened.controls, e.Line)
+		default:
+			opened.order = append(opened.order, e.Line)
+		}
+		opened.pending[e.Line] = e
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open[u.UnitID] = opened
 	return opened, nil
-}
-
-// arrange sorts out the entries that are not done, in plan order, and those of them that are kept back. total is how
-// many lines the batch has.
-func (u *Unit) arrange(entries []plan.Entry, done map[uint32]bool, total int64) {
-	u.pending = make(map[uint32]plan.Entry, len(entries)-len(done))
-	u.order = make([]uint32, 0, len(entries)-len(done))
-	for i, e := range entries {
-		switch {
-		case done[e.Line]:
-			continue
-		case dispatch.KeptBack(u.First+int64(i), total):
-			u.controls = append(u.controls, e.Line)
-		default:
-			u.order = append(u.order, e.Line)
-		}
-		u.pending[e.Line] = e
-	}
 }
 
 // Run makes dirty journals durable once a second until ctx ends, and once more then. It returns early, with an error

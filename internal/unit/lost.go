@@ -11,19 +11,6 @@ import (
 	"batchd/internal/journal"
 )
 
-// keepLost moves a journal whose unit the database does not know, or gives to a lease that the journal does not name,
-// to datadir.Lost, durably. Nothing that is in there is ever removed or replaced: it may be all that is left of results
-// that were paid for. In a sound database neither happens: it has lost what was committed to it.
-func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
-	kept, results, err := k.setLost(name, log)
-	if err != nil {
-		return err
-	}
-	k.o.Logger.Error("journal belongs to no unit of the database, which must have lost it; the journal is kept, and its lines may be run again",
-		"journal", name, "kept_as", kept, "batch", id.Batch, "unit", id.Ordinal, "results", results)
-	return nil
-}
-
 // setLost closes a journal and moves it to datadir.Lost, durably. It returns where it is now, and how many results are in it.
 func (k *Keeper) setLost(name string, log *journal.Journal) (kept string, results int, err error) {
 	err = log.Lines(func(uint32, batch.Kind, batch.Usage) error { results++; return nil })

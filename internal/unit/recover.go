@@ -102,6 +102,19 @@ func (k *Keeper) adopt(ctx context.Context, name, node string) (*Adopted, error)
 	return a, nil
 }
 
+// keepLost moves a journal whose unit the database does not know, or gives to a lease that the journal does not name,
+// to datadir.Lost, durably. Nothing that is in there is ever removed or replaced: it may be all that is left of results
+// that were paid for. In a sound database neither happens: it has lost what was committed to it.
+func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
+	kept, results, err := k.setLost(name, log)
+	if err != nil {
+		return err
+	}
+	k.o.Logger.Error("journal belongs to no unit of the database, which must have lost it; the journal is kept, and its lines may be run again",
+		"journal", name, "kept_as", kept, "batch", id.Batch, "unit", id.Ordinal, "results", results)
+	return nil
+}
+
 // setAside renames a file that is no usable journal, so that it is kept and not looked at again.
 func (k *Keeper) setAside(name string) error {
 	aside := name + ".unusable"

@@ -7,7 +7,16 @@ import (
 	"io"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 )
+
+// dialectResult puts what is known of a line's outcome in the form that dialects write.
+func dialectResult(batchID string, line uint32, customID []byte, o *batch.Outcome) dialect.Result {
+	return dialect.Result{
+		ID: resultID(batchID, line), CustomID: customID,
+		Status: o.Status, RequestID: o.RequestID, Code: o.Code, Message: o.Message,
+	}
+}
 
 // resultID returns the id of a line's result. It is a pure function of batch and line, so that the same line has
 // the same id however often its result is made.

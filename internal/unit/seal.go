@@ -61,7 +61,11 @@ func (k *Keeper) build(ctx context.Context, u *Unit, log *journal.Journal, entri
 		fill = func(line uint32) (journal.Record, error) { return u.unrun(ctx, byLine[line], rest) }
 	}
 	prefix := blob.BatchKey("segments", u.Batch, fmt.Sprintf("%d-", u.Ordinal))
-	lines := linesOf(entries)
+	lines := make([]uint32, len(entries)) // in ascending order, as within a segment
+	for i, e := range entries {
+		lines[i] = e.Line
+	}
+	slices.Sort(lines)
 	if log == nil {
 		return journal.BuildUnrun(prefix, lines, fill)
 	}
@@ -104,6 +108,33 @@ func (k *Keeper) put(ctx context.Context, u batch.Unit, built *journal.Built) (b
 	}, nil
 }
 
+// showRest shows the counts that no sync has shown, once a seal has made them durable. It waits for a sync that is
+// under way, which would otherwise show the same counts again.
+func (u *Unit) showRest() {
+	u.durable.Lock()
+	defer u.durable.Unlock()
+	_, appended, _ := u.snapshot()
+	u.show(appended)
+}
+
+// reopen makes lines that the journal turned out not to hold pending again.
+func (u *Unit) reopen(lines []uint32, entries []plan.Entry) {
+	missing := make(map[uint32]bool, len(lines))
+	for _, n := range lines {
+		missing[n] = true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.order = u.order[u.next:]
+	u.next = 0
+	for _, e := range entries {
+		if missing[e.Line] {
+			u.pending[e.Line] = e
+			u.order = append(u.order, e.Line)
+		}
+	}
+}
+
 // commit records seals in the store.
 func (k *Keeper) commit(ctx context.Context, seals []batch.Seal) (store.SealResult, error) {
 	result, err := k.o.Store.SealUnits(ctx, seals, k.o.Now())
@@ -131,6 +162,7 @@ func (k *Keeper) Settle(ctx context.Context, in *Input, units []batch.Unit, stop
 	return k.commit(ctx, seals)
 }
 
+// settled builds and stores the segment of one unit of Settle. Nothing of it is on disk before the commit but the segment.
 func (k *Keeper) settled(ctx context.Context, in *Input, unit batch.Unit, stop batch.Stop) (batch.Seal, error) {
 	u, err := k.Open(ctx, in, unit)
 	if err != nil {
@@ -147,14 +179,4 @@ func (k *Keeper) settled(ctx context.Context, in *Input, unit batch.Unit, stop b
 	}
 	defer func() { _ = built.Close() }() // only read from
 	return k.put(ctx, unit, built)
-}
-
-// linesOf returns the entries' line numbers in ascending order, which is the order within a segment.
-func linesOf(entries []plan.Entry) []uint32 {
-	lines := make([]uint32, len(entries))
-	for i, e := range entries {
-		lines[i] = e.Line
-	}
-	slices.Sort(lines)
-	return lines
 }

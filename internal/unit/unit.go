@@ -29,11 +29,12 @@ type Unit struct {
 	input   *Input
 	dialect dialect.Dialect
 
-	// durable is held while the journal is synced, closed or removed, so that none of these meets another. It is
-	// never held by Take, Load or Record: a slow disk must not stop the scheduler.
+	// durable is held while the journal is made, synced, closed or removed, so that none of these meets another. Take and Load
+	// never hold it, and Record only to make the journal at the unit's first outcome: a slow disk must not stop the scheduler.
 	durable sync.Mutex
 
-	// mu guards following fields.
+	// mu guards the following fields. It is never held while the disk is waited for. It comes after durable and before the
+	// mutexes of Keeper and Progress.
 	mu sync.Mutex
 	// pending holds the entries that have no outcome yet; those before next have been taken.
 	pending map[uint32]plan.Entry
@@ -241,33 +242,6 @@ func (u *Unit) show(c batch.Counts) {
 	u.unsynced.Completed -= c.Completed
 	u.unsynced.Failed -= c.Failed
 	u.keeper.o.Progress.Add(u.Batch, c)
-}
-
-// showRest shows the counts that no sync has shown, once a seal has made them durable. It waits for a sync that is
-// under way, which would otherwise show the same counts again.
-func (u *Unit) showRest() {
-	u.durable.Lock()
-	defer u.durable.Unlock()
-	_, appended, _ := u.snapshot()
-	u.show(appended)
-}
-
-// reopen makes lines that the journal turned out not to hold pending again.
-func (u *Unit) reopen(lines []uint32, entries []plan.Entry) {
-	missing := make(map[uint32]bool, len(lines))
-	for _, n := range lines {
-		missing[n] = true
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.order = u.order[u.next:]
-	u.next = 0
-	for _, e := range entries {
-		if missing[e.Line] {
-			u.pending[e.Line] = e
-			u.order = append(u.order, e.Line)
-		}
-	}
 }
 
 // drop closes a unit that is sealed and removes its journal: by its lease ids it is garbage.

@@ -77,7 +77,17 @@ func (s *seats) enter(ctx context.Context, tokens, priority int) (preempted bool
 		return false, batching.ErrQueueFull
 	}
 	w := &waiter{seated: make(chan struct{}), tokens: tokens, priority: priority}
-	place := s.queueLocked(w)
+	// Behind the last one whose priority is as low as its own.
+	last := s.queue.Back()
+	for last != nil && last.Value.(*waiter).priority > priority { //nolint:errcheck // nothing else is queued
+		last = last.Prev()
+	}
+	var place *list.Element
+	if last == nil {
+		place = s.queue.PushFront(w)
+	} else {
+		place = s.queue.InsertAfter(w, last)
+	}
 	s.mu.Unlock()
 
 	select {
@@ -127,18 +137,10 @@ func (s *seats) view() view {
 	return v
 }
 
-// queueLocked puts a waiter behind the last one whose priority is as low as its own.
-func (s *seats) queueLocked(w *waiter) *list.Element {
-	for at := s.queue.Back(); at != nil; at = at.Prev() {
-		if at.Value.(*waiter).priority <= w.priority { //nolint:errcheck // nothing else is queued
-			return s.queue.InsertAfter(w, at)
-		}
-	}
-	return s.queue.PushFront(w)
-}
-
+// freeLocked reports whether another request may run.
 func (s *seats) freeLocked() bool { return s.cap == 0 || s.running < s.cap }
 
+// seatLocked gives out a seat. A KV cache that is full by it is counted, and the request pays with time: nobody is turned away.
 func (s *seats) seatLocked(tokens int) (preempted bool) {
 	s.running++
 	s.kvUsed += tokens
@@ -155,6 +157,7 @@ func (s *seats) leaveLocked(tokens int) {
 	s.admitLocked()
 }
 
+// admitLocked gives free seats to those who wait, in their order.
 func (s *seats) admitLocked() {
 	for s.queue.Len() > 0 && s.freeLocked() {
 		w := s.queue.Remove(s.queue.Front()).(*waiter) //nolint:errcheck // nothing else is queued

@@ -61,25 +61,20 @@ func (e *Engine) moderation(body []byte, id identity) (job, *apiError) {
 	}
 	answer := moderationAnswer{ID: id.name("modr-"), Model: req.Model, Results: make([]moderationResult, len(texts))}
 	for i, in := range texts {
-		answer.Results[i] = moderate(e.opts.Seed, in.text)
+		r := rand.New(rand.NewPCG(hash64(e.opts.Seed, in.text), 0))
+		result := &answer.Results[i]
+		s := &result.CategoryScores
+		for _, score := range []*float64{
+			&s.Harassment, &s.HarassmentThreat, &s.Hate, &s.HateThreat, &s.Illicit, &s.IllicitViolent, &s.SelfHarm,
+			&s.SelfHarmInstructions, &s.SelfHarmIntent, &s.Sexual, &s.SexualMinors, &s.Violence, &s.ViolenceGraphic,
+		} {
+			*score = r.Float64() / 100
+		}
+		if strings.Contains(strings.ToLower(in.text), "violence") {
+			result.Flagged, result.Categories.Violence, s.Violence = true, true, 0.9+s.Violence
+		}
 	}
 	j := req.job()
 	j.promptTokens, j.answer = countTokens(texts), answer
 	return j, nil
-}
-
-func moderate(seed uint64, text string) moderationResult {
-	r := rand.New(rand.NewPCG(hash64(seed, text), 0))
-	var m moderationResult
-	s := &m.CategoryScores
-	for _, score := range []*float64{
-		&s.Harassment, &s.HarassmentThreat, &s.Hate, &s.HateThreat, &s.Illicit, &s.IllicitViolent, &s.SelfHarm,
-		&s.SelfHarmInstructions, &s.SelfHarmIntent, &s.Sexual, &s.SexualMinors, &s.Violence, &s.ViolenceGraphic,
-	} {
-		*score = r.Float64() / 100
-	}
-	if strings.Contains(strings.ToLower(text), "violence") {
-		m.Flagged, m.Categories.Violence, s.Violence = true, true, 0.9+s.Violence
-	}
-	return m
 }

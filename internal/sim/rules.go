@@ -80,34 +80,34 @@ func (m *Match) early(c *call) bool {
 		(m.Path == "" || m.Path == c.Path)
 }
 
+// matches reports whether a call meets all conditions of the rule, the cheap ones first. Only one that meets the others
+// counts as an attempt.
 func (r *armedRule) matches(c *call) bool {
 	m := &r.Match
-	return m.early(c) &&
-		(len(r.contains) == 0 || bytes.Contains(c.Body, r.contains)) &&
-		(m.Rate == 0 || c.id.rand(r.draw).Float64() < m.Rate) &&
-		(m.Model == "" || m.Model == modelOf(c.Body)) &&
-		(r.seen == nil || r.attempt(c.id) <= m.Attempts)
-}
-
-// attempt counts this request among those with the same body.
-func (r *armedRule) attempt(id identity) int {
+	if !m.early(c) || !bytes.Contains(c.Body, r.contains) || m.Rate > 0 && c.id.rand(r.draw).Float64() >= m.Rate {
+		return false
+	}
+	if m.Model != "" {
+		var req common
+		_ = decode(c.Body, &req) // a body that cannot be read has no model
+		if req.Model != m.Model {
+			return false
+		}
+	}
+	if r.seen == nil {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := [16]byte(id[:16])
-	r.seen[key]++
-	return int(r.seen[key])
+	body := [16]byte(c.id[:16])
+	r.seen[body]++
+	return int(r.seen[body]) <= m.Attempts
 }
 
 // fire counts the rule as applied, or reports that it has no more shots.
 func (r *armedRule) fire() bool {
 	n := r.fired.Add(1)
 	return r.Times == 0 || n <= int64(r.Times)
-}
-
-func modelOf(body []byte) string {
-	var req common
-	_ = decode(body, &req) // a body that cannot be read has no model
-	return req.Model
 }
 
 // crash takes the engine down until a time and ends what is in flight.

@@ -5,12 +5,12 @@ package batches
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 	"batchd/internal/httpapi"
 	"batchd/internal/retry"
 	"batchd/internal/store"
@@ -23,8 +23,8 @@ type Executor interface {
 	Counts(batchID string) (batch.Counts, bool)
 	// WaitingFor returns why lines of a running batch wait, nil for nothing.
 	WaitingFor(batchID string) []batch.Waiting
-	// Created and Cancelled are told of batches right after the change is stored, Ended that something happened which
-	// webhooks may be due for.
+	// Created and Cancelled are called right after the change of a batch is stored, so that what they tell of outlives a
+	// crash; Ended is called after something for which webhooks may be due.
 	Created(batchID string)
 	Cancelled(batchID string)
 	Ended()
@@ -32,7 +32,8 @@ type Executor interface {
 	CheckCallback(url string) error
 }
 
-// Store is the part of the metadata store that the API needs.
+// Store is the part of the metadata store that the API needs. Each of its methods is one atomic step, so that no call here
+// holds a lock or a transaction.
 type Store interface {
 	store.Batches
 	// File returns a file, or store.ErrNotFound.
@@ -51,8 +52,12 @@ func New(s Store, executor Executor, retrier *retry.Retrier) *API {
 	return &API{store: s, executor: executor, retrier: retrier}
 }
 
-// Routes returns the routes of OpenAI's Batch API and of what batchd adds to it.
+// Routes returns the routes of OpenAI's Batch API and of what batchd adds to it: edit and retry, which no strict dialect has.
 func (a *API) Routes() []httpapi.Route {
+	edits := func(c *httpapi.Call) bool {
+		_, ok := c.Dialect.(dialect.Editor)
+		return ok && c.Dialect.Extensions()
+	}
 	return []httpapi.Route{
 		{Path: "/batches", Methods: map[string]httpapi.Handler{"POST": a.create, "GET": a.list}},
 		{
@@ -61,7 +66,11 @@ func (a *API) Routes() []httpapi.Route {
 			Offered: func(c *httpapi.Call, method string) bool { return method != http.MethodPatch || edits(c) },
 		},
 		{Path: "/batches/{id}/cancel", Methods: map[string]httpapi.Handler{"POST": a.cancel}},
-		{Path: "/batches/{id}/retry", Methods: map[string]httpapi.Handler{"POST": a.retry}, Offered: retries},
+		{
+			Path:    "/batches/{id}/retry",
+			Methods: map[string]httpapi.Handler{"POST": a.retry},
+			Offered: func(c *httpapi.Call, _ string) bool { return c.Dialect.Extensions() },
+		},
 	}
 }
 
@@ -75,6 +84,7 @@ func (a *API) batch(c *httpapi.Call) (batch.Batch, error) {
 	return b, c.Missing(err, "batch", id)
 }
 
+// retrieve answers with a batch as it is now.
 func (a *API) retrieve(c *httpapi.Call) error {
 	b, err := a.batch(c)
 	if err != nil {
@@ -86,9 +96,9 @@ func (a *API) retrieve(c *httpapi.Call) error {
 	return c.JSON(c.Dialect.Batch(b))
 }
 
-// live puts the live counts in place of the stored ones of a running batch, and adds what it waits for. If there are none,
-// the batch may have ended since its row was read; the row is read again, because counts that were shown must never go
-// back.
+// live returns a running batch with its live counts in place of the stored ones, and with what it waits for. If there are no
+// live counts, the batch may have ended since its row was read; the row is read again, because counts that were shown must never go
+// back. The executor drops counts only after the final ones are stored.
 func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
 	b.WaitingFor = a.waitingFor(c, b)
 	if b.Status.Terminal() || b.Status == batch.Validating {
@@ -102,27 +112,24 @@ func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
 	return again, c.Missing(err, "batch", b.ID)
 }
 
-func (a *API) list(c *httpapi.Call) error {
-	selected, err := filters(c)
-	if err != nil {
-		return err
+// waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
+// operator, and for the batch whose line got them.
+func (a *API) waitingFor(c *httpapi.Call, b batch.Batch) []batch.Waiting {
+	if !c.Dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
+		return nil
 	}
-	if selected.Limit, err = c.PageLimit(c.Paging.Batches); err != nil {
-		return err
+	all := a.executor.WaitingFor(b.ID)
+	if c.Who.Operator {
+		return all
 	}
-	if selected.After, err = c.After(); err != nil {
-		return err
-	}
-	page, err := a.store.ListBatches(c.Context(), c.Who.Tenant, selected)
-	if err != nil {
-		return fmt.Errorf("list batches: %w", err)
-	}
-	for i, b := range page.Items {
-		if page.Items[i], err = a.live(c, b); err != nil {
-			return err
+	// The executor may hand the same slice to other calls, some of which may show the message.
+	all = slices.Clone(all)
+	for i := range all {
+		if !all[i].Own {
+			all[i].Message = ""
 		}
 	}
-	return c.JSON(c.Dialect.BatchList(page.Items, page.HasMore))
+	return all
 }
 
 // cancel asks for a batch to stop. Asking again is no fault.
@@ -138,6 +145,7 @@ func (a *API) cancel(c *httpapi.Call) error {
 	if err != nil {
 		return c.Missing(err, "batch", id)
 	}
+	// After the store: a crash in between leaves a batch that the next start finds stopped, not one that goes on.
 	a.executor.Cancelled(id)
 	if b, err = a.live(c, b); err != nil {
 		return err
@@ -145,21 +153,69 @@ func (a *API) cancel(c *httpapi.Call) error {
 	return c.JSON(c.Dialect.CancelledBatch(b))
 }
 
-// waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
-// operator, and for the batch whose line got them.
-func (a *API) waitingFor(c *httpapi.Call, b batch.Batch) []batch.Waiting {
-	if !c.Dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
-		return nil
+// edit changes what may be changed of a batch in any state: a note beside it, nothing that its run depends on.
+func (a *API) edit(c *httpapi.Call) error {
+	editor, ok := c.Dialect.(dialect.Editor) // Offered has refused every other dialect already
+	if !ok {
+		return httpapi.NoRoute()
 	}
-	all := a.executor.WaitingFor(b.ID)
-	if c.Who.Operator {
-		return all
+	id, err := c.ID("batch")
+	if err != nil {
+		return err
 	}
-	all = slices.Clone(all)
-	for i := range all {
-		if !all[i].Own {
-			all[i].Message = ""
+	body, err := c.Body()
+	if err != nil {
+		return err
+	}
+	asked, err := editor.ParseEditBatch(body)
+	if err != nil {
+		return err
+	}
+	b, err := a.store.EditBatch(c.Context(), c.Who.Tenant, id, store.Edit{Remark: asked.Remark}, c.Now())
+	if err != nil {
+		return c.Missing(err, "batch", id)
+	}
+	if b, err = a.live(c, b); err != nil {
+		return err
+	}
+	return c.JSON(c.Dialect.Batch(b))
+}
+
+// retry makes a new batch of those lines of an ended one that have no good result, if there is room for a copy of them.
+func (a *API) retry(c *httpapi.Call) error {
+	body, err := c.Body()
+	if err != nil {
+		return err
+	}
+	asked, err := c.Dialect.ParseRetryBatch(body, c.CreateRules)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c, body)
+	if err != nil {
+		return err
+	}
+	ended, err := a.batch(c)
+	if err != nil {
+		return err
+	}
+	// A call that is sent again is answered with the batch that the first one made, whatever holds by now: the checks are
+	// for calls that would make one.
+	next, err := a.once(c, key, func() (batch.Batch, error) {
+		if err := retry.Check(ended); err != nil {
+			return batch.Batch{}, err
 		}
+		if err := c.CheckRoom(); err != nil {
+			return batch.Batch{}, err
+		}
+		return a.retrier.Retry(c.Context(), retry.Request{
+			Ended: ended, FileID: c.Dialect.NewFileID(), BatchID: c.Dialect.NewBatchID(), KeyID: c.Who.KeyID,
+			Window: asked.Window, InputTTL: c.InputTTL,
+			Create: func(b batch.Batch) (batch.Batch, error) { return a.keep(c, b, key) },
+		})
+	})
+	if err != nil {
+		return err
 	}
-	return all
+	return c.JSON(c.Dialect.Batch(next))
 }

@@ -28,6 +28,8 @@ func (a *API) create(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
+	// The key comes before every check that looks something up: a call that is sent again gets its batch even if the input
+	// file was deleted or a limit was reached since.
 	b, err := a.once(c, key, func() (batch.Batch, error) { return a.storeBatch(c, asked, key) })
 	if err != nil {
 		return err
@@ -35,27 +37,41 @@ func (a *API) create(c *httpapi.Call) error {
 	return c.JSON(c.Dialect.Batch(b))
 }
 
-// storeBatch checks what was asked for against what the tenant has, and stores it.
+// storeBatch makes the batch that was asked for, checks it against what the tenant has, and stores it.
 func (a *API) storeBatch(c *httpapi.Call, asked dialect.CreateBatch, key *store.IdempotencyKey) (batch.Batch, error) {
-	if err := a.checkCallback(asked.CallbackURL); err != nil {
-		return batch.Batch{}, err
+	if asked.CallbackURL != "" {
+		if err := a.executor.CheckCallback(asked.CallbackURL); err != nil {
+			return batch.Batch{}, err
+		}
 	}
-	b, err := newBatch(c, asked)
+	window, err := batch.ParseWindow(asked.Window)
 	if err != nil {
-		return batch.Batch{}, err
+		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
+	}
+	now := c.Now()
+	b := batch.Batch{
+		ID: c.Dialect.NewBatchID(), Tenant: c.Who.Tenant, KeyID: c.Who.KeyID, Dialect: c.Dialect.Name(),
+		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
+		OutputTTL: cmp.Or(time.Duration(asked.OutputTTLSeconds)*time.Second, c.OutputTTL), Remark: asked.Remark, CallbackURL: asked.CallbackURL,
+		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
 	}
 	if err = a.checkInput(c, b); err == nil {
-		b, err = a.keep(c, b, key)
+		b, err = a.keep(c, b, key) // which finds, in its transaction, that the file was deleted since
 	}
 	var unusable *unusableInput
-	if errors.As(err, &unusable) && c.MissingFileFails {
-		return a.keepFailed(c, b)
+	if !errors.As(err, &unusable) || !c.MissingFileFails {
+		return b, err
 	}
-	return b, err
+	failed, err := a.store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("create failed batch: %w", err)
+	}
+	a.executor.Ended()
+	return failed, nil
 }
 
-// keep stores a batch and tells the executor. Under a key that another call has taken meanwhile for the same it
-// stores nothing, and returns the batch of that call.
+// keep stores a batch and tells the executor, in this order: what it is told of must be found after a crash. Under a key that
+// another call has taken meanwhile for the same request it stores nothing, and returns the batch of that call.
 func (a *API) keep(c *httpapi.Call, b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
 	ctx := c.Context()
 	stored, err := b, error(nil)
@@ -74,42 +90,10 @@ func (a *API) keep(c *httpapi.Call, b batch.Batch, key *store.IdempotencyKey) (b
 	case stored.ID != b.ID:
 		return a.live(c, stored)
 	}
+	// From here on the batch is found after a crash, and run; the client that got no answer asks again, or lists.
 	failpoint.Hit(failpoint.BatchCreated)
 	a.executor.Created(b.ID)
 	return b, nil
-}
-
-// keepFailed stores b as a batch that has failed because its input file cannot be used.
-func (a *API) keepFailed(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
-	failed, err := a.store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
-	if err != nil {
-		return batch.Batch{}, fmt.Errorf("create failed batch: %w", err)
-	}
-	a.executor.Ended()
-	return failed, nil
-}
-
-// checkCallback refuses an address that may not be told of a batch's end.
-func (a *API) checkCallback(url string) error {
-	if url == "" {
-		return nil
-	}
-	return a.executor.CheckCallback(url)
-}
-
-// newBatch returns the batch that was asked for, as it will be stored.
-func newBatch(c *httpapi.Call, asked dialect.CreateBatch) (batch.Batch, error) {
-	window, err := batch.ParseWindow(asked.Window)
-	if err != nil {
-		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
-	}
-	now := c.Now()
-	return batch.Batch{
-		ID: c.Dialect.NewBatchID(), Tenant: c.Who.Tenant, KeyID: c.Who.KeyID, Dialect: c.Dialect.Name(),
-		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
-		OutputTTL: cmp.Or(time.Duration(asked.OutputTTLSeconds)*time.Second, c.OutputTTL), Remark: asked.Remark, CallbackURL: asked.CallbackURL,
-		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
-	}, nil
 }
 
 // checkInput refuses an input file that this tenant does not have, that is not for batches, or that has more lines than
@@ -117,7 +101,11 @@ func newBatch(c *httpapi.Call, asked dialect.CreateBatch) (batch.Batch, error) {
 func (a *API) checkInput(c *httpapi.Call, b batch.Batch) error {
 	id := b.InputFileID
 	if !httpapi.PlausibleID(id) {
-		return implausibleInput(id)
+		// No batch may be made of it, even one that has failed, since it may be anything.
+		if id == "" || len(id) > httpapi.MaxID {
+			id = "with this id"
+		}
+		return batch.Invalidf("input_file_id", "", noInputWords, id)
 	}
 	f, err := a.store.File(c.Context(), c.Who.Tenant, id, b.CreatedAt)
 	most := c.Limits.MaxLines
@@ -134,8 +122,8 @@ func (a *API) checkInput(c *httpapi.Call, b batch.Batch) error {
 	return nil
 }
 
-// unusableInput is the fault of an input file that is not there, or is for something else: what some servers say right
-// away, and others by a batch that has failed.
+// unusableInput is the fault of an input file that is not there, or is for something else. Some servers refuse the call
+// because of it, others create a batch that has failed; Profile.MissingFileFails says which.
 type unusableInput struct{ fault *batch.Error }
 
 // Error returns the fault's message.
@@ -144,14 +132,9 @@ func (e *unusableInput) Error() string { return e.fault.Error() }
 // Unwrap returns the fault.
 func (e *unusableInput) Unwrap() error { return e.fault }
 
-func noInput(id string) error {
-	return &unusableInput{batch.Invalidf("input_file_id", "", "Cannot find file %s. It does not exist, or you do not have access to it.", id)}
-}
+// noInputWords is the same for a file that is another tenant's: whose it is, and that it is there, is not told.
+const noInputWords = "Cannot find file %s. It does not exist, or you do not have access to it."
 
-// implausibleInput is the fault of an id that no file can have. No batch is made of it, since it may be anything.
-func implausibleInput(id string) error {
-	if id == "" || len(id) > httpapi.MaxID {
-		id = "with this id"
-	}
-	return batch.Invalidf("input_file_id", "", "Cannot find file %s. It does not exist, or you do not have access to it.", id)
+func noInput(id string) error {
+	return &unusableInput{batch.Invalidf("input_file_id", "", noInputWords, id)}
 }

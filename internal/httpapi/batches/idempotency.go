@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,7 +17,7 @@ import (
 const (
 	// keyHeader is the header by which a client names a create call that it may send again.
 	keyHeader = "Idempotency-Key"
-	// maxKey is the longest key, in bytes.
+	// maxKey is the longest key, in bytes. SDKs send UUIDs, which have 36; keys are stored for a day.
 	maxKey = 255
 )
 
@@ -28,7 +29,7 @@ func idempotencyKey(c *httpapi.Call, body []byte) (*store.IdempotencyKey, error)
 		return nil, nil
 	case len(values) > 1:
 		return nil, batch.Invalidf(keyHeader, "", "Several %s headers were sent. Send one.", keyHeader)
-	case !printable(values[0]) || len(values[0]) > maxKey:
+	case values[0] == "" || len(values[0]) > maxKey || strings.ContainsFunc(values[0], func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, batch.Invalidf(keyHeader, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", keyHeader, maxKey)
 	}
 	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.Request.URL.Path, body)}, nil
@@ -53,18 +54,8 @@ func (a *API) once(c *httpapi.Call, key *store.IdempotencyKey, create func() (ba
 	}
 }
 
-// printable reports whether s has something to show, and nothing else.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// fingerprint tells calls apart that ask for different things. Bodies that differ in space or in the order of members
-// only are the same to it, because some clients send a call again by encoding it again.
+// fingerprint returns a digest that is the same for calls that ask for the same thing. Bodies that differ only in white space
+// or in the order of members have the same one, because some clients send a call again by encoding it again.
 func fingerprint(path string, body []byte) [sha256.Size]byte {
 	canonical := jsontext.Value(bytes.Clone(body))
 	if canonical.Canonicalize() != nil {

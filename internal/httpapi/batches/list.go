@@ -1,6 +1,7 @@
 package batches
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,23 +23,42 @@ const (
 // lastSecond is the end of the year 9999, the last time that every dialect can write.
 const lastSecond = 253402300799
 
-// filters reads which batches a list call wants.
-func filters(c *httpapi.Call) (wanted store.BatchQuery, err error) {
-	q := c.Request.URL.Query()
-	status, err := filter(c, q, filterStatus)
+// list answers with a page of batches, newest first.
+func (a *API) list(c *httpapi.Call) error {
+	query := c.Request.URL.Query()
+	var selected store.BatchQuery
+	status, err := filter(c, query, filterStatus)
 	if err != nil {
-		return wanted, err
+		return err
 	}
 	if status != "" {
-		if wanted.Statuses, err = c.Dialect.ParseStatus(status); err != nil {
-			return wanted, err
+		if selected.Statuses, err = c.Dialect.ParseStatus(status); err != nil {
+			return err
 		}
 	}
-	if wanted.CreatedAfter, err = timeFilter(c, q, filterAfter); err != nil {
-		return wanted, err
+	if selected.CreatedAfter, err = timeFilter(c, query, filterAfter); err != nil {
+		return err
 	}
-	wanted.CreatedBefore, err = timeFilter(c, q, filterBefore)
-	return wanted, err
+	if selected.CreatedBefore, err = timeFilter(c, query, filterBefore); err != nil {
+		return err
+	}
+	if selected.Limit, err = c.PageLimit(c.Paging.Batches); err != nil {
+		return err
+	}
+	if selected.After, err = c.After(); err != nil {
+		return err
+	}
+	page, err := a.store.ListBatches(c.Context(), c.Who.Tenant, selected)
+	if err != nil {
+		return fmt.Errorf("list batches: %w", err)
+	}
+	// A batch of the page may have ended since the page was read: each is shown as retrieve would show it.
+	for i, b := range page.Items {
+		if page.Items[i], err = a.live(c, b); err != nil {
+			return err
+		}
+	}
+	return c.JSON(c.Dialect.BatchList(page.Items, page.HasMore))
 }
 
 // filter returns the word of a filter, "" where there is none. A dialect that takes nothing of ours refuses it by name,
@@ -58,16 +78,13 @@ func filter(c *httpapi.Call, q url.Values, param string) (string, error) {
 	return values[0], nil
 }
 
+// timeFilter returns the time of a filter, the zero time where there is none. It takes either of the forms that dialects
+// write, seconds since 1970 and RFC 3339, since clients copy times from objects that they were shown.
 func timeFilter(c *httpapi.Call, q url.Values, param string) (time.Time, error) {
 	word, err := filter(c, q, param)
 	if word == "" || err != nil {
 		return time.Time{}, err
 	}
-	return parseTime(param, word)
-}
-
-// parseTime reads a time in either of the forms that dialects write: seconds since 1970, or RFC 3339.
-func parseTime(param, word string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(word, 10, 64); err == nil && seconds >= 0 && seconds <= lastSecond {
 		return time.Unix(seconds, 0).UTC(), nil
 	}

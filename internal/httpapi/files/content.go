@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"batchd/internal/batch"
@@ -30,7 +30,10 @@ func (a *API) content(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	tag, packed := entityTag(f), packs(c, f)
+	// A client that asks for a range gets plain bytes also where the range does not count, since it may want to go on where
+	// plain bytes broke off.
+	packed := c.TakesGzip() && f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == ""
+	tag := entityTag(f)
 	if matchesTag(c.Request.Header.Get("If-None-Match"), tag) {
 		setValidators(c.Header(), f, packed)
 		c.Response().WriteHeader(http.StatusNotModified)
@@ -41,21 +44,20 @@ func (a *API) content(c *httpapi.Call) error {
 		c.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(f.Bytes, 10))
 		return err
 	}
-	download, err := a.openDownload(c, f, span)
-	if err != nil {
-		return err
+	d := &download{Call: c, file: f, blobs: a.blobs, span: span, next: span.start}
+	if d.manifest, err = blob.Content(c.Context(), a.blobs, f); err != nil {
+		return d.unreadable(err)
 	}
-	defer download.close()
-	if packed {
-		return download.sendPacked(f)
+	var ok bool
+	if d.buffer, ok = a.buffers.Get().(*[]byte); !ok {
+		fresh := make([]byte, pieceBytes)
+		d.buffer = &fresh
 	}
-	return download.send(f, partial)
-}
-
-// packs reports whether the file goes out in gzip. A client that asks for a range gets plain bytes also where the range
-// does not count, since it may want to go on where plain bytes broke off.
-func packs(c *httpapi.Call, f batch.File) bool {
-	return c.TakesGzip() && f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == ""
+	defer a.buffers.Put(d.buffer)
+	if err := d.read(); err != nil {
+		return d.unreadable(err)
+	}
+	return d.send(partial, packed)
 }
 
 // entityTag is strong: the bytes of an id never change.
@@ -80,53 +82,44 @@ func setValidators(h http.Header, f batch.File, packed bool) {
 // lastModified is when the file was made: nothing changes it afterwards.
 func lastModified(f batch.File) string { return f.CreatedAt.UTC().Format(http.TimeFormat) }
 
+// matchesTag reports whether an If-None-Match header names tag.
+func matchesTag(header, tag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == tag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}
+
 // download is a file's bytes on their way to a client.
 type download struct {
 	*httpapi.Call
+	file  batch.File
 	blobs blob.Store
 	span  byteRange
 	// manifest says where the bytes are; next is the position in the file after those in piece.
 	manifest batch.Manifest
 	next     int64
-	// buffer is what piece is read into, borrowed from pool.
+	// buffer is what piece is read into. It is borrowed: piece means nothing once it is given back.
 	buffer *[]byte
-	pool   *sync.Pool
 	piece  []byte
 }
 
-// openDownload finds the file's extents and reads the first piece.
-func (a *API) openDownload(c *httpapi.Call, f batch.File, span byteRange) (*download, error) {
-	manifest, err := blob.Content(c.Context(), a.blobs, f)
-	if err != nil {
-		return nil, unreadable(c, f, err)
-	}
-	d := &download{Call: c, blobs: a.blobs, span: span, manifest: manifest, next: span.start, pool: &a.buffers}
-	var ok bool
-	if d.buffer, ok = d.pool.Get().(*[]byte); !ok {
-		fresh := make([]byte, pieceBytes)
-		d.buffer = &fresh
-	}
-	if err := d.read(); err != nil {
-		d.close()
-		return nil, unreadable(c, f, err)
-	}
-	return d, nil
-}
-
-// unreadable tells the operator of damage before anything was sent, and returns what the client is told of it.
-func unreadable(c *httpapi.Call, f batch.File, err error) error {
-	err = fmt.Errorf("content of file %s: %w", f.ID, err)
+// unreadable tells the operator of damage before anything was sent, and returns what the client is told of it. It is a fault
+// with a class of its own, since SDKs send a call again after any other 500.
+func (d *download) unreadable(err error) error {
+	err = fmt.Errorf("content of file %s: %w", d.file.ID, err)
 	if !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, blob.ErrNotExist) {
 		return err
 	}
-	c.LogFailure(err)
+	d.LogFailure(err)
 	return &batch.Error{
 		Class: batch.Unreadable, Code: "content_unavailable",
-		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + c.RequestID() + ".",
+		Message: "File content not available: its stored bytes are damaged or gone. Tell the server's operator the request id " + d.RequestID() + ".",
 	}
 }
-
-func (d *download) close() { d.pool.Put(d.buffer) }
 
 // read fills the piece with the next bytes of the range; at the end it is empty.
 func (d *download) read() error {
@@ -136,73 +129,58 @@ func (d *download) read() error {
 	return blob.ReadFileAt(d.Context(), d.blobs, d.manifest, d.piece, at)
 }
 
-// send writes the header and all pieces as they are.
-func (d *download) send(f batch.File, partial bool) error {
-	h := d.Header()
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Length", strconv.FormatInt(d.span.length, 10))
-	status := http.StatusOK
+// send writes the header and all pieces: as they are, as part of the file, or packed in gzip, which never is a part.
+func (d *download) send(partial, packed bool) error {
+	h, status := d.Header(), http.StatusOK
+	setValidators(h, d.file, packed)
+	h.Set("Content-Type", "application/octet-stream")
+	if typed, ok := d.Dialect.(dialect.ContentTyper); ok {
+		h.Set("Content-Type", typed.ContentType(d.file.Purpose))
+	}
+	// What is in a file is its user's; no browser may take it for a page or a script of this server.
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Disposition", disposition(d.file.Name))
+	if packed {
+		// The length is not known before the end. An answer that is cut off before it has neither the end of the gzip nor that
+		// of the response, so that nobody takes it for whole.
+		h.Set("Content-Encoding", "gzip")
+	} else {
+		h.Set("Accept-Ranges", "bytes")
+		h.Set("Content-Length", strconv.FormatInt(d.span.length, 10))
+	}
 	if partial {
 		status = http.StatusPartialContent
-		h.Set("Content-Range", d.span.header(f.Bytes))
+		h.Set("Content-Range", d.span.header(d.file.Bytes))
 	}
-	d.begin(f, status, false)
+	d.Response().WriteHeader(status)
 	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := newClientWriter(d.Response())
+	out := clientWriter{w: d.Response(), control: http.NewResponseController(d.Response())}
 	defer out.end()
-	return d.copyTo(out, f)
-}
-
-// sendPacked writes the header and all pieces in gzip. The length is not known before the end, and an answer that is cut
-// off before it has neither the end of the gzip nor that of the response.
-func (d *download) sendPacked(f batch.File) error {
-	d.Header().Set("Content-Encoding", "gzip")
-	d.begin(f, http.StatusOK, true)
-	if d.Request.Method == http.MethodHead {
-		return nil
+	if !packed {
+		return d.copyTo(out)
 	}
-	out := newClientWriter(d.Response())
-	defer out.end()
 	z, release := d.Gzip(out)
 	defer release()
-	if err := d.copyTo(z, f); err != nil {
+	if err := d.copyTo(z); err != nil {
 		return err
 	}
 	if err := z.Close(); err != nil {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) // the client has gone, as in copyTo
 	}
 	return nil
 }
 
-// begin writes the header.
-func (d *download) begin(f batch.File, status int, packed bool) {
-	h := d.Header()
-	setValidators(h, f, packed)
-	h.Set("Content-Type", contentType(d.Dialect, f.Purpose))
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", disposition(f.Name))
-	d.Response().WriteHeader(status)
-}
-
-// contentType is the type of a file's content: the vendor's word where it has one.
-func contentType(d dialect.Dialect, purpose batch.Purpose) string {
-	if typed, ok := d.(dialect.ContentTyper); ok {
-		return typed.ContentType(purpose)
-	}
-	return "application/octet-stream"
-}
-
 // copyTo writes all pieces to dst, which is the client or leads to it.
-func (d *download) copyTo(dst io.Writer, f batch.File) error {
+func (d *download) copyTo(dst io.Writer) error {
 	for len(d.piece) > 0 {
 		if _, err := dst.Write(d.piece); err != nil {
 			// The client has gone or has stalled: there is nobody to tell.
 			panic(http.ErrAbortHandler)
 		}
 		if err := d.read(); err != nil {
-			return fmt.Errorf("content of file %s: %w", f.ID, err)
+			return fmt.Errorf("content of file %s: %w", d.file.ID, err)
 		}
 	}
 	return nil
@@ -214,10 +192,6 @@ type clientWriter struct {
 	control *http.ResponseController
 }
 
-func newClientWriter(w http.ResponseWriter) clientWriter {
-	return clientWriter{w: w, control: http.NewResponseController(w)}
-}
-
 // Write writes p within its own time. Deadlines of a connection are times of the machine's clock; a writer without a
 // connection has none.
 func (c clientWriter) Write(p []byte) (int, error) {
@@ -227,3 +201,29 @@ func (c clientWriter) Write(p []byte) (int, error) {
 
 // end takes the last deadline off the connection, which may go on to serve other requests.
 func (c clientWriter) end() { _ = c.control.SetWriteDeadline(time.Time{}) }
+
+// disposition returns a Content-Disposition that offers name as the file to save. Names are users' data: the plain
+// form has only characters that no client misreads, and the extended form (RFC 8187) carries the rest encoded.
+func disposition(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || strings.ContainsRune(`"\/%;`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	header := `attachment; filename="` + plain + `"`
+	if plain == name {
+		return header
+	}
+	const hex = "0123456789ABCDEF"
+	extended := []byte("; filename*=UTF-8''")
+	for _, c := range []byte(name) {
+		// The attr-char of RFC 8187 stand for themselves.
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$&+-.^_`|~", c) >= 0 {
+			extended = append(extended, c)
+		} else {
+			extended = append(extended, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return header + string(extended)
+}

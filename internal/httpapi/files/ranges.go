@@ -45,7 +45,8 @@ func selectRange(r *http.Request, size int64, tag, modified string) (byteRange, 
 	return span, true, nil
 }
 
-// parseRange reads a header of one range. It reports false for anything else; a range outside the file has no length.
+// parseRange reads a header of one range, and reports false for anything else, after which the range means nothing. One
+// that is outside the file has no length.
 func parseRange(header string, size int64) (byteRange, bool) {
 	unit, spec, ok := strings.Cut(header, "=")
 	if !ok || !strings.EqualFold(strings.TrimSpace(unit), "bytes") {
@@ -56,7 +57,10 @@ func parseRange(header string, size int64) (byteRange, bool) {
 		return byteRange{}, false
 	}
 	if first == "" {
-		return suffixRange(last, size)
+		// The last bytes of the file, all of it if there are fewer.
+		n, ok := parsePosition(last)
+		n = min(n, size)
+		return byteRange{size - n, n}, ok
 	}
 	start, ok := parsePosition(first)
 	if !ok {
@@ -76,16 +80,6 @@ func parseRange(header string, size int64) (byteRange, bool) {
 	return byteRange{start, end - start}, true
 }
 
-// suffixRange is the last bytes of a file.
-func suffixRange(digits string, size int64) (byteRange, bool) {
-	n, ok := parsePosition(digits)
-	if !ok {
-		return byteRange{}, false
-	}
-	n = min(n, size)
-	return byteRange{size - n, n}, true
-}
-
 // parsePosition reads digits only: no sign, no space. A number too large for a file is as good as the largest one.
 func parsePosition(s string) (int64, bool) {
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' }) {
@@ -93,15 +87,4 @@ func parsePosition(s string) (int64, bool) {
 	}
 	n, _ := strconv.ParseInt(s, 10, 64) // saturates at the largest
 	return n, true
-}
-
-// matchesTag reports whether an If-None-Match header names tag.
-func matchesTag(header, tag string) bool {
-	for candidate := range strings.SplitSeq(header, ",") {
-		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == tag || candidate == "*" {
-			return true
-		}
-	}
-	return false
 }

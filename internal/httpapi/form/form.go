@@ -73,6 +73,7 @@ func (f *Form) read() error {
 	}
 }
 
+// readPart takes the next part: the file, or a text field.
 func (f *Form) readPart(part *multipart.Part) error {
 	name := part.FormName()
 	switch {

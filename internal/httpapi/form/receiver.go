@@ -15,7 +15,8 @@ import (
 	"batchd/internal/store"
 )
 
-// overhead is how much longer than its file a form may be before its declared length alone is refused.
+// overhead is how much longer than its file a form may be before its declared length alone is refused, in bytes. It is far
+// more than any form's boundaries and fields take, so that the exact limit is always that of the file.
 const overhead = batch.MiB
 
 // Store says how much room tenants have.
@@ -70,7 +71,8 @@ func (r *Receiver) Receive(c *httpapi.Call, want Want) (*Form, error) {
 	return f, nil
 }
 
-// admit checks all that can be said of an upload before any of its bytes are read.
+// admit checks all that can be said of an upload before any of its bytes are read, and asks what the caller may still store.
+// A body that is too long by its own account is refused unread.
 func (r *Receiver) admit(c *httpapi.Call, want Want) (*allowance, error) {
 	if err := c.CheckRoom(); err != nil {
 		return nil, err
@@ -81,11 +83,6 @@ func (r *Receiver) admit(c *httpapi.Call, want Want) (*allowance, error) {
 	if c.Request.ContentLength > want.Limit+overhead {
 		return nil, want.TooLarge(want.Limit)
 	}
-	return r.allowance(c)
-}
-
-// allowance asks what the caller may still store. A body that is longer by its own account is refused unread.
-func (r *Receiver) allowance(c *httpapi.Call) (*allowance, error) {
 	left, err := r.store.StorageLeft(c.Context(), c.Who.Tenant, c.Now())
 	if err != nil {
 		return nil, fmt.Errorf("storage left: %w", err)
@@ -97,7 +94,8 @@ func (r *Receiver) allowance(c *httpapi.Call) (*allowance, error) {
 	return &allowance{incoming: &r.incoming, tenant: c.Who.Tenant, left: left}, nil
 }
 
-// overQuota is what the store would say of a file that passes the tenant's quota of bytes, of which so many are left.
+// overQuota returns the error that the store would return for a file that passes the tenant's quota of bytes, of which left
+// are left.
 func (r *Receiver) overQuota(c *httpapi.Call, left int64) error {
 	t, err := r.store.Tenant(c.Context(), c.Who.Tenant)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"batchd/internal/store"
 )
 
-// maxInlineManifest is the longest encoded manifest that stands in the file's row.
+// maxInlineManifest is the longest encoded manifest, in bytes, that stands in the file's row: some two hundred full parts.
 const maxInlineManifest = 64 << 10
 
 // complete makes a file of an upload's parts. No byte of them is copied: the file is a list of where they are. A
@@ -32,37 +32,31 @@ func (a *API) complete(c *httpapi.Call, up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	u, file, err := a.completed(c, asked)
-	if err != nil {
-		return err
-	}
-	return c.JSON(up.Upload(u, file, c.Now()))
-}
-
-// completed completes the upload, unless it is completed already, and returns it with its file.
-func (a *API) completed(c *httpapi.Call, asked dialect.CompleteUpload) (batch.Upload, *batch.File, error) {
 	id, err := c.ID("upload")
 	if err != nil {
-		return batch.Upload{}, nil, err
+		return err
 	}
 	// Parts go when an upload stops being pending. They are read first, so that those of a pending one are all there.
 	parts, err := a.store.Parts(c.Context(), c.Who.Tenant, id)
 	if err != nil {
-		return batch.Upload{}, nil, c.Missing(err, "upload", id)
+		return c.Missing(err, "upload", id)
 	}
 	now := c.Now()
 	u, file, err := a.upload(c, now)
 	if err != nil {
-		return u, nil, err
+		return err
 	}
 	switch u.StatusAt(now) {
 	case batch.UploadCompleted:
-		return u, file, nil
+		// Sent again. What it names does not count any more: the file is what the first call made.
 	case batch.UploadPending:
-		return a.assemble(c, u, parts, asked)
+		if u, file, err = a.assemble(c, u, parts, asked); err != nil {
+			return err
+		}
 	default:
-		return u, nil, closedUpload(u, now)
+		return closedUpload(u, now)
 	}
+	return c.JSON(up.Upload(u, file, c.Now()))
 }
 
 // assemble checks the file that the parts make, and stores it.
@@ -74,6 +68,7 @@ func (a *API) assemble(c *httpapi.Call, u batch.Upload, parts []batch.Part, aske
 	if err := a.checkWhole(c, u, manifest, asked.MD5); err != nil {
 		return u, nil, err
 	}
+	// The time is read after all bytes were: the file's TTL counts from when it can be used.
 	now := c.Now()
 	file := batch.File{
 		ID: c.Dialect.NewFileID(), Tenant: u.Tenant, Dialect: c.Dialect.Name(), Name: u.Name, Purpose: u.Purpose,
@@ -82,13 +77,17 @@ func (a *API) assemble(c *httpapi.Call, u batch.Upload, parts []batch.Part, aske
 	if u.Purpose == batch.PurposeBatch {
 		file.Lines = span.Lines()
 	}
-	if err := a.setContent(c.Context(), &file, manifest); err != nil {
-		return u, nil, err
+	// A manifest of many parts is an object of its own: rows are read whole whenever a file is looked up or listed.
+	if encoded := batch.EncodeManifest(manifest); len(encoded) <= maxInlineManifest {
+		file.Content = manifest
+	} else if file.ContentBlob, err = a.blobs.Put(c.Context(), blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded)); err != nil {
+		return u, nil, fmt.Errorf("store manifest of file %s: %w", file.ID, err)
 	}
 	return a.keep(c, u, file)
 }
 
-// joinParts returns the content that the named parts make in that order, with its lines.
+// joinParts returns the content that the named parts make in that order, with its lines. Lines that run from one part into
+// the next are counted once, which is why parts keep spans and not counts.
 func joinParts(parts []batch.Part, ids []string) (batch.Manifest, batch.LineSpan, error) {
 	left := make(map[string]batch.Part, len(parts))
 	for _, p := range parts {
@@ -99,7 +98,10 @@ func joinParts(parts []batch.Part, ids []string) (batch.Manifest, batch.LineSpan
 	for _, id := range ids {
 		p, ok := left[id]
 		if !ok {
-			return nil, span, noPart(id)
+			if !httpapi.PlausibleID(id) {
+				id = httpapi.Clip(id) // which may be anything, and long
+			}
+			return nil, span, batch.Invalidf("part_ids", "", "The upload has no part '%s'.", id)
 		}
 		delete(left, id)
 		manifest = manifest.Append(p.Content, 0, p.Content.Size)
@@ -108,25 +110,26 @@ func joinParts(parts []batch.Part, ids []string) (batch.Manifest, batch.LineSpan
 	return manifest, span, nil
 }
 
-func noPart(id string) error {
-	if !httpapi.PlausibleID(id) {
-		id = httpapi.Clip(id)
-	}
-	return batch.Invalidf("part_ids", "", "The upload has no part '%s'.", id)
-}
-
-// checkWhole checks the content of the file that an upload is to become; the digest last, which reads all of it.
+// checkWhole checks the content of the file that an upload is to become; the digest last, which reads all of it. A fault
+// leaves the upload pending, so that the client can name other parts or send more.
 func (a *API) checkWhole(c *httpapi.Call, u batch.Upload, m batch.Manifest, digest string) error {
 	size, limit := m.Size(), c.Limits.MaxFileBytes
 	switch {
 	case size != u.Bytes:
 		return batch.Invalidf("part_ids", "", "The parts have %d bytes in all, but the upload was created for %d.", size, u.Bytes)
-	case size > limit:
+	case size > limit: // the call that announced it may have spoken another dialect, or known other settings
 		return aboutParts(c.Dialect.UploadTooLarge(limit))
 	}
 	if u.Purpose == batch.PurposeBatch {
-		if err := a.checkFirstLine(c, u, m); err != nil {
+		// Which part comes first is known only now, and the first line may lie in several.
+		var head bytes.Buffer
+		if err := a.copyContent(c.Context(), &head, u, m, min(size, int64(linescan.MaxFirst)+1)); err != nil {
 			return err
+		}
+		var lines linescan.Scan
+		lines.KeepFirst(head.Bytes())
+		if !lines.FirstIsObject() {
+			return aboutParts(c.Dialect.BadFirstLine(u.Name))
 		}
 	}
 	if digest == "" {
@@ -138,20 +141,6 @@ func (a *API) checkWhole(c *httpapi.Call, u batch.Upload, m batch.Manifest, dige
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
 		return batch.Invalidf("md5", "", "The file that the parts make has the MD5 digest %s, not the one given. The upload is still pending.", got)
-	}
-	return nil
-}
-
-// checkFirstLine looks at the first line of a batch file, which may lie in several parts.
-func (a *API) checkFirstLine(c *httpapi.Call, u batch.Upload, m batch.Manifest) error {
-	var head bytes.Buffer
-	if err := a.copyContent(c.Context(), &head, u, m, min(m.Size(), int64(linescan.MaxFirst)+1)); err != nil {
-		return err
-	}
-	var lines linescan.Scan
-	lines.KeepFirst(head.Bytes())
-	if !lines.FirstIsObject() {
-		return aboutParts(c.Dialect.BadFirstLine(u.Name))
 	}
 	return nil
 }
@@ -177,27 +166,13 @@ func (a *API) copyContent(ctx context.Context, dst io.Writer, u batch.Upload, m 
 	return nil
 }
 
-// setContent puts the manifest into the file, or into an object of its own if it is large.
-func (a *API) setContent(ctx context.Context, f *batch.File, m batch.Manifest) error {
-	encoded := batch.EncodeManifest(m)
-	if len(encoded) <= maxInlineManifest {
-		f.Content = m
-		return nil
-	}
-	stored, err := a.blobs.Put(ctx, blob.RandomKey("manifests/uploads"), bytes.NewReader(encoded))
-	if err != nil {
-		return fmt.Errorf("store manifest of file %s: %w", f.ID, err)
-	}
-	f.ContentBlob = stored
-	return nil
-}
-
 // keep makes the file the upload's, also if the client goes away meanwhile. If another call was faster, its file
 // is the upload's.
 func (a *API) keep(c *httpapi.Call, u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
 	ctx, cancel := c.Detached()
 	defer cancel()
 	done, file, err := a.store.CompleteUpload(ctx, u.Tenant, u.ID, f, f.CreatedAt)
+	// The manifest's object goes only if no row can refer to it: another call's file is the upload's, or nothing was stored.
 	if lost := err == nil && done.FileID != f.ID; !f.ContentBlob.Zero() && (lost || err != nil && refused(err)) {
 		c.Tidy(func(ctx context.Context) error { return a.blobs.Delete(ctx, f.ContentBlob.Key) })
 	}

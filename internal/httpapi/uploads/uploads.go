@@ -1,10 +1,13 @@
-// Package uploads answers the calls on files that arrive in parts. No byte of a part is copied when it becomes part of a
-// file.
+// Package uploads answers the calls on files that arrive in parts. Each part is a blob of its own; the file that they become
+// is a list of them, so that completing an upload copies no byte. Parts of an upload that is cancelled, or expires, are
+// dropped with it.
 package uploads
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"batchd/internal/batch"
@@ -14,6 +17,9 @@ import (
 	"batchd/internal/httpapi/form"
 	"batchd/internal/store"
 )
+
+// dataField is the field of a form that holds the bytes of a part.
+const dataField = "data"
 
 // API answers calls on uploads. It may be used concurrently.
 type API struct {
@@ -29,8 +35,19 @@ func New(s store.Uploads, blobs blob.Store, forms *form.Receiver) *API {
 
 // Routes returns the routes of OpenAI's Uploads API, for dialects that take files in parts.
 func (a *API) Routes() []httpapi.Route {
+	takesParts := func(c *httpapi.Call, _ string) bool {
+		_, ok := c.Dialect.(dialect.Uploader)
+		return ok
+	}
 	route := func(path string, handle func(*httpapi.Call, dialect.Uploader) error) httpapi.Route {
-		return httpapi.Route{Path: path, Methods: map[string]httpapi.Handler{"POST": inParts(handle)}, Offered: takesParts}
+		post := func(c *httpapi.Call) error {
+			up, ok := c.Dialect.(dialect.Uploader)
+			if !ok {
+				return httpapi.NoRoute()
+			}
+			return handle(c, up)
+		}
+		return httpapi.Route{Path: path, Methods: map[string]httpapi.Handler{"POST": post}, Offered: takesParts}
 	}
 	return []httpapi.Route{
 		route("/uploads", a.create),
@@ -40,24 +57,8 @@ func (a *API) Routes() []httpapi.Route {
 	}
 }
 
-// takesParts reports whether the call's dialect takes files in parts, whatever the method.
-func takesParts(c *httpapi.Call, _ string) bool {
-	_, ok := c.Dialect.(dialect.Uploader)
-	return ok
-}
-
-// inParts makes a handler of one that needs a dialect which takes files in parts.
-func inParts(handle func(*httpapi.Call, dialect.Uploader) error) httpapi.Handler {
-	return func(c *httpapi.Call) error {
-		up, ok := c.Dialect.(dialect.Uploader)
-		if !ok {
-			return httpapi.NoRoute()
-		}
-		return handle(c, up)
-	}
-}
-
-// create announces a file that will arrive in parts.
+// create announces a file that will arrive in parts. Its bytes are announced too, so that the store can refuse at once what
+// the tenant's limits do not have room for.
 func (a *API) create(c *httpapi.Call, up dialect.Uploader) error {
 	if err := c.CheckRoom(); err != nil {
 		return err
@@ -77,6 +78,7 @@ func (a *API) create(c *httpapi.Call, up dialect.Uploader) error {
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
 		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadTTL),
 	}
+	// A client that goes away here leaves an upload without parts, which expires like any other.
 	if err := a.store.CreateUpload(c.Context(), u); err != nil {
 		return fmt.Errorf("create upload %s: %w", u.ID, err)
 	}
@@ -100,7 +102,8 @@ func (a *API) cancel(c *httpapi.Call, up dialect.Uploader) error {
 	return c.JSON(up.Upload(u, nil, now))
 }
 
-// upload looks up the upload named in the path, and the file that it became.
+// upload looks up the upload named in the path, and the file that it became. One that has expired is found like any other:
+// its status at now says so, whether or not it has been swept.
 func (a *API) upload(c *httpapi.Call, now time.Time) (batch.Upload, *batch.File, error) {
 	id, err := c.ID("upload")
 	if err != nil {
@@ -110,8 +113,96 @@ func (a *API) upload(c *httpapi.Call, now time.Time) (batch.Upload, *batch.File,
 	return u, file, c.Missing(err, "upload", id)
 }
 
-// closedUpload returns the error of a call that only a pending upload takes. One whose time ran out is gone, which says
-// that nothing the client could have asked instead would have passed.
+// addPart stores a part of an upload. Parts may come at the same time and in any order; which place a part has is said
+// at the end, and its lines are counted so that they can be joined then.
+func (a *API) addPart(c *httpapi.Call, up dialect.Uploader) error {
+	// The upload is looked up before its bytes are read, and again in the transaction that stores the part: it may be
+	// completed, cancelled or expire while they arrive.
+	now := c.Now()
+	u, _, err := a.upload(c, now)
+	if err == nil && u.StatusAt(now) != batch.UploadPending {
+		err = closedUpload(u, now)
+	}
+	if err != nil {
+		return c.RefuseUnread(err)
+	}
+	f, err := a.forms.Receive(c, form.Want{Field: dataField, Limit: batch.MaxPartBytes, TooLarge: func(limit int64) error {
+		e := batch.Invalidf(dataField, "", "Part is too large. The largest part that is accepted has %d bytes.", limit)
+		e.Class = batch.TooLarge // and the part is cut off at the limit, so that no more of it is stored
+		return e
+	}})
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	if f.Blob.Size == 0 {
+		f.Discard()
+		return batch.Invalidf(dataField, "", "The part has no bytes. Send them as a form field named '%s'.", dataField)
+	}
+	part := batch.Part{ID: up.NewPartID(), Upload: u.ID, Content: f.Blob, Lines: f.Lines.Span(), CreatedAt: c.Now()}
+	if err := a.keepPart(c, u, part, f); err != nil {
+		return err
+	}
+	return c.JSON(up.UploadPart(part))
+}
+
+// keepPart stores the part's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
+// once it is certain that no row refers to them; otherwise they are left for sweeping.
+func (a *API) keepPart(c *httpapi.Call, u batch.Upload, p batch.Part, f *form.Form) error {
+	ctx, cancel := c.Detached()
+	defer cancel()
+	err := a.store.AddPart(ctx, c.Who.Tenant, p, p.CreatedAt)
+	if err == nil {
+		return nil
+	}
+	if refused(err) || a.hasNoPart(ctx, c.Who.Tenant, p) {
+		f.Discard()
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return c.Dialect.NotFound("upload", u.ID)
+	case errors.Is(err, store.ErrTooLong):
+		return batch.Invalidf(dataField, "", "The upload's parts would have more bytes than the %d that it was created for, also if each was sent twice.", u.Bytes)
+	case errors.Is(err, store.ErrTooManyParts):
+		return batch.Invalidf(dataField, "", "The upload has %d parts already, as many as one may have. Send larger parts.", batch.MaxParts)
+	case errors.Is(err, store.ErrConflict):
+		return a.closedMeanwhile(ctx, c, u, err)
+	default:
+		return fmt.Errorf("add part to upload %s: %w", u.ID, err)
+	}
+}
+
+// refused reports whether the store says for certain that it has done nothing, so that what was stored for it can go.
+func refused(err error) bool {
+	var quota *store.QuotaError
+	return errors.As(err, &quota) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrTooLong) ||
+		errors.Is(err, store.ErrTooManyParts) || errors.Is(err, store.ErrConflict)
+}
+
+// hasNoPart reports whether the store is certain not to have the part, after an error that leaves it open: a commit whose
+// answer was lost may have happened, and then the part's bytes must stay.
+func (a *API) hasNoPart(ctx context.Context, tenant string, p batch.Part) bool {
+	parts, err := a.store.Parts(ctx, tenant, p.Upload)
+	return err == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
+}
+
+// closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.
+func (a *API) closedMeanwhile(ctx context.Context, c *httpapi.Call, u batch.Upload, conflict error) error {
+	now := c.Now()
+	closed, _, err := a.store.Upload(ctx, c.Who.Tenant, u.ID, now)
+	switch {
+	case err != nil:
+		return c.Missing(err, "upload", u.ID)
+	case closed.StatusAt(now) == batch.UploadPending:
+		// It is the part's own id, or the file's, that is there already: it was minted twice.
+		return fmt.Errorf("upload %s: %w", u.ID, conflict)
+	default:
+		return closedUpload(closed, now)
+	}
+}
+
+// closedUpload returns the error of a call that only a pending upload takes. One that has expired is gone: the client has
+// to begin again, whatever it meant to do with this one.
 func closedUpload(u batch.Upload, now time.Time) *batch.Error {
 	status := u.StatusAt(now)
 	if status == batch.UploadExpired {

@@ -17,11 +17,9 @@ func Routes(all func() []batch.Upstream) []httpapi.Route {
 		}
 		return c.JSON(d.TenantUpstreams(all(), c.Who.Tenant))
 	}
+	shown := func(c *httpapi.Call, _ string) bool {
+		_, ok := c.Dialect.(dialect.Watcher)
+		return ok
+	}
 	return []httpapi.Route{{Path: "/upstreams", Methods: map[string]httpapi.Handler{"GET": list}, Offered: shown}}
-}
-
-// shown reports whether the call's dialect shows upstreams.
-func shown(c *httpapi.Call, _ string) bool {
-	_, ok := c.Dialect.(dialect.Watcher)
-	return ok
 }

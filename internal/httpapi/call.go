@@ -21,8 +21,8 @@ import (
 const (
 	// MaxID is the longest id that is looked up. Every dialect's own are far shorter.
 	MaxID = 128
-	// maxJSONBody bounds the body of a JSON call. It has room above 1 MiB so that one oversized value gets an error that
-	// names it.
+	// maxJSONBody bounds the body of a JSON call, in bytes. It has room above 1 MiB so that one oversized value gets an error
+	// that names it.
 	maxJSONBody = batch.MiB + 64*batch.KiB
 	// detachedFor bounds writes that must happen also when the client has gone.
 	detachedFor = 30 * time.Second
@@ -32,7 +32,7 @@ const (
 )
 
 // Call is one API request under way, as its handler sees it: who calls, in which dialect, and the ways to answer. It is
-// for one goroutine.
+// for one goroutine, and ends with the handler.
 type Call struct {
 	// Profile is that of the dialect that the call speaks.
 	dialect.Profile
@@ -43,16 +43,6 @@ type Call struct {
 	server *server
 	mount  *Mount
 	reply  *reply
-}
-
-// authenticate finds out who calls, and with that the dialect, and counts the call.
-func (c *Call) authenticate() error {
-	who, err := c.server.Auth.Authenticate(c.Request)
-	if err != nil {
-		return err
-	}
-	c.Who, c.Profile = who, c.mount.speakTo(c.Request, who)
-	return checkRate(c.Header(), c.server.Node.Rate(who))
 }
 
 // Now returns the time by the server's clock.
@@ -89,17 +79,8 @@ func (c *Call) ID(kind string) (string, error) {
 
 // PlausibleID reports whether id could be an id of any dialect: short, and of letters, digits, "-" and "_".
 func PlausibleID(id string) bool {
-	return id != "" && len(id) <= MaxID && !strings.ContainsFunc(id, foreign)
-}
-
-// foreign reports whether no id has the character r.
-func foreign(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-		return false
-	default:
-		return true
-	}
+	const characters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+	return id != "" && len(id) <= MaxID && strings.Trim(id, characters) == ""
 }
 
 // Missing words the store's ErrNotFound in the dialect, and names the object in any other error. No error stays none.
@@ -129,20 +110,16 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.reply, c.Request.Body, maxJSONBody))
-	if err != nil {
-		return nil, bodyFault(err)
-	}
-	return body, nil
-}
-
-// bodyFault tells a body that is too large or too slow from one that did not arrive whole.
-func bodyFault(err error) error {
 	var tooLarge *http.MaxBytesError
 	var fault *batch.Error
-	if errors.As(err, &tooLarge) || errors.As(err, &fault) {
-		return fmt.Errorf("read request body: %w", err)
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &tooLarge), errors.As(err, &fault): // the latter of a body that came too slowly
+		return nil, fmt.Errorf("read request body: %w", err)
+	default:
+		return nil, batch.Invalidf("", "", "The request body ended early. Send the request again.")
 	}
-	return batch.Invalidf("", "", "The request body ended early. Send the request again.")
 }
 
 // PageLimit returns how many objects a page may have that the call asks for.

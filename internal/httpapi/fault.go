@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -14,11 +15,21 @@ import (
 	"batchd/internal/store"
 )
 
-// statusClientGone is for the log and the metrics only: nobody is there to read it.
-const statusClientGone = 499
-
-// unavailableFor is how long a client should wait when the server cannot take a call and does not know better.
-const unavailableFor = 5 * time.Second
+const (
+	// statusClientGone is for the log and the metrics only: nobody is there to read it.
+	statusClientGone = 499
+	// unavailableFor is how long a client should wait when the server cannot take a call and does not know better.
+	unavailableFor = 5 * time.Second
+	// codeRate is the code of every limit that time alone lifts.
+	codeRate = "rate_limit_exceeded"
+	// codeStorage is the code of every limit that only deleting files lifts.
+	codeStorage = "storage_limit_exceeded"
+	// maxRetryAfter is the longest that a client is told to wait: SDKs do not come back at all when told more.
+	maxRetryAfter = 2 * time.Minute
+	// batchesEnd is how long to wait for room that the tenant's own batches make as they end. When that will be is not
+	// known, so it is how often to look.
+	batchesEnd = time.Minute
+)
 
 // answerError answers with err. Once part of the body has been sent the connection is cut instead, so that the client
 // cannot take what it has for the whole.
@@ -37,34 +48,22 @@ func answerError(c *Call, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	told := *fault
-	told.RetryAfter = retryAfter(waitOf(fault))
+	if told.Class == batch.Unavailable {
+		told.RetryAfter = cmp.Or(told.RetryAfter, unavailableFor)
+	}
+	told.RetryAfter = retryAfter(told.RetryAfter)
 	advise(c.Header(), &told, status)
-	if body, contentType := unrouted(c.Dialect, err); body != nil {
-		c.reply.whole(status, contentType, body)
-		return
+	var unknown *unknownPath
+	if d, ok := c.Dialect.(dialect.NotFoundResponder); ok && errors.As(err, &unknown) {
+		if body, contentType := d.UnknownPath(); body != nil {
+			c.reply.whole(status, contentType, body)
+			return
+		}
 	}
 	c.reply.json(status, c.Dialect.Error(&told, status))
 }
 
-// unrouted returns the dialect's own answer to a path that it does not have, nil for every other error and where its
-// error object is that answer.
-func unrouted(speaks dialect.Dialect, err error) (body []byte, contentType string) {
-	d, ok := speaks.(dialect.NotFoundResponder)
-	if unknown := (*unknownPath)(nil); !ok || !errors.As(err, &unknown) {
-		return nil, ""
-	}
-	return d.UnknownPath()
-}
-
-// waitOf returns how long to wait before the call that met fault can pass.
-func waitOf(fault *batch.Error) time.Duration {
-	if fault.Class == batch.Unavailable {
-		return cmp.Or(fault.RetryAfter, unavailableFor)
-	}
-	return fault.RetryAfter
-}
-
-// advise sets the headers that tell a client's program what to do about fault.
+// advise sets the headers by which a client's program knows what to do about fault: when to come back, and whether at all.
 func advise(h http.Header, fault *batch.Error, status int) {
 	switch {
 	case fault.RetryAfter > 0:
@@ -79,11 +78,32 @@ func advise(h http.Header, fault *batch.Error, status int) {
 	}
 }
 
+// retryAfter returns how long the client of a refused call is told to wait, in whole seconds; zero where waiting is no
+// use.
+func retryAfter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return min(roundUp(d, time.Second), maxRetryAfter)
+}
+
 // statusOf is the only place where an error becomes an HTTP status. The returned fault is what the client may be
-// told, nil for an internal error.
+// told, nil for an error that is the server's own.
 func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
-	fault := faultOf(err)
-	if fault == nil {
+	var fault *batch.Error
+	var quota *store.QuotaError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &fault):
+	case errors.As(err, &quota):
+		fault = quotaFault(quota)
+	case errors.As(err, &tooLarge):
+		fault = &batch.Error{Class: batch.TooLarge, Message: "The request body is too large."}
+	case errors.Is(err, store.ErrBadCursor):
+		fault = badCursor()
+	case errors.Is(err, blob.ErrNoSpace):
+		fault = storageFull()
+	default:
 		return http.StatusInternalServerError, nil
 	}
 	if status := d.Status(fault); status != 0 {
@@ -93,27 +113,6 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		return status, fault
 	}
 	return http.StatusInternalServerError, nil
-}
-
-// faultOf returns what the client may be told of an error, nil for one that is the server's own.
-func faultOf(err error) *batch.Error {
-	var fault *batch.Error
-	var quota *store.QuotaError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &fault):
-		return fault
-	case errors.As(err, &quota):
-		return quotaFault(quota)
-	case errors.As(err, &tooLarge):
-		return &batch.Error{Class: batch.TooLarge, Message: "The request body is too large."}
-	case errors.Is(err, store.ErrBadCursor):
-		return badCursor()
-	case errors.Is(err, blob.ErrNoSpace):
-		return storageFull()
-	default:
-		return nil
-	}
 }
 
 // statuses are the HTTP statuses of faults, where a dialect has no other.
@@ -141,4 +140,39 @@ func storageFull() *batch.Error {
 
 func badCursor() *batch.Error {
 	return batch.Invalidf("after", "invalid_value", "Invalid 'after': no object has this id. Use the last_id of the page before.")
+}
+
+// quotaFault returns what the client is told of a limit that its tenant would pass: the limit, and what makes room.
+func quotaFault(quota *store.QuotaError) *batch.Error {
+	fault := &batch.Error{Class: batch.RateLimited, RetryAfter: quota.RetryAfter, Limit: quota.Limit, Remaining: max(0, quota.Limit-quota.Used)}
+	switch quota.Quota {
+	case store.QuotaStoredBytes:
+		fault.Code, fault.RetryAfter = codeStorage, 0
+		fault.Message = fmt.Sprintf("Storage limit reached: your files may have %s in all. Delete files that are not needed, then try again.", count(quota.Limit, "byte", "bytes"))
+	case store.QuotaFiles:
+		fault.Code, fault.RetryAfter = codeStorage, 0
+		fault.Message = fmt.Sprintf("Storage limit reached: you may have %s. Delete files that are not needed, then try again.", count(quota.Limit, "file", "files"))
+	case store.QuotaOpenBatches:
+		fault.Code = "batch_limit_exceeded"
+		fault.Message = fmt.Sprintf("Batch limit reached: %s may be under way at once. Wait for one to end, or cancel one, then try again.", count(quota.Limit, "batch", "batches"))
+	case store.QuotaEnqueuedLines:
+		if quota.Asked > quota.Limit {
+			return batch.Invalidf("input_file_id", "enqueued_line_limit_exceeded",
+				"The input file has %s. You may have %d under way at once, over all batches; split the file.", count(quota.Asked, "line", "lines"), quota.Limit)
+		}
+		fault.Code = "enqueued_line_limit_exceeded"
+		fault.Message = fmt.Sprintf("Enqueued line limit reached: %s may be under way at once, over all batches. Wait for batches to end, or send fewer lines.", count(quota.Limit, "line", "lines"))
+	case store.QuotaEnqueuedTokens:
+		fault.Code = "token_limit_exceeded"
+		fault.Message = fmt.Sprintf("Enqueued token limit reached: %s may be under way at once, over all batches. Wait for batches to end, or send fewer requests.", count(quota.Limit, "token", "tokens"))
+	case store.QuotaBatchesPerHour:
+		fault.Code = codeRate
+		fault.Message = fmt.Sprintf("Rate limit reached: %s per hour. Try again in %s.", count(quota.Limit, "batch", "batches"), inWords(quota.RetryAfter))
+	default:
+		fault.Code, fault.Message = codeRate, fmt.Sprintf("Limit reached: %d %s.", quota.Limit, quota.Quota)
+	}
+	if fault.RetryAfter == 0 && fault.Code != codeStorage {
+		fault.RetryAfter = batchesEnd
+	}
+	return fault
 }

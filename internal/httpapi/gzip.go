@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -66,14 +65,4 @@ func compressor(pool *sync.Pool, dst io.Writer) *gzip.Writer {
 func giveBack(pool *sync.Pool, z *gzip.Writer) {
 	z.Reset(nil)
 	pool.Put(z)
-}
-
-// compressed returns body in gzip.
-func compressed(pool *sync.Pool, body []byte) []byte {
-	var out bytes.Buffer
-	z := compressor(pool, &out)
-	defer giveBack(pool, z)
-	_, _ = z.Write(body) // a buffer takes everything
-	_ = z.Close()
-	return out.Bytes()
 }

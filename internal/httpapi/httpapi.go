@@ -5,7 +5,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -21,7 +20,7 @@ import (
 // Node is the server behind the API, as far as every call meets it. Its methods may be called concurrently and must not
 // block.
 type Node interface {
-	// Ready says whether the server takes work.
+	// Ready returns whether the server takes work, and if not, why.
 	Ready() Readiness
 	// Upstreams returns how the upstreams stand.
 	Upstreams() []batch.Upstream
@@ -73,52 +72,22 @@ type Mount struct {
 	Routes []Route
 }
 
-// routes returns everything that the mount serves: what it brings, and the description of its dialect.
+// routes returns everything that the mount serves: what it brings, and the OpenAPI document of the dialect that calls
+// without a key speak there. That is for anybody, and changes with the server's version only.
 func (m *Mount) routes() []Route {
+	describe := func(c *Call) error {
+		c.Header().Set("Cache-Control", "public, max-age=300")
+		return c.JSON(c.Dialect.Description())
+	}
 	return append(slices.Clone(m.Routes), Route{Path: "/openapi.json", Open: true, Methods: map[string]Handler{"GET": describe}})
 }
 
-// describe sends the OpenAPI document of the dialect that calls without a key speak here. It is for anybody, and changes
-// with the server's version only.
-func describe(c *Call) error {
-	c.Header().Set("Cache-Control", "public, max-age=300")
-	return c.JSON(c.Dialect.Description())
-}
-
-// speak returns the profile of a call whose identity is not known, for the errors before it is.
-func (m *Mount) speak(r *http.Request) dialect.Profile { return m.speakTo(r, tenant.Identity{}) }
-
-func (m *Mount) speakTo(r *http.Request, who tenant.Identity) dialect.Profile {
+// profileFor returns the profile of a call; who is zero as long as that is not known, for the errors before it is.
+func (m *Mount) profileFor(r *http.Request, who tenant.Identity) dialect.Profile {
 	if m.Choose != nil {
 		if p, ok := m.Choose(r.Host, who); ok {
 			return p
 		}
 	}
 	return m.Profile
-}
-
-// New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
-func New(o Options) http.Handler {
-	s := &server{Options: withDefaults(o), mux: http.NewServeMux()}
-	s.metrics = newMetrics(s.Registerer)
-	for i := range s.Mounts {
-		s.mount(&s.Mounts[i])
-	}
-	s.mountOperations()
-	return s
-}
-
-func withDefaults(o Options) Options {
-	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
-	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Registerer == nil {
-		o.Registerer = prometheus.NewRegistry()
-	}
-	return o
 }

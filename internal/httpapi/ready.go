@@ -19,7 +19,7 @@ type health struct {
 	Reasons  []string `json:"reasons,omitempty"`
 }
 
-// readiness says whether the server takes work, to anybody; what else it says depends on who asks.
+// readiness answers anybody whether the server takes work. What else it answers depends on who asks.
 type readiness struct {
 	node Node
 	auth tenant.Authenticator
@@ -39,7 +39,8 @@ func (o readiness) serve(w http.ResponseWriter, r *http.Request) {
 	writeHealth(w, http.StatusOK, health{Status: "ok", Reasons: reasons})
 }
 
-// upstreamReasons returns why lines wait at upstreams, as sentences.
+// upstreamReasons returns why lines wait at upstreams, as sentences. The operator is told all, who may know hosts is told
+// where, and everybody else is told no host, no model and no count: they are other tenants' affairs.
 func (o readiness) upstreamReasons(r *http.Request) []string {
 	type held struct {
 		u     batch.Upstream
@@ -89,7 +90,7 @@ func (o readiness) upstreamReasons(r *http.Request) []string {
 	return told
 }
 
-// reasonText says a reason in a line; an upstream's own words are for the operator.
+// reasonText writes a reason as one line; an upstream's own words are for the operator.
 func reasonText(why batch.Reason, operator bool) string {
 	var b strings.Builder
 	b.WriteString(why.Kind)

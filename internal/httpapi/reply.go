@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
@@ -24,8 +25,11 @@ type reply struct {
 	bytes  int64
 }
 
+// newReply begins a reply, under a new request id. Every response names it, also one that a panic cuts short.
 func newReply(w http.ResponseWriter, now func() time.Time) *reply {
-	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: newRequestID()}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process first
+	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: "req_" + hex.EncodeToString(id[:])}
 	h := w.Header()
 	h.Set("X-Request-Id", rep.requestID)
 	h.Set("Openai-Version", "2020-10-01")
@@ -35,12 +39,6 @@ func newReply(w http.ResponseWriter, now func() time.Time) *reply {
 // replyOf returns the reply that ServeHTTP has made of a response.
 func replyOf(w http.ResponseWriter) *reply {
 	return w.(*reply) //nolint:errcheck // ServeHTTP gives handlers nothing else
-}
-
-func newRequestID() string {
-	var raw [16]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process first
-	return "req_" + hex.EncodeToString(raw[:])
 }
 
 // WriteHeader sends the header, with the time it took to get there.
@@ -78,7 +76,12 @@ func (p *reply) whole(status int, contentType string, body []byte) {
 		h.Add("Vary", "Accept-Encoding")
 		if p.compressors != nil {
 			h.Set("Content-Encoding", "gzip")
-			body = compressed(p.compressors, body)
+			var packed bytes.Buffer
+			z := compressor(p.compressors, &packed)
+			_, _ = z.Write(body) // a buffer takes everything
+			_ = z.Close()
+			giveBack(p.compressors, z)
+			body = packed.Bytes()
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))

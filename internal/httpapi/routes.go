@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
@@ -40,30 +39,20 @@ func (rt Route) serves(c *Call, method string) bool {
 	return rt.handler(method) != nil && (rt.Offered == nil || rt.Offered(c, method))
 }
 
-// allowed returns the methods that the route has for this call.
-func (rt Route) allowed(c *Call) []string {
-	var methods []string
-	for m := range rt.Methods {
-		if !rt.serves(c, m) {
-			continue
-		}
-		methods = append(methods, m)
-		if m == http.MethodGet {
-			methods = append(methods, http.MethodHead)
-		}
-	}
-	slices.Sort(methods)
-	return methods
-}
-
-// serve answers a call, or returns the error that it is answered with.
+// serve finds out who calls, counts the call, and answers it, or returns the error that it is answered with.
 func (rt Route) serve(c *Call) error {
 	handle := rt.handler(c.Request.Method)
 	if handle == nil {
 		return rt.notAllowed(c)
 	}
 	if !rt.Open {
-		if err := c.authenticate(); err != nil {
+		who, err := c.server.Auth.Authenticate(c.Request)
+		if err != nil {
+			return err
+		}
+		// The key may choose another dialect than the one that the errors up to here are in.
+		c.Who, c.Profile = who, c.mount.profileFor(c.Request, who)
+		if err := checkRate(c.Header(), c.server.Node.Rate(who)); err != nil {
 			return err
 		}
 	}
@@ -75,10 +64,20 @@ func (rt Route) serve(c *Call) error {
 
 // notAllowed returns the error of a method that the route does not have for this call, or of a route without any.
 func (rt Route) notAllowed(c *Call) error {
-	methods := rt.allowed(c)
+	var methods []string
+	for m := range rt.Methods {
+		if !rt.serves(c, m) {
+			continue
+		}
+		methods = append(methods, m)
+		if m == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
 	if len(methods) == 0 {
 		return NoRoute()
 	}
+	slices.Sort(methods)
 	c.Header().Set("Allow", strings.Join(methods, ", "))
 	return &batch.Error{Class: batch.MethodNotAllowed, Message: "This path does not take " + Clip(c.Request.Method) + " requests."}
 }
@@ -96,16 +95,6 @@ func (e *unknownPath) Error() string { return e.fault.Error() }
 
 // Unwrap returns the fault.
 func (e *unknownPath) Unwrap() error { return e.fault }
-
-// canonical reports whether a path is one the mux would serve as it is. It would redirect any other one, and a
-// client that writes "/../" into a path is better told that there is nothing.
-func canonical(escaped string) bool {
-	if !strings.HasPrefix(escaped, "/") {
-		return false
-	}
-	clean := path.Clean(escaped)
-	return escaped == clean || escaped == clean+"/"
-}
 
 // Clip keeps what a client made up, like a method, from filling an error message.
 func Clip(s string) string {

@@ -1,20 +1,68 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"batchd/internal/batch"
+	"batchd/internal/tenant"
 )
 
-// server is the state shared by all calls.
+// server is the state shared by all calls. Nothing of it changes once New has returned, but the pool and the metrics, which
+// may be used concurrently: no call waits for another here.
 type server struct {
 	Options
-	mux     *http.ServeMux
-	metrics *metrics
+	mux *http.ServeMux
+	// requests and seconds are labelled by route, which is a pattern from the table: nothing a client makes up becomes a
+	// label.
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
 	// compressors keeps *gzip.Writer between answers.
 	compressors sync.Pool
+}
+
+// New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
+func New(o Options) http.Handler {
+	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
+	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	s := &server{
+		Options: o, mux: http.NewServeMux(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "batchd_http_requests_total",
+			Help: "Requests answered, by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "batchd_http_request_seconds",
+			Help: "Time to answer a request whole, by route.",
+			// From a millisecond to more than four minutes: lookups and downloads of gigabytes are in one histogram.
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
+		}, []string{"route"}),
+	}
+	s.Registerer.MustRegister(s.requests, s.seconds)
+	for i := range s.Mounts {
+		s.mount(&s.Mounts[i])
+	}
+	s.mountOperations()
+	return s
 }
 
 // mount registers the routes of m. Patterns carry no methods: the mux would answer the wrong ones in plain text.
@@ -42,7 +90,7 @@ func (s *server) serveRoute(m *Mount, rt Route, w *reply, r *http.Request) {
 
 // newCall returns a call whose sender is not known yet.
 func (s *server) newCall(m *Mount, w *reply, r *http.Request) *Call {
-	return &Call{server: s, mount: m, Profile: m.speak(r), reply: w, Request: r}
+	return &Call{server: s, mount: m, Profile: m.profileFor(r, tenant.Identity{}), reply: w, Request: r}
 }
 
 // unknownRoute answers a path that is in no route.
@@ -78,6 +126,7 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 // and every request is counted.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rep := newReply(w, s.Now)
+	// In this order, so that a request whose handler panicked is counted with the status that it was given for that.
 	defer s.finish(rep, r)
 	defer s.rescue(rep, r)
 	pace(rep, r, s.MinUploadRate, s.UploadPatience)
@@ -89,6 +138,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(rep, r)
+}
+
+// canonical reports whether a path is one the mux would serve as it is. It would redirect any other one, and a
+// client that writes "/../" into a path is better told that there is nothing.
+func canonical(escaped string) bool {
+	if !strings.HasPrefix(escaped, "/") {
+		return false
+	}
+	clean := path.Clean(escaped)
+	return escaped == clean || escaped == clean+"/"
 }
 
 // rescue turns a panic into an internal error. http.ErrAbortHandler goes on up: it is how a response that must not
@@ -103,8 +162,19 @@ func (s *server) rescue(rep *reply, r *http.Request) {
 	}
 }
 
+// finish counts and logs a request that was answered, or cut off.
 func (s *server) finish(rep *reply, r *http.Request) {
-	s.metrics.observe(rep, r)
+	route, method := rep.route, r.Method
+	if route == "" {
+		route = "none"
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete:
+	default:
+		method = "other"
+	}
+	s.requests.WithLabelValues(route, method, strconv.Itoa(rep.status)).Inc()
+	s.seconds.WithLabelValues(route).Observe(rep.elapsed().Seconds())
 	s.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request answered",
 		slog.String("request_id", rep.requestID), slog.String("method", r.Method), slog.String("route", rep.route),
 		slog.Int("status", rep.status), slog.Int64("bytes", rep.bytes), slog.Duration("elapsed", rep.elapsed()))

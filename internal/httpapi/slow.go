@@ -22,14 +22,14 @@ type pacedBody struct {
 	patience time.Duration
 	got      int64
 	left     time.Duration
-	// asleep is set while the client waits for leave to send, which the first Read gives.
-	asleep bool
+	// unasked is set while the client waits for "100 Continue", which the first Read sends.
+	unasked bool
 	// err is set once the client was too slow.
 	err error
 }
 
-// pace puts a bound on how long the body of a request can take to arrive, also for a handler that leaves it unread: rate
-// bytes a second, over patience.
+// pace bounds how long the body of a request may take to arrive: rate bytes a second, over patience. The bound also holds for
+// a handler that leaves the body unread, because the server then reads on before it takes the next request.
 func pace(w http.ResponseWriter, r *http.Request, rate int64, patience time.Duration) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
@@ -37,9 +37,9 @@ func pace(w http.ResponseWriter, r *http.Request, rate int64, patience time.Dura
 	b := &pacedBody{
 		ReadCloser: r.Body, control: http.NewResponseController(w),
 		quantum: rate * int64(patience/time.Millisecond) / 1000, patience: patience,
-		left: patience, asleep: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
+		left: patience, unasked: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
 	}
-	// A writer without a connection has no deadline to set: then nothing is waited for.
+	// A writer without a connection has no deadline to set, and needs none: nothing is waited for.
 	_ = b.control.SetReadDeadline(time.Now().Add(b.left))
 	r.Body = b
 }
@@ -49,7 +49,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	b.asleep = false
+	b.unasked = false
 	start := time.Now()
 	_ = b.control.SetReadDeadline(start.Add(b.left))
 	n, err := b.ReadCloser.Read(p)
@@ -60,7 +60,10 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Time{})
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded) || b.left <= 0:
-		b.err = tooSlow()
+		b.err = &batch.Error{
+			Class:   batch.TooSlow,
+			Message: "The request body arrived too slowly, and was given up. Send the request again over a faster connection.",
+		}
 		return n, b.err
 	default:
 		return n, err
@@ -75,10 +78,10 @@ func (b *pacedBody) count(n int64, waited time.Duration) {
 	}
 }
 
-// drain reads what the client still sends, for at most limit. One that was too slow has been waited for enough, and one
-// that has not been let send need not.
+// drain reads what the client still sends, for at most limit. A client that was too slow has been waited for enough, and one
+// that still waits for "100 Continue" sends nothing.
 func (b *pacedBody) drain(limit time.Duration) {
-	if b.err != nil || b.asleep {
+	if b.err != nil || b.unasked {
 		return
 	}
 	if b.control.SetReadDeadline(time.Now().Add(limit)) != nil {
@@ -87,8 +90,4 @@ func (b *pacedBody) drain(limit time.Duration) {
 	if _, err := io.Copy(io.Discard, b.ReadCloser); err == nil {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
-}
-
-func tooSlow() *batch.Error {
-	return &batch.Error{Class: batch.TooSlow, Message: "The request body arrived too slowly, and was given up. Send the request again over a faster connection."}
 }

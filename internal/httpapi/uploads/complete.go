@@ -135,7 +135,8 @@ func (a *API) checkWhole(c *httpapi.Call, u batch.Upload, m batch.Manifest, dige
 	if digest == "" {
 		return nil
 	}
-	sum := md5.New() // what the API asks for: against accidents, not attackers
+	// MD5 is what the API asks for. It is against accidents, not attackers: the client that names it is who sent the bytes.
+	sum := md5.New()
 	if err := a.copyContent(c.Context(), sum, u, m, size); err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// Profile is all that holds for a call in one dialect: the shapes, and what the vendor has around them. It is complete:
-// no zero stands for a default. Profiles are values; what they hold is shared and must not be changed.
+// Profile is all that holds for a call in one dialect: the shapes, and the vendor's limits, windows, retention and paging. It
+// is complete: no zero stands for a default. Profiles are values; what they hold is shared and must not be changed.
 type Profile struct {
 	// Dialect parses and renders.
 	Dialect Dialect

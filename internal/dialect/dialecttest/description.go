@@ -21,6 +21,7 @@ func Description(t *testing.T, raw []byte, operations ...string) {
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		t.Fatal(err)
 	}
+	// Exactly those: an operation that no route has is a promise that is not kept.
 	if diff := cmp.Diff(operations, operationsOf(t, doc)); diff != "" {
 		t.Errorf("operations (-want +got):\n%s", diff)
 	}
@@ -33,6 +34,7 @@ func Description(t *testing.T, raw []byte, operations ...string) {
 // vendor has.
 func StrictDescription(t *testing.T, raw []byte) {
 	t.Helper()
+	// The mark of an addition, and the names of some that would show if one were not marked.
 	for _, ours := range []string{`"x-batchd-extension":`, "/retry", "callback_url", "created_after", "continued_from", "waiting_for"} {
 		if strings.Contains(string(raw), ours) {
 			t.Errorf("it has %q", ours)
@@ -47,6 +49,7 @@ func StrictDescription(t *testing.T, raw []byte) {
 func operationsOf(t *testing.T, doc map[string]any) []string {
 	t.Helper()
 	var all []string
+	// Below a path stand its methods, and the parameters that all of them have.
 	paths, ok := doc["paths"].(map[string]any)
 	if !ok {
 		t.Fatal("no paths")
@@ -66,7 +69,8 @@ func operationsOf(t *testing.T, doc map[string]any) []string {
 	return all
 }
 
-// looseReferences lists the $refs in v that lead nowhere in doc.
+// looseReferences lists the $refs in v that lead nowhere in doc. A strict document is made by taking things out, which is how
+// they come about.
 func looseReferences(doc map[string]any, v any) []string {
 	var loose []string
 	switch v := v.(type) {
@@ -85,7 +89,8 @@ func looseReferences(doc map[string]any, v any) []string {
 	return loose
 }
 
-// leads reports whether a reference into the same document finds something there.
+// leads reports whether a reference into the same document finds something there. No name in ours has the characters that
+// JSON pointers escape.
 func leads(doc map[string]any, target string) bool {
 	path, ok := strings.CutPrefix(target, "#/")
 	if !ok {

@@ -1,5 +1,6 @@
 // Package dialecttest is what the tests of every vendor's dialect check alike: renderings against golden files, and the
-// OpenAPI document. It knows the contract and no vendor.
+// OpenAPI document. It knows the contract and no vendor: what a vendor's objects look like is in its golden files, which are
+// written from the vendor's own pages and samples.
 package dialecttest
 
 import (
@@ -12,7 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// Golden compares got with a file, or rewrites the file if update is set.
+// Golden compares got with a file, or rewrites the file if update is set. Nothing is normalized: the order of keys and the
+// white space are part of a wire shape.
 func Golden(t *testing.T, name string, got *txtar.Archive, update bool) {
 	t.Helper()
 	if update {

@@ -42,7 +42,9 @@ type limitDetails struct {
 func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	o := errorObject{Message: e.Message, Type: kind(e, status), Param: e.Param, Code: dialect.Present(e.Code)}
 	if e.Class == batch.RateLimited {
-		o.Details = &limitDetails{Limit: e.Limit, Remaining: e.Remaining, RetryAfter: wholeSeconds(e.RetryAfter)}
+		// Rounded up, so that a client which waits as long is not early.
+		seconds := int64((e.RetryAfter + time.Second - 1) / time.Second)
+		o.Details = &limitDetails{Limit: e.Limit, Remaining: e.Remaining, RetryAfter: seconds}
 	}
 	return dialect.Encode(errorEnvelope{o})
 }
@@ -67,11 +69,6 @@ func kind(e *batch.Error, status int) string {
 	default:
 		return "invalid_request_error"
 	}
-}
-
-// wholeSeconds rounds up, so that a client which waits as long is not early.
-func wholeSeconds(d time.Duration) int64 {
-	return int64((d + time.Second - 1) / time.Second)
 }
 
 // Status returns 0: the server's table has Neosantara's statuses.

@@ -23,7 +23,7 @@ const defaultWindow = "24h"
 // maxMetadata is how many bytes of JSON a batch's metadata may have.
 const maxMetadata = int(16 * batch.KiB)
 
-// Options tune the dialect. The zero value is what a self-hosted server wants.
+// Options configures a Dialect. The zero value is what a self-hosted server wants.
 type Options struct {
 	// Strict shows what the vendor documents and nothing more, and takes nothing that batchd adds to the API.
 	Strict bool

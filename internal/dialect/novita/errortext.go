@@ -22,7 +22,10 @@ func errorText(errs []batch.LineError, total int64) string {
 		if i > 0 {
 			text += "; "
 		}
-		text += lineErrorText(e)
+		if e.Line > 0 {
+			text += fmt.Sprintf("line %d: ", e.Line)
+		}
+		text += e.Code + ": " + e.Message
 		length := utf8.RuneCountInString(text)
 		if length > maxErrorText {
 			// If not even the first entry fits, a part of it is better than nothing.
@@ -33,11 +36,4 @@ func errorText(errs []batch.LineError, total int64) string {
 		}
 	}
 	return text
-}
-
-func lineErrorText(e batch.LineError) string {
-	if e.Line == 0 {
-		return e.Code + ": " + e.Message
-	}
-	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Code, e.Message)
 }

@@ -39,26 +39,17 @@ type openaiError struct {
 func (d *Dialect) Error(e *batch.Error, status int) []byte {
 	o := errorObject{Code: status, Reason: reason(e, status), Message: e.Message}
 	if !d.strict {
-		o.Error = newOpenAIError(e, status)
+		o.Error = &openaiError{
+			Message: e.Message, Type: "invalid_request_error", Param: dialect.Present(e.Param), Code: dialect.Present(e.Code),
+		}
+		switch {
+		case status >= http.StatusInternalServerError:
+			o.Error.Type = "server_error"
+		case status == http.StatusTooManyRequests:
+			o.Error.Type = "rate_limit_error"
+		}
 	}
 	return dialect.Encode(o)
-}
-
-func newOpenAIError(e *batch.Error, status int) *openaiError {
-	o := &openaiError{Message: e.Message, Type: "invalid_request_error"}
-	switch {
-	case status >= http.StatusInternalServerError:
-		o.Type = "server_error"
-	case status == http.StatusTooManyRequests:
-		o.Type = "rate_limit_error"
-	}
-	if e.Param != "" {
-		o.Param = &e.Param
-	}
-	if e.Code != "" {
-		o.Code = &e.Code
-	}
-	return o
 }
 
 // reason returns the word that Novita's clients branch on.

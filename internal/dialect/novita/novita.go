@@ -27,7 +27,7 @@ const (
 	LowerCase = "lower"
 )
 
-// Options tune the dialect. The zero value is what a self-hosted server wants.
+// Options configures a Dialect. The zero value is what a self-hosted server wants.
 type Options struct {
 	// Strict takes and shows what Novita documents and nothing more.
 	Strict bool

@@ -15,10 +15,12 @@ import (
 	"batchd/internal/dialect"
 )
 
-// shownValue is how many characters of a refused value an error message repeats.
+// shownValue is how many characters of a refused value an error message repeats, so that no
+// error is as long as a request.
 const shownValue = 100
 
-// members are the members of a JSON object by their decoded names.
+// members are the members of a JSON object by their decoded names. A member that is not there has no bytes, which the methods
+// take like null.
 type members map[string]jsontext.Value
 
 // ParseCreateBatch reads the body of a create call. Members that it does not know are ignored, since SDKs may send
@@ -80,7 +82,7 @@ func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {
 	return window, checkWindow(window, rules)
 }
 
-// maxCallback bounds the address to be told of a batch's end, in characters.
+// maxCallback is the longest address to be told of a batch's end, in characters.
 const maxCallback = 2048
 
 // parseAdditions reads what batchd adds to the vendor's create call. A strict dialect ignores it like any other member
@@ -133,7 +135,7 @@ func parseObject(body []byte) (members, error) {
 	return m, nil
 }
 
-// duplicateName words the error of a name that appears twice in an object.
+// duplicateName writes, as part of a sentence, the error of a name that appears twice in an object.
 func duplicateName(err error) string {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
@@ -156,6 +158,7 @@ func (m members) text(prefix, name string) (string, error) {
 	return text(prefix+name, m[name])
 }
 
+// text decodes a string. param names it in the fault of a value that is none.
 func text(param string, v jsontext.Value) (string, error) {
 	if v.Kind() != jsontext.KindString {
 		return "", wrongType(param, codeType, "a string", v)
@@ -167,49 +170,41 @@ func text(param string, v jsontext.Value) (string, error) {
 	return string(raw), nil
 }
 
+// wrongType returns the fault of a value of another type than want, in the words that OpenAI's messages have for types.
 func wrongType(param, code, want string, v jsontext.Value) *batch.Error {
-	return batch.Invalidf(param, code, "Invalid type for '%s': expected %s, but got %s instead.", param, want, kindName(v))
-}
-
-// kindName names the type of a JSON value as OpenAI's messages do.
-func kindName(v jsontext.Value) string {
+	got := "an object"
 	switch v.Kind() {
 	case jsontext.KindNull:
-		return "null"
+		got = "null"
 	case jsontext.KindTrue, jsontext.KindFalse:
-		return "a boolean"
+		got = "a boolean"
 	case jsontext.KindString:
-		return "a string"
+		got = "a string"
 	case jsontext.KindNumber:
+		got = "an integer"
 		if bytes.ContainsAny(v, ".eE") {
-			return "a decimal"
+			got = "a decimal"
 		}
-		return "an integer"
 	case jsontext.KindBeginArray:
-		return "an array"
-	default:
-		return "an object"
+		got = "an array"
 	}
+	return batch.Invalidf(param, code, "Invalid type for '%s': expected %s, but got %s instead.", param, want, got)
 }
 
+// unsupported returns the fault of a value that is none of the supported ones, which it lists like OpenAI: 'a', 'b', and 'c'.
 func unsupported(param, got string, supported []string) *batch.Error {
-	return batch.Invalidf(param, codeValue, "Invalid value: '%s'. Supported values are: %s.", dialect.Clip(got, shownValue), enumerate(supported))
-}
-
-// enumerate writes 'a', 'b', and 'c'.
-func enumerate(values []string) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
+	quoted := make([]string, len(supported))
+	for i, v := range supported {
 		quoted[i] = "'" + v + "'"
 	}
-	switch n := len(quoted); n {
-	case 0, 1, 2:
-		return strings.Join(quoted, " and ")
-	default:
-		return strings.Join(quoted[:n-1], ", ") + ", and " + quoted[n-1]
+	list := strings.Join(quoted, " and ")
+	if n := len(quoted); n > 2 {
+		list = strings.Join(quoted[:n-1], ", ") + ", and " + quoted[n-1]
 	}
+	return batch.Invalidf(param, codeValue, "Invalid value: '%s'. Supported values are: %s.", dialect.Clip(got, shownValue), list)
 }
 
+// checkWindow refuses a completion window that is not accepted. Unless any is, only the listed words are: "1d" is not "24h".
 func checkWindow(window string, rules dialect.CreateRules) error {
 	if !rules.Any {
 		if slices.Contains(rules.Windows, window) {

@@ -32,6 +32,8 @@ func Describe(document string, strict bool) []byte {
 	if err := json.Unmarshal([]byte(document), &tree); err != nil {
 		panic(fmt.Sprintf("openai: decode description: %v", err))
 	}
+	// In this order: lists refer to components, which must still be there to be recognized; and a path is empty only once its
+	// operations are gone.
 	dropListed(tree, tree)
 	dropMarked(tree)
 	dropEmptyPaths(tree)

@@ -7,9 +7,10 @@ import (
 	"batchd/internal/dialect"
 )
 
-// shownID is how many characters of an unknown id an error message repeats.
+// shownID is how many characters of an unknown id an error message repeats. Every dialect's own ids are shorter.
 const shownID = 64
 
+// errorEnvelope is the body of every answer that is no success. SDKs make their exceptions of it.
 type errorEnvelope struct {
 	Error errorObject `json:"error"`
 }

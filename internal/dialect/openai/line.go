@@ -28,7 +28,8 @@ type parser struct {
 // envelope is what matters of a line, as raw JSON values; nil for a member that is absent.
 type envelope struct {
 	customID, method, url jsontext.Value
-	// body is the kind of the body's value, 0 if absent, followed by its span and, for an object, its members.
+	// body is the kind of the body's value, 0 if absent, followed by its span and, for an object, its members. The span is what
+	// goes to the upstream, byte for byte.
 	body                    jsontext.Kind
 	bodyStart, bodyEnd      int
 	model, stream, messages jsontext.Value
@@ -44,7 +45,15 @@ var (
 func (d *Dialect) ParseLine(raw []byte, rules dialect.LineRules) (dialect.Line, error) {
 	e, err := d.parseEnvelope(raw)
 	if err != nil {
-		return dialect.Line{}, badJSON(err)
+		// More is said where the reason is not plain to see.
+		message := notJSON
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			message += " In it, " + duplicateName(err) + "."
+		case errors.Is(err, errNotObject):
+			message += " It must be a JSON object."
+		}
+		return dialect.Line{}, fault(codeInvalidJSON, "", message)
 	}
 	if rules.MaxDepth > 0 && deeperThan(raw, rules.MaxDepth) {
 		return dialect.Line{}, fault(codeInvalidJSON, "", notJSON+" It is nested too deeply.")
@@ -59,6 +68,7 @@ func (d *Dialect) ParseLine(raw []byte, rules dialect.LineRules) (dialect.Line, 
 	return line, nil
 }
 
+// parseEnvelope reads a line with a parser of the pool. The envelope's values point into raw.
 func (d *Dialect) parseEnvelope(raw []byte) (envelope, error) {
 	p, ok := d.parsers.Get().(*parser)
 	if !ok {
@@ -67,13 +77,15 @@ func (d *Dialect) parseEnvelope(raw []byte) (envelope, error) {
 	p.buffer = *bytes.NewBuffer(raw)
 	p.decoder.Reset(&p.buffer)
 	e, err := p.envelope()
-	// Let go of the line, which is the caller's.
+	// The line is the caller's: a parser in the pool must not keep its memory alive.
 	p.buffer = bytes.Buffer{}
 	p.decoder.Reset(&p.buffer)
 	d.parsers.Put(p)
 	return e, err
 }
 
+// envelope reads a whole line. The decoder refuses names that appear twice at any depth, so that what is checked here is what
+// an upstream will read.
 func (p *parser) envelope() (envelope, error) {
 	var e envelope
 	if open, err := p.decoder.ReadToken(); err != nil {
@@ -149,28 +161,9 @@ func (p *parser) members(value func(name []byte) error) error {
 	return err
 }
 
-// check returns the first fault of a line that is valid JSON.
+// check returns the first fault of a line that is valid JSON: what is missing before what is wrong.
 func (d *Dialect) check(e *envelope, endpoint string) *dialect.LineFault {
-	if f := e.checkPresence(d.variant.BareLines); f != nil {
-		return f
-	}
-	if f := checkString("custom_id", e.customID, maxCustomID); f != nil {
-		return f
-	}
-	// What is absent here may be: the check above has let it pass.
-	if !absent(e.method) && (e.method.Kind() != jsontext.KindString || string(decoded(e.method)) != "POST") {
-		return fault(codeInvalidRequest, "method", "The method of a request in a batch must be 'POST'.")
-	}
-	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || d.withoutPrefix(string(decoded(e.url))) != endpoint) {
-		return fault("invalid_url", "url", "The URL provided for this request does not match the batch endpoint.")
-	}
-	if e.body != jsontext.KindBeginObject {
-		return fault(codeInvalidRequest, "body", "The body of a request in a batch must be a JSON object.")
-	}
-	return e.checkBody(endpoint)
-}
-
-func (e *envelope) checkPresence(bare bool) *dialect.LineFault {
+	bare := d.variant.BareLines
 	for _, member := range []struct {
 		name   string
 		absent bool
@@ -184,9 +177,24 @@ func (e *envelope) checkPresence(bare bool) *dialect.LineFault {
 			return fault(codeMissing, member.name, "Missing required parameter: '"+member.name+"'.")
 		}
 	}
-	return nil
+	if f := checkString("custom_id", e.customID, maxCustomID); f != nil {
+		return f
+	}
+	// A method or url that is absent here may be: the loop above has let it pass.
+	if !absent(e.method) && (e.method.Kind() != jsontext.KindString || string(decoded(e.method)) != "POST") {
+		return fault(codeInvalidRequest, "method", "The method of a request in a batch must be 'POST'.")
+	}
+	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || d.withoutPrefix(string(decoded(e.url))) != endpoint) {
+		return fault("invalid_url", "url", "The URL provided for this request does not match the batch endpoint.")
+	}
+	if e.body != jsontext.KindBeginObject {
+		return fault(codeInvalidRequest, "body", "The body of a request in a batch must be a JSON object.")
+	}
+	return e.checkBody(endpoint)
 }
 
+// checkBody checks what batchd itself needs of a body, a model to choose an upstream by and an answer in one piece, and, like
+// OpenAI, that a chat has messages. All else is the upstream's to judge, which knows its own parameters.
 func (e *envelope) checkBody(endpoint string) *dialect.LineFault {
 	if e.stream.Kind() == jsontext.KindTrue {
 		message := "Streaming is not supported in the Batch API."
@@ -239,6 +247,7 @@ func checkString(param string, v jsontext.Value, limit int) *dialect.LineFault {
 	return nil
 }
 
+// absent reports whether a member is not there or null, which is the same in all of the API.
 func absent(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == jsontext.KindNull }
 
 // decoded returns the text of a valid JSON string: its own bytes when it has no escapes.
@@ -271,18 +280,7 @@ func deeperThan(raw []byte, limit int) bool {
 	return false
 }
 
-// badJSON is the fault of a line that is not one JSON object. It says more where the reason is not plain to see.
-func badJSON(err error) *dialect.LineFault {
-	message := notJSON
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		message += " In it, " + duplicateName(err) + "."
-	case errors.Is(err, errNotObject):
-		message += " It must be a JSON object."
-	}
-	return fault(codeInvalidJSON, "", message)
-}
-
+// fault returns what is wrong with a line. Its number is the caller's to add.
 func fault(code, param, message string) *dialect.LineFault {
 	return &dialect.LineFault{LineError: batch.LineError{Code: code, Param: param, Message: message}}
 }

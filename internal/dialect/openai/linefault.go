@@ -13,6 +13,7 @@ const (
 	codeInvalidRequest = "invalid_request"
 )
 
+// notJSON is OpenAI's sentence for a line that is not JSON, to which the reason may be added.
 const notJSON = "This line is not parseable as valid JSON."
 
 // shownCustomID is how many characters of a custom_id or a model an error message repeats.

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -12,7 +13,7 @@ import (
 	"batchd/internal/dialect"
 )
 
-// OpenAI's bounds of metadata, in pairs and in characters.
+// OpenAI's bounds of metadata, in pairs and in characters. What they refuse, OpenAI refuses too.
 const (
 	maxPairs      = 16
 	maxKeyChars   = 64
@@ -31,6 +32,7 @@ func (d *Dialect) parseMetadata(v jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A vendor that takes any values bounds only how much they are together.
 	if limit := d.variant.MetadataBytes; limit > 0 {
 		return compactMetadata(v, limit)
 	}
@@ -38,7 +40,8 @@ func (d *Dialect) parseMetadata(v jsontext.Value) ([]byte, error) {
 		return nil, batch.Invalidf("metadata", "object_above_max_properties",
 			"Invalid 'metadata': too many properties. Expected an object with at most %d properties, but got an object with %d properties instead.", maxPairs, len(pairs))
 	}
-	for _, key := range sortedKeys(pairs) {
+	// In order, so that the fault that is reported first is the same one every time.
+	for _, key := range slices.Sorted(maps.Keys(pairs)) {
 		if err := checkPair(key, pairs[key]); err != nil {
 			return nil, err
 		}
@@ -46,7 +49,8 @@ func (d *Dialect) parseMetadata(v jsontext.Value) ([]byte, error) {
 	return compactMetadata(v, len(v))
 }
 
-// compactMetadata returns an object without insignificant white space, if it then has at most limit bytes.
+// compactMetadata returns an object without insignificant white space, if it then has at most limit bytes. Members keep their
+// order, and numbers their digits: what a client reads back is what it wrote.
 func compactMetadata(v jsontext.Value, limit int) ([]byte, error) {
 	compact := slices.Clone(v)
 	if err := compact.Compact(); err != nil {
@@ -82,14 +86,4 @@ func checkPair(key string, v jsontext.Value) error {
 		return batch.Invalidf(param, codeValue, "Invalid '%s': control characters are not allowed.", param)
 	}
 	return nil
-}
-
-// sortedKeys makes the fault that is reported first the same one every time.
-func sortedKeys(m members) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -9,6 +9,7 @@ import (
 
 // The structs below fix the order of the keys by the order of their fields.
 
+// batchObject has a member for every time of a batch, null as long as it has not come. The last two are batchd's own.
 type batchObject struct {
 	ID               string                `json:"id"`
 	Object           string                `json:"object"`
@@ -55,11 +56,13 @@ type outputDetails struct {
 	ReasoningTokens int64 `json:"reasoning_tokens"`
 }
 
+// list is a list within an object. Lists that calls return are pages.
 type list struct {
 	Object string `json:"object"`
 	Data   any    `json:"data"`
 }
 
+// lineError is one entry of a batch's errors. Line is null for the file as a whole.
 type lineError struct {
 	Code    string  `json:"code"`
 	Message string  `json:"message"`
@@ -67,6 +70,7 @@ type lineError struct {
 	Line    *int64  `json:"line"`
 }
 
+// page is a list as calls return it. Its ids are null when it is empty; clients hand the last one in as "after".
 type page struct {
 	Object  string  `json:"object"`
 	Data    any     `json:"data"`
@@ -75,6 +79,7 @@ type page struct {
 	HasMore bool    `json:"has_more"`
 }
 
+// fileObject shows no lines: OpenAI's has no member for them.
 type fileObject struct {
 	ID            string        `json:"id"`
 	Object        string        `json:"object"`
@@ -133,6 +138,7 @@ func (d *Dialect) DeletedFile(id string) []byte {
 	return dialect.Encode(deletedObject{ID: id, Object: "file", Deleted: true})
 }
 
+// batchObject returns the object that every call which shows a batch has, whole or in a list.
 func (d *Dialect) batchObject(b batch.Batch) batchObject {
 	o := batchObject{
 		ID: b.ID, Object: "batch", Endpoint: b.Endpoint, Model: b.Model, Errors: newErrorList(b.Errors),

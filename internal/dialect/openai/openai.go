@@ -22,7 +22,7 @@ const Name = "openai"
 // alphanumeric is the alphabet of file ids.
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// Options tune the dialect. The zero value is what a self-hosted server wants.
+// Options configures a Dialect. The zero value is what a self-hosted server wants.
 type Options struct {
 	// Strict answers an upload over the limit with OpenAI's own status, 400 instead of 413, gives batch inputs and
 	// results OpenAI's TTL of 30 days where the client asked for none, and neither takes nor shows what batchd adds to
@@ -123,14 +123,6 @@ func (d *Dialect) NewFileID() string {
 	return "file-" + string(id)
 }
 
-// ownEndpoints returns the paths that OpenAI runs batches against.
-func ownEndpoints() []string {
-	return []string{
-		"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
-		"/v1/images/generations", "/v1/images/edits", "/v1/videos",
-	}
-}
-
 const (
 	chatCompletions = "/v1/chat/completions"
 	// thirtyDays is the TTL OpenAI gives files, in seconds, and also the longest that may be asked for.
@@ -160,6 +152,7 @@ const (
 	codeLongArray  = "array_above_max_length"
 )
 
+// missing returns the fault of a required parameter that is not there.
 func missing(param string) *batch.Error {
 	return batch.Invalidf(param, codeMissing, "Missing required parameter: '%s'.", param)
 }

@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	// maxMIMEType is the longest media type, in characters.
+	// maxMIMEType is the longest media type, in characters. It is stored and shown, and means nothing to batchd.
 	maxMIMEType = 255
 	// md5Digits is the length of an MD5 digest in hexadecimal.
 	md5Digits = 32
 )
 
+// uploadObject is an upload in any state; File is null until it is completed.
 type uploadObject struct {
 	ID        string             `json:"id"`
 	Object    string             `json:"object"`
@@ -71,7 +72,7 @@ func (d *Dialect) ParseCreateUpload(body []byte, limit int64) (dialect.CreateUpl
 	if err != nil {
 		return c, err
 	}
-	return c, d.settle(&c.Upload, asked, "filename")
+	return c, d.checkPurpose(&c.Upload, asked, "filename")
 }
 
 // mimeType reads the media type of a file. Clients send all sorts for JSON Lines, so that it is not judged.
@@ -97,13 +98,21 @@ func (d *Dialect) ParseCompleteUpload(body []byte) (dialect.CompleteUpload, erro
 	if c.PartIDs, err = m.partIDs(); err != nil {
 		return c, err
 	}
-	if m.has("md5") {
-		c.MD5, err = m.digest("md5")
+	if !m.has("md5") {
+		return c, nil
 	}
-	return c, err
+	digits, err := text("md5", m["md5"])
+	if err != nil {
+		return c, err
+	}
+	c.MD5 = strings.ToLower(digits)
+	if len(c.MD5) != md5Digits || strings.Trim(c.MD5, "0123456789abcdef") != "" {
+		return c, batch.Invalidf("md5", codeValue, "Invalid 'md5': expected %d hexadecimal digits.", md5Digits)
+	}
+	return c, nil
 }
 
-// partIDs reads the ids of the parts that make up a file.
+// partIDs reads the ids of the parts that make up a file. None may come twice: a part's bytes are in the file once.
 func (m members) partIDs() ([]string, error) {
 	const param = "part_ids"
 	if !m.has(param) {
@@ -124,11 +133,6 @@ func (m members) partIDs() ([]string, error) {
 		return nil, batch.Invalidf(param, codeLongArray,
 			"Invalid 'part_ids': array too long. Expected an array with maximum length %d, but got an array with length %d instead.", batch.MaxParts, n)
 	}
-	return distinct(param, values)
-}
-
-// distinct returns the strings of an array none of which may come twice.
-func distinct(param string, values []jsontext.Value) ([]string, error) {
 	ids, seen := make([]string, len(values)), make(map[string]bool, len(values))
 	for i, v := range values {
 		id, err := text(fmt.Sprintf("%s[%d]", param, i), v)
@@ -141,19 +145,6 @@ func distinct(param string, values []jsontext.Value) ([]string, error) {
 		ids[i], seen[id] = id, true
 	}
 	return ids, nil
-}
-
-// digest reads an MD5 digest in hexadecimal and returns it in lower case.
-func (m members) digest(param string) (string, error) {
-	s, err := text(param, m[param])
-	if err != nil {
-		return "", err
-	}
-	s = strings.ToLower(s)
-	if len(s) != md5Digits || strings.Trim(s, "0123456789abcdef") != "" {
-		return "", batch.Invalidf(param, codeValue, "Invalid '%s': expected %d hexadecimal digits.", param, md5Digits)
-	}
-	return s, nil
 }
 
 // Upload renders an upload as it is at now.

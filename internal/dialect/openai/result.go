@@ -17,28 +17,20 @@ func (d *Dialect) ResultFrame(r dialect.Result) (before, after []byte) {
 	line = append(line, `,"custom_id":`...)
 	line = dialect.AppendCustomID(line, r.CustomID)
 	if r.Code != "" {
-		return appendFailure(line, r), nil
+		line = append(line, `,"response":null,"error":{"code":`...)
+		line = dialect.AppendString(line, string(r.Code))
+		line = append(line, `,"message":`...)
+		line = dialect.AppendString(line, r.FailureMessage())
+		return append(line, `}}`...), nil
 	}
 	line = append(line, `,"response":{"status_code":`...)
 	line = strconv.AppendInt(line, int64(r.Status), 10)
 	line = append(line, `,"request_id":`...)
-	line = dialect.AppendString(line, requestID(r))
-	return append(line, `,"body":`...), []byte(`},"error":null}`)
-}
-
-// appendFailure ends the line of a request that has no answer.
-func appendFailure(line []byte, r dialect.Result) []byte {
-	line = append(line, `,"response":null,"error":{"code":`...)
-	line = dialect.AppendString(line, string(r.Code))
-	line = append(line, `,"message":`...)
-	line = dialect.AppendString(line, r.FailureMessage())
-	return append(line, `}}`...)
-}
-
-// requestID is the upstream's id of the call; one that follows from the result's own id where it sent none.
-func requestID(r dialect.Result) string {
 	if r.RequestID != "" {
-		return r.RequestID
+		line = dialect.AppendString(line, r.RequestID)
+	} else {
+		// The upstream sent none. One that follows from the result's own id is the same whenever the line is made again.
+		line = dialect.AppendString(line, "req_"+strings.TrimPrefix(r.ID, "batch_req_"))
 	}
-	return "req_" + strings.TrimPrefix(r.ID, "batch_req_")
+	return append(line, `,"body":`...), []byte(`},"error":null}`)
 }

@@ -11,19 +11,12 @@ import (
 )
 
 const (
-	// maxNameBytes is how much of a file's name is kept.
+	// maxNameBytes is how much of a file's name is kept, in bytes: what most file systems take, since
+	// clients save files under it.
 	maxNameBytes = 255
 	// bytesName is what OpenAI's SDK for Python calls bytes that have no name of their own.
 	bytesName = "upload"
 )
-
-// purposes returns what a file may be uploaded for.
-func (d *Dialect) purposes() []string {
-	if d.variant.Purposes != nil {
-		return d.variant.Purposes
-	}
-	return []string{"assistants", "batch", "fine-tune", "vision", "user_data", "evals"}
-}
 
 // CheckUpload checks an upload once all its fields are known. A form without a file comes with an empty filename.
 func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialect.Upload, error) {
@@ -38,14 +31,18 @@ func (d *Dialect) CheckUpload(fields map[string]string, filename string) (dialec
 	if err != nil {
 		return u, err
 	}
-	return u, d.settle(&u, asked, "file")
+	return u, d.checkPurpose(&u, asked, "file")
 }
 
-// settle checks an upload's purpose and sets the TTL of its file, for which the client asked so much. param is where a
-// name that does not fit the purpose was given.
-func (d *Dialect) settle(u *dialect.Upload, asked int64, param string) error {
-	if known := d.purposes(); !slices.Contains(known, string(u.Purpose)) {
-		return unsupported("purpose", string(u.Purpose), known)
+// checkPurpose checks an upload's purpose, and its name against that, and sets the TTL of its file, for which the client asked
+// for so many seconds, 0 for nothing. param is where the name was given.
+func (d *Dialect) checkPurpose(u *dialect.Upload, asked int64, param string) error {
+	purposes := d.variant.Purposes
+	if purposes == nil {
+		purposes = []string{"assistants", "batch", "fine-tune", "vision", "user_data", "evals"}
+	}
+	if !slices.Contains(purposes, string(u.Purpose)) {
+		return unsupported("purpose", string(u.Purpose), purposes)
 	}
 	u.TTLSeconds = asked
 	if u.Purpose != batch.PurposeBatch {

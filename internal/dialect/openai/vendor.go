@@ -49,3 +49,12 @@ func profile(s dialect.Settings, server dialect.Server) (dialect.Profile, error)
 	p.MissingFileFails = s[missingFileKey] == missingFileFailBatch
 	return p, nil
 }
+
+// ownEndpoints returns the paths that OpenAI runs batches against. A strict dialect takes no others but those that the
+// settings add.
+func ownEndpoints() []string {
+	return []string{
+		"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
+		"/v1/images/generations", "/v1/images/edits", "/v1/videos",
+	}
+}

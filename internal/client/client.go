@@ -23,10 +23,10 @@ const DefaultServer = "http://127.0.0.1:8080"
 // prefix is where the server's API is that no setting changes.
 const prefix = "/batchd/v1"
 
-// maxObject bounds an answer that is not a file's content: a full page of files.
+// maxObject bounds, in bytes, an answer that is not a file's content. The longest is a full page of files, 10,000 of them.
 const maxObject = 64 << 20
 
-// Options say which server to call, and as whom.
+// Options configures a Client: which server to call, and as whom.
 type Options struct {
 	// Server is the server's address, with or without the prefix of any of its APIs, like /v1; "" stands for DefaultServer.
 	Server string
@@ -46,7 +46,7 @@ type Client struct {
 	http      *http.Client
 }
 
-// New returns a client. It calls nobody yet.
+// New returns a client. It makes no connection yet; an address that cannot be one is an error.
 func New(o Options) (*Client, error) {
 	if o.Server == "" {
 		o.Server = DefaultServer
@@ -129,7 +129,8 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// transportFault strips the repetition of method and URL, and names the end of the context for what it is.
+// transportFault returns the error of a call that got no answer: why the context ended, if it did, or else an
+// *UnreachableError without the method and URL that net/http repeats.
 func (c *Client) transportFault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -138,18 +139,14 @@ func (c *Client) transportFault(ctx context.Context, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return &UnreachableError{Server: redacted(c.base), Err: err}
-}
-
-func redacted(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "the server"
+	server := "the server"
+	if u, parseErr := url.Parse(c.base); parseErr == nil {
+		server = u.Redacted() // an address may hold a password
 	}
-	return u.Redacted()
+	return &UnreachableError{Server: server, Err: err}
 }
 
-// readError turns a response into an *Error, whatever its body is.
+// readError returns the *Error of a response that is no success, whatever its body is.
 func readError(response *http.Response) error {
 	e := &Error{Status: response.StatusCode, RequestID: response.Header.Get("X-Request-Id")}
 	raw, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
@@ -199,6 +196,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) ([]
 	return decode(response, out)
 }
 
+// decode reads a JSON answer into out and returns its bytes, which commands print as they came.
 func decode(response *http.Response, out any) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxObject))
 	if err != nil {
@@ -210,7 +208,7 @@ func decode(response *http.Response, out any) ([]byte, error) {
 	return raw, nil
 }
 
-// page makes the query of a list.
+// page returns the query of a list, with its question mark; "" for none.
 func page(limit int, after string, more url.Values) string {
 	q := url.Values{}
 	for name, values := range more {

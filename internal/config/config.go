@@ -14,7 +14,7 @@ import (
 // Simulator is the word that stands for the built-in simulator in place of an upstream's URL.
 const Simulator = "sim"
 
-// Config are all settings of a server or of a one-shot run.
+// Config holds all settings of a server or of a one-shot run.
 type Config struct {
 	// Listen is the address of the API.
 	Listen string
@@ -123,22 +123,18 @@ type Log struct {
 // Metrics says where metrics are served openly; "" means at the API's address, openly on loopback only.
 type Metrics struct{ Listen string }
 
-// Default returns the settings of a server that was told nothing.
+// Default returns the settings of a server for which nothing is set. Each call returns maps and lists of its own.
 func Default() Config {
+	switches := make(map[string]dialect.Settings)
+	for _, v := range vendors.All() {
+		switches[v.Name] = v.DefaultSettings()
+	}
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "./batchd-data", Role: "all",
 		Auth:    Auth{Mode: "keys"},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
-		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: vendorDefaults(),
+		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: switches,
 		Log: Log{Level: "info", Format: "text"},
 	}
-}
-
-func vendorDefaults() map[string]dialect.Settings {
-	all := make(map[string]dialect.Settings)
-	for _, v := range vendors.All() {
-		all[v.Name] = v.DefaultSettings()
-	}
-	return all
 }

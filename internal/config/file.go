@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -12,7 +13,7 @@ import (
 )
 
 // file reads a YAML file. It walks the tree itself instead of decoding it, so that every unknown key and every wrong
-// value is found, each with its place.
+// value is found, each with its place: whoever mends a file mends it once.
 type file struct {
 	path        string
 	assignments []assignment
@@ -45,6 +46,7 @@ func (f *file) fault(node ast.Node, key string, err error) {
 	f.faults = append(f.faults, fault{f.at(node), key, err})
 }
 
+// at returns a node's place as editors and terminals take it: PATH:LINE:COLUMN.
 func (f *file) at(node ast.Node) string {
 	position := node.GetToken().Position
 	return fmt.Sprintf("%s:%d:%d", f.path, position.Line, position.Column)
@@ -62,7 +64,8 @@ func entries(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	}
 }
 
-// walk collects the settings in a mapping whose keys begin with prefix.
+// walk collects the settings in a mapping, each a setting of its own or a section with more of them. prefix is what the keys
+// of this mapping begin with, "" or ending in a dot.
 func (f *file) walk(prefix string, node ast.Node) {
 	if node == nil {
 		return
@@ -75,31 +78,27 @@ func (f *file) walk(prefix string, node ast.Node) {
 		return
 	}
 	for _, pair := range pairs {
-		f.entry(prefix, pair)
-	}
-}
-
-// entry takes one pair: a setting, or a section with more of them.
-func (f *file) entry(prefix string, pair *ast.MappingValueNode) {
-	key := prefix + keyText(pair.Key)
-	_, known := find(key)
-	switch {
-	case known && inFile(key):
-		v, err := f.value(key, pair.Value)
-		if err != nil {
-			f.fault(pair.Key, key, err)
-			return
+		key := prefix + keyText(pair.Key)
+		_, known := find(key)
+		switch {
+		case known && inFile(key):
+			v, err := f.value(key, pair.Value)
+			if err != nil {
+				f.fault(pair.Key, key, err)
+				continue
+			}
+			f.assignments = append(f.assignments, assignment{where: f.at(pair.Key), key: key, value: v})
+		case slices.ContainsFunc(settings(), func(s setting) bool { return strings.HasPrefix(s.key, key+".") }):
+			f.walk(key+".", pair.Value) // a section: keys of settings begin with its name
+		case !inFile(key):
+			f.fault(pair.Key, key, errors.New("unknown key; it belongs to each entry of upstreams"))
+		default:
+			f.fault(pair.Key, key, errors.New("unknown key"))
 		}
-		f.assignments = append(f.assignments, assignment{where: f.at(pair.Key), key: key, value: v})
-	case section(key):
-		f.walk(key+".", pair.Value)
-	case !inFile(key):
-		f.fault(pair.Key, key, errors.New("unknown key; it belongs to each entry of upstreams"))
-	default:
-		f.fault(pair.Key, key, errors.New("unknown key"))
 	}
 }
 
+// keyText returns a key as it was written, be it a string, a number or one of the words of YAML.
 func keyText(key ast.MapKeyNode) string { return key.GetToken().Value }
 
 // value reads what stands behind a key.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"batchd/internal/dialect"
 	"batchd/internal/dialect/vendors"
 )
 
@@ -75,7 +74,11 @@ func Load(src Source) (Config, error) {
 	}
 	assignments = append(assignments, environment(src.Environ)...)
 	for _, f := range src.Flags {
-		assignments = append(assignments, assignment{where: f.Name, key: f.Key, value: ofFlag(f)})
+		v := value{form: formList, list: f.Values}
+		if len(f.Values) == 1 && f.Key != "upstreams" { // a URL may hold a comma, by which a text would be split
+			v = value{text: f.Values[0]}
+		}
+		assignments = append(assignments, assignment{where: f.Name, key: f.Key, value: v})
 	}
 	c, wrong := build(assignments)
 	faults = append(faults, wrong...)
@@ -85,13 +88,6 @@ func Load(src Source) (Config, error) {
 		faults = append(faults, missingKeys(c, src.Environ)...)
 	}
 	return c, errors.Join(faults...)
-}
-
-func ofFlag(f Flag) value {
-	if len(f.Values) == 1 && f.Key != "upstreams" {
-		return value{text: f.Values[0]}
-	}
-	return value{form: formList, list: f.Values} // a URL may hold a comma
 }
 
 // environment returns the settings among the variables.
@@ -106,6 +102,7 @@ func environment(environ []string) []assignment {
 	return found
 }
 
+// lookup returns the value of a variable, the first of the name as programs read it.
 func lookup(environ []string, name string) (string, bool) {
 	for _, pair := range environ {
 		if text, ok := strings.CutPrefix(pair, name+"="); ok {
@@ -126,12 +123,16 @@ func build(assignments []assignment) (Config, []error) {
 			continue
 		}
 		if d, changed := v.Defaults(c.Vendors[v.Name]); changed {
-			c, _ = apply(withDefaults(Default(), d), assignments)
+			base := Default()
+			base.Limits.MaxLines, base.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
+			base.Windows, base.Retention.Output = d.Windows, d.OutputTTL
+			c, _ = apply(base, assignments) // the faults are the same
 		}
 	}
 	return c, faults
 }
 
+// rank orders assignments: those that stand for all upstreams come after those that name upstreams.
 func rank(key string) int {
 	if inFile(key) {
 		return 0
@@ -139,6 +140,7 @@ func rank(key string) int {
 	return 1
 }
 
+// apply makes assignments in order, so that the last one of a key counts, and returns what is wrong with any of them.
 func apply(c Config, assignments []assignment) (Config, []error) {
 	var faults []error
 	for _, a := range assignments {
@@ -148,25 +150,14 @@ func apply(c Config, assignments []assignment) (Config, []error) {
 			continue
 		}
 		if err := s.set(&c, a.value); err != nil {
-			faults = append(faults, named(a, err))
+			f := fault{a.where, a.key, err}
+			if strings.HasPrefix(a.where, "-") || a.where == variable(a.key) {
+				f.key = "" // a flag or a variable names the key itself
+			}
+			faults = append(faults, f)
 		}
 	}
 	return c, faults
-}
-
-// named makes a fault that names the key, unless the place says it already.
-func named(a assignment, err error) error {
-	if strings.HasPrefix(a.where, "-") || a.where == variable(a.key) {
-		return fault{a.where, "", err}
-	}
-	return fault{a.where, a.key, err}
-}
-
-// withDefaults returns c with a vendor's limits, windows and retention in place of batchd's.
-func withDefaults(c Config, d dialect.Defaults) Config {
-	c.Limits.MaxLines, c.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
-	c.Windows, c.Retention.Output = d.Windows, d.OutputTTL
-	return c
 }
 
 // missingKeys reports the upstreams whose key is in a variable that is not there: better at start than with the first

@@ -16,9 +16,10 @@ type setting struct {
 	set func(c *Config, v value) error
 }
 
-// settings is the table of every key. The two that no file may hold stand for flags that apply to all upstreams.
+// settings returns the table of every key, those of the vendors' dialects last. The two that no file may hold stand for flags
+// that apply to all upstreams.
 func settings() []setting {
-	return append([]setting{
+	all := []setting{
 		{"listen", text(func(c *Config) *string { return &c.Listen })},
 		{"allowed_hosts", list(func(c *Config) *[]string { return &c.AllowedHosts })},
 		{"data_dir", text(func(c *Config) *string { return &c.DataDir })},
@@ -31,10 +32,10 @@ func settings() []setting {
 		{"upstreams", setUpstreams},
 		{keyConcurrency, setConcurrency},
 		{keyUpstreamKey, setUpstreamKey},
-		{"allow_mixed_models", boolean(func(c *Config) *bool { return &c.AllowMixedModels })},
+		{"allow_mixed_models", parsed(func(c *Config) *bool { return &c.AllowMixedModels }, parseBool)},
 		{"endpoints", list(func(c *Config) *[]string { return &c.Endpoints })},
 		{"windows", list(func(c *Config) *[]string { return &c.Windows })},
-		{"limits.max_lines", number(func(c *Config) *int64 { return &c.Limits.MaxLines })},
+		{"limits.max_lines", parsed(func(c *Config) *int64 { return &c.Limits.MaxLines }, parseNumber)},
 		{"limits.max_file_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxFileBytes })},
 		{"limits.max_line_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxLineBytes })},
 		{"limits.max_response_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxResponseBytes })},
@@ -50,12 +51,7 @@ func settings() []setting {
 		{"log.level", text(func(c *Config) *string { return &c.Log.Level })},
 		{"log.format", text(func(c *Config) *string { return &c.Log.Format })},
 		{"metrics.listen", text(func(c *Config) *string { return &c.Metrics.Listen })},
-	}, vendorSettings()...)
-}
-
-// vendorSettings are the switches of all vendors' dialects.
-func vendorSettings() []setting {
-	var all []setting
+	}
 	for _, v := range vendors.All() {
 		for _, s := range v.Switches {
 			all = append(all, setting{v.Name + "." + s.Key, vendorSwitch(v.Name, s)})
@@ -97,11 +93,6 @@ func find(key string) (setting, bool) {
 // inFile reports whether a file may hold the key.
 func inFile(key string) bool { return key != keyConcurrency && key != keyUpstreamKey }
 
-// section reports whether keys of files begin with the name and a dot.
-func section(name string) bool {
-	return slices.ContainsFunc(settings(), func(s setting) bool { return strings.HasPrefix(s.key, name+".") })
-}
-
 // variable is the name of a key in the environment.
 func variable(key string) string {
 	return "BATCHD_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -123,13 +114,10 @@ func parsed[T any](field func(*Config) *T, parse func(string) (T, error)) func(*
 	}
 }
 
+// text, size, duration, list and pairs make the setters of fields of their kinds.
 func text(field func(*Config) *string) func(*Config, value) error {
 	return parsed(field, func(s string) (string, error) { return s, nil })
 }
-
-func boolean(field func(*Config) *bool) func(*Config, value) error { return parsed(field, parseBool) }
-
-func number(field func(*Config) *int64) func(*Config, value) error { return parsed(field, parseNumber) }
 
 func size(field func(*Config) *int64) func(*Config, value) error { return parsed(field, ParseSize) }
 

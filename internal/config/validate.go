@@ -25,7 +25,8 @@ func (c Config) Validate() error {
 		v.address("metrics.listen", c.Metrics.Listen)
 	}
 	for _, host := range c.AllowedHosts {
-		v.check(hostName.MatchString(strings.TrimPrefix(host, "*.")) || isAddress(host), "allowed_hosts",
+		_, err := netip.ParseAddr(host)
+		v.check(err == nil || hostName.MatchString(strings.TrimPrefix(host, "*.")), "allowed_hosts",
 			"want names of hosts without a port, like batch.example.com or *.example.com, got %q", host)
 	}
 	v.check(c.Store == "", "store", "not available in this version: PostgreSQL comes later; remove the key")
@@ -38,7 +39,15 @@ func (c Config) Validate() error {
 		v.upstream(fmt.Sprintf("upstreams[%d]", i), u)
 	}
 	v.rules(c)
-	v.dialects(c)
+	v.oneOf("dialect.default", c.Dialect.Default, Dialects()...)
+	for host, name := range c.Dialect.Hosts {
+		v.oneOf("dialect.hosts."+host, name, Dialects()...)
+	}
+	for _, vendor := range vendors.All() {
+		for _, w := range vendor.Switches {
+			v.vendorSwitch(vendor.Name+"."+w.Key, w, c.Vendors[vendor.Name][w.Key])
+		}
+	}
 	_, err := c.Webhooks.Ranges()
 	v.check(err == nil, "webhooks.allow", "%w", err)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -56,17 +65,13 @@ func (v *validation) check(ok bool, key, format string, args ...any) {
 	}
 }
 
+// oneOf notes a fault of key unless its word is an allowed one.
 func (v *validation) oneOf(key, got string, allowed ...string) {
 	v.check(slices.Contains(allowed, got), key, "want %s, got %q", strings.Join(allowed, " or "), got)
 }
 
 // hostName matches the name of a host as browsers send it.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
-
-func isAddress(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil
-}
 
 // address checks what is listened on. Nothing before the colon means every address of the machine.
 func (v *validation) address(key, address string) {
@@ -77,6 +82,7 @@ func (v *validation) address(key, address string) {
 	v.check(err == nil, key, "want HOST:PORT like 127.0.0.1:8080, got %q", address)
 }
 
+// role takes the word for everything. Those for parts of it are named already, so that whoever tries them is told why not.
 func (v *validation) role(role string) {
 	if role == "api" || role == "worker" {
 		v.check(false, "role", "%s is not available in this version: one process does all; remove the key", role)
@@ -85,7 +91,7 @@ func (v *validation) role(role string) {
 	v.oneOf("role", role, "all")
 }
 
-// upstream never repeats the URL, which may hold a password.
+// upstream checks one upstream. It never repeats the URL, which may hold a password.
 func (v *validation) upstream(key string, u Upstream) {
 	v.check(u.APIKeyEnv == "" || u.APIKeyFile == "", key, "has both api_key_env and api_key_file; keep one")
 	v.check(u.Concurrency >= 0 && u.Concurrency <= maxConcurrency, key+".concurrency",
@@ -130,18 +136,7 @@ func (v *validation) rules(c Config) {
 		"is a part of shutdown_grace; want less than %s, got %s", c.ShutdownGrace, c.ShutdownDelay)
 }
 
-func (v *validation) dialects(c Config) {
-	v.oneOf("dialect.default", c.Dialect.Default, Dialects()...)
-	for host, name := range c.Dialect.Hosts {
-		v.oneOf("dialect.hosts."+host, name, Dialects()...)
-	}
-	for _, vendor := range vendors.All() {
-		for _, w := range vendor.Switches {
-			v.vendorSwitch(vendor.Name+"."+w.Key, w, c.Vendors[vendor.Name][w.Key])
-		}
-	}
-}
-
+// vendorSwitch checks the text of a switch of a vendor's dialect.
 func (v *validation) vendorSwitch(key string, s dialect.Switch, text string) {
 	if len(s.Words) > 0 {
 		v.oneOf(key, text, s.Words...)

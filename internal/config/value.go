@@ -11,7 +11,7 @@ import (
 	"batchd/internal/batch"
 )
 
-// value is what some source says for a key. A file gives any of the forms; the environment and flags give texts.
+// value is what a source sets a key to. A file gives any of the forms; the environment and flags give texts, or lists.
 type value struct {
 	// text is the scalar as it was written; of a list from the environment, its elements joined by commas.
 	text string
@@ -96,6 +96,7 @@ func parseBool(s string) (bool, error) {
 	}
 }
 
+// parseNumber reads a whole number, in decimal digits.
 func parseNumber(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package dialecttest is what the tests of every vendor's dialect check alike: renderings against golden files, and the
-// OpenAPI document. It knows the contract and no vendor: what a vendor's objects look like is in its golden files, which are
-// written from the vendor's own pages and samples.
+// OpenAPI document. It knows the contract and no vendor: what a vendor's objects look like is in the golden files beside its
+// own tests.
 package dialecttest
 
 import (

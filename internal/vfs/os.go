@@ -11,8 +11,8 @@ import (
 
 // Files and directories hold users' data, so nobody but the owner of the process may look into them.
 const (
-	fileMode   fs.FileMode = 0o600
-	folderMode fs.FileMode = 0o700
+	fileMode fs.FileMode = 0o600
+	dirMode  fs.FileMode = 0o700
 )
 
 // OS is the FS over a directory of the operating system's file system. Names cannot leave the directory, but symbolic
@@ -68,7 +68,7 @@ func (o *OS) makeRoot() error {
 			break // a volume that does not exist; making the directory says so
 		}
 	}
-	if err := os.MkdirAll(o.root, folderMode); err != nil {
+	if err := os.MkdirAll(o.root, dirMode); err != nil {
 		return err
 	}
 	for _, dir := range missing {
@@ -137,7 +137,7 @@ func (o *OS) MkdirAll(name string) error {
 	if err != nil {
 		return err
 	}
-	return os.MkdirAll(path, folderMode)
+	return os.MkdirAll(path, dirMode)
 }
 
 // ReadDir implements FS.

@@ -13,7 +13,7 @@ import (
 // images have no hook.
 func (m *FS) Crash(rng *rand.Rand) *FS {
 	return m.crash(func(pending []change) []change { return survivors(pending, rng) },
-		func(c *content) []byte { return c.survivor(rng) })
+		func(c *content) []byte { return survivor(c, rng) })
 }
 
 // CrashKeepingNothing is Crash in which nothing is left that was not synced.
@@ -68,6 +68,48 @@ func survivors(pending []change, rng *rand.Rand) []change {
 	return kept
 }
 
+// sector is the number of bytes that a disk writes all or none of.
+// The disks of today have larger ones, which tear less.
+const sector = 512
+
+// survivor returns what a power cut may leave: the synced bytes, everything, all changes up to some byte, or any set
+// of whole sectors under any size between.
+func survivor(c *content, rng *rand.Rand) []byte {
+	flushable := c.flushable()
+	switch rng.IntN(4) {
+	case 0:
+		return c.synced
+	case 1:
+		return flushable
+	case 2:
+		return flushable[:c.clean+rng.IntN(len(flushable)-c.clean+1)]
+	default:
+		return anySectors(c, rng)
+	}
+}
+
+// anySectors returns a file in which each sector that is not clean is from before or after the changes, or zeros where
+// neither reaches. Disks write the sectors of one file in any order.
+func anySectors(c *content, rng *rand.Rand) []byte {
+	longest := max(len(c.synced), len(c.flushable()))
+	size := longest
+	if rng.IntN(2) == 0 {
+		size = c.clean + rng.IntN(longest-c.clean+1)
+	}
+	out := make([]byte, size)
+	for from := c.clean / sector * sector; from < len(out); from += sector {
+		source := c.synced
+		if rng.IntN(2) == 0 {
+			source = c.flushable()
+		}
+		if from < len(source) {
+			copy(out[from:min(from+sector, len(out))], source[from:])
+		}
+	}
+	copy(out, c.synced[:c.clean])
+	return out
+}
+
 // settle makes what is durable below n all there is.
 func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
 	if done[n] {
@@ -85,7 +127,7 @@ func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
 	}
 }
 
-// copier copies nodes and keeps the identity of those reached twice.
+// copier copies nodes, which share no bytes with the old ones, and keeps the identity of those reached twice.
 type copier map[*node]*node
 
 func (c copier) node(n *node) *node {
@@ -95,7 +137,13 @@ func (c copier) node(n *node) *node {
 	if d, ok := c[n]; ok {
 		return d
 	}
-	d := &node{dir: n.dir, changed: n.changed, content: n.content.clone()}
+	d := &node{dir: n.dir, changed: n.changed, content: n.content}
+	d.content.cached = append([]byte(nil), n.content.cached...)
+	d.content.synced = append([]byte(nil), n.content.synced...)
+	if n.content.shadow != nil {
+		// An empty shadow stays one: nil would mean that there is none, and a sync would write what a failed one has lost.
+		d.content.shadow = append([]byte{}, n.content.shadow...)
+	}
 	c[n] = d
 	if n.dir {
 		d.entries, d.durable = c.entries(n.entries), c.entries(n.durable)

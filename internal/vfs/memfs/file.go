@@ -143,3 +143,63 @@ func (f *file) usable(op string, writes bool) error {
 func (f *file) fail(op string, err error) error {
 	return &fs.PathError{Op: op, Path: f.name, Err: err}
 }
+
+// content is what a file holds, in the page cache and on the disk.
+type content struct {
+	// cached is what a reader sees.
+	cached []byte
+	// shadow is what a sync would write where that is not cached: after a failed sync. Else it is nil.
+	shadow []byte
+	// synced is what the last sync left on the disk.
+	synced []byte
+	// clean is how many leading bytes have not changed since the last sync.
+	clean int
+}
+
+// flushable returns what a sync would write.
+func (c *content) flushable() []byte {
+	if c.shadow != nil {
+		return c.shadow
+	}
+	return c.cached
+}
+
+// append and truncate change what readers see, and in the shadow what a sync would write.
+func (c *content) append(p []byte) {
+	c.cached = append(c.cached, p...)
+	if c.shadow != nil {
+		c.shadow = append(c.shadow, p...)
+	}
+}
+
+func (c *content) truncate(size int) {
+	c.cached = resize(c.cached, size)
+	if c.shadow != nil {
+		c.shadow = resize(c.shadow, size)
+	}
+	c.clean = min(c.clean, size)
+}
+
+// resize cuts b to size bytes, or extends it with zeros.
+func resize(b []byte, size int) []byte {
+	if size <= len(b) {
+		return b[:size]
+	}
+	return append(b, make([]byte, size-len(b))...)
+}
+
+// sync brings to the disk what has changed since the last sync: the leading clean bytes are there already.
+func (c *content) sync() {
+	c.synced = append(c.synced[:c.clean], c.flushable()[c.clean:]...)
+	c.clean = len(c.synced)
+}
+
+// loseUnsynced does what a failed sync does on Linux: the dirty pages are marked clean though they never reached the
+// disk. They can be read until the cache lets them go, and a later sync leaves a hole in their place.
+func (c *content) loseUnsynced() {
+	shadow := append(make([]byte, 0, len(c.cached)), c.flushable()[:c.clean]...)
+	if c.clean < len(c.synced) {
+		shadow = append(shadow, c.synced[c.clean:min(len(c.synced), len(c.cached))]...)
+	}
+	c.shadow = resize(shadow, len(c.cached))
+}

@@ -182,7 +182,7 @@ func (m *FS) Stat(name string) (fs.FileInfo, error) {
 	return describe(path.Base(name), n), nil
 }
 
-// SyncDir implements vfs.FS.
+// SyncDir implements vfs.FS. It makes the pending edits of one directory durable.
 func (m *FS) SyncDir(name string) error {
 	if err := m.begin(Op{Kind: "syncdir", Name: name}, true); err != nil {
 		return err
@@ -193,7 +193,22 @@ func (m *FS) SyncDir(name string) error {
 	if err != nil {
 		return &fs.PathError{Op: "syncdir", Path: name, Err: err}
 	}
-	m.syncDir(n)
+	// What a change has in other directories stays pending: a move is durable as a whole only when both are synced.
+	var still []change
+	for _, c := range m.pending {
+		var rest change
+		for _, e := range c {
+			if e.dir == n {
+				set(n.durable, e.name, e.to)
+			} else {
+				rest = append(rest, e)
+			}
+		}
+		if len(rest) > 0 {
+			still = append(still, rest)
+		}
+	}
+	m.pending = still
 	return nil
 }
 

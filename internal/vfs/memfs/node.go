@@ -55,26 +55,6 @@ func set(entries map[string]*node, name string, to *node) {
 	entries[name] = to
 }
 
-// syncDir makes the pending edits of one directory durable. The caller holds m.mu. What a change has in other directories
-// stays pending: a move is durable as a whole only when both are synced.
-func (m *FS) syncDir(dir *node) {
-	var still []change
-	for _, c := range m.pending {
-		var rest change
-		for _, e := range c {
-			if e.dir == dir {
-				set(dir.durable, e.name, e.to)
-			} else {
-				rest = append(rest, e)
-			}
-		}
-		if len(rest) > 0 {
-			still = append(still, rest)
-		}
-	}
-	m.pending = still
-}
-
 // find returns the node called name. The caller holds m.mu.
 func (m *FS) find(name string) (*node, error) {
 	if !fs.ValidPath(name) {

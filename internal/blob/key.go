@@ -38,6 +38,7 @@ func CheckKey(key string) error {
 	return nil
 }
 
+// validSegment reports whether a key may hold s between its slashes. "." and ".." are what would lead out of a directory.
 func validSegment(s string) bool {
 	if s == "" || s == "." || s == ".." || len(s) > maxSegment {
 		return false

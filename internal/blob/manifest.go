@@ -98,8 +98,13 @@ func (r *manifestReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if r.current == nil && !r.open() {
-		return 0, fmt.Errorf("read file at %d: past its end: %w", r.position, io.ErrUnexpectedEOF)
+	if r.current == nil {
+		next, ok := pieceAt(r.manifest, r.position, r.left)
+		if !ok {
+			return 0, fmt.Errorf("read file at %d: past its end: %w", r.position, io.ErrUnexpectedEOF)
+		}
+		r.currentKey, r.currentLeft = next.blob.Key, next.length
+		r.current = r.store.Open(r.ctx, next.blob, next.offset, next.length)
 	}
 	n, err := r.current.Read(p[:min(int64(len(p)), r.currentLeft)])
 	r.position, r.left, r.currentLeft = r.position+int64(n), r.left-int64(n), r.currentLeft-int64(n)
@@ -110,16 +115,6 @@ func (r *manifestReader) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("read %s: %w: %d bytes are missing", r.currentKey, ErrCorrupt, r.currentLeft)
 	}
 	return n, err
-}
-
-// open starts the extent that has the next byte and reports whether there is one.
-func (r *manifestReader) open() bool {
-	next, ok := pieceAt(r.manifest, r.position, r.left)
-	if ok {
-		r.currentKey, r.currentLeft = next.blob.Key, next.length
-		r.current = r.store.Open(r.ctx, next.blob, next.offset, next.length)
-	}
-	return ok
 }
 
 // closeExtent closes the current extent, if there is one.

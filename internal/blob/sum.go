@@ -10,8 +10,6 @@ import (
 // castagnoli is the polynomial that processors have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func checksum(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }
-
 // blocks returns how many checksums an object of size bytes has.
 func blocks(size int64) int64 { return (size + batch.BlobBlock - 1) / batch.BlobBlock }
 

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -61,7 +59,7 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 		fsys:        fsys,
 		objects:     path.Join(dir, "objects"),
 		tmp:         path.Join(dir, "tmp"),
-		dirs:        newDirs(fsys),
+		dirs:        &dirs{fsys: fsys, known: make(map[string]struct{})},
 		bufferBytes: opts.BufferBytes,
 		run:         rand.Text(),
 	}
@@ -95,11 +93,6 @@ func (b *Backend) clearTemporary() error {
 // file returns the name of the file that holds the object key.
 func (b *Backend) file(key string) string { return path.Join(b.objects, key) + leaf }
 
-// temporary returns a name that no other Put uses.
-func (b *Backend) temporary() string {
-	return path.Join(b.tmp, b.run+"-"+strconv.FormatInt(b.count.Add(1), 10))
-}
-
 // ReadAt implements blob.Backend.
 func (b *Backend) ReadAt(ctx context.Context, key string, p []byte, off int64) (int, error) {
 	if err := check(ctx, key); err != nil {
@@ -127,29 +120,6 @@ func (b *Backend) Stat(ctx context.Context, key string) (blob.Info, error) {
 		return blob.Info{}, fmt.Errorf("stat blob %s: %w", key, absent(err))
 	}
 	return blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()}, nil
-}
-
-// Delete implements blob.Backend. It syncs nothing: an object that a power cut brings back is one that nothing
-// refers to, and is deleted again. Directories that become empty go too, except those of the first level, which would
-// soon be made again.
-func (b *Backend) Delete(ctx context.Context, key string) error {
-	if err := check(ctx, key); err != nil {
-		return fmt.Errorf("delete blob: %w", err)
-	}
-	err := b.fsys.Remove(b.file(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("delete blob %s: %w", key, err)
-	}
-	// A Put that has just made such a directory holds it, and then it is not removed.
-	for dir := path.Dir(key); strings.Contains(dir, "/"); dir = path.Dir(dir) {
-		if !b.dirs.removeEmpty(path.Join(b.objects, dir)) {
-			break
-		}
-	}
-	return nil
 }
 
 // check refuses a bad key and a context that has ended.

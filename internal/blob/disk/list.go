@@ -13,23 +13,17 @@ import (
 
 // List implements blob.Backend. It reads one directory at a time, and only those that the prefix allows.
 func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
-	dir, _, nested := cutLast(prefix)
-	if nested && blob.CheckKey(dir) != nil {
-		return nil // no key starts like that, and the directory may be one outside
+	dir := ""
+	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+		if dir = prefix[:i]; blob.CheckKey(dir) != nil {
+			return nil // no key starts like that, and the directory may be one outside
+		}
 	}
 	l := lister{b: b, prefix: prefix, fn: fn}
 	return l.walk(ctx, dir)
 }
 
-// cutLast splits s at its last slash.
-func cutLast(s string) (before, after string, found bool) {
-	i := strings.LastIndexByte(s, '/')
-	if i < 0 {
-		return "", s, false
-	}
-	return s[:i], s[i+1:], true
-}
-
+// lister is one call of List.
 type lister struct {
 	b      *Backend
 	prefix string
@@ -56,6 +50,7 @@ func (l *lister) walk(ctx context.Context, dir string) error {
 	return nil
 }
 
+// visit reports one entry of a directory, or what is below it. It passes over what is no object of ours.
 func (l *lister) visit(ctx context.Context, dir string, e fs.DirEntry) error {
 	key := path.Join(dir, e.Name())
 	if e.IsDir() {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,21 +64,20 @@ func NewCaller(o CallerOptions) *Caller {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	dialer := &net.Dialer{Resolver: o.Resolver, ControlContext: o.Guard.control}
+	// The address is judged at the last moment before a connection to it is made. Names were looked up by then and all
+	// spellings of an address are one, so nothing that happens earlier can lead round it.
+	control := func(_ context.Context, network, address string, _ syscall.RawConn) error {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil || network != "tcp4" && network != "tcp6" {
+			return fmt.Errorf("%s %s is %w", network, address, ErrRefused)
+		}
+		return o.Guard.Check(a.Addr())
+	}
+	dialer := &net.Dialer{Resolver: o.Resolver, ControlContext: control}
 	return &Caller{o: o, transport: &http.Transport{
 		Proxy: nil, DialContext: dialer.DialContext, DisableKeepAlives: true, DisableCompression: true,
 		MaxResponseHeaderBytes: maxAnswerHeader,
 	}}
-}
-
-// control is asked about each address at the last moment before a connection to it is made. Names were looked up by
-// then and all spellings of an address are one, so nothing that happens earlier can lead round it.
-func (g Guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
-	a, err := netip.ParseAddrPort(address)
-	if err != nil || network != "tcp4" && network != "tcp6" {
-		return fmt.Errorf("%s %s is %w", network, address, ErrRefused)
-	}
-	return g.Check(a.Addr())
 }
 
 // Answer is what an attempt came to.
@@ -107,11 +108,26 @@ func (c *Caller) Call(ctx context.Context, d store.Delivery) Answer {
 	return a
 }
 
+// call renders and signs the event, sends it and reads the answer.
 func (c *Caller) call(ctx context.Context, d store.Delivery) Answer {
-	r, err := c.request(ctx, d)
+	now := c.o.Now() // the time of this attempt, which is signed
+	event, err := body(d)
+	if err != nil {
+		return Answer{Err: fmt.Errorf("render event: %w", err)}
+	}
+	signed, err := signature(d, event, now)
 	if err != nil {
 		return Answer{Err: err}
 	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(event))
+	if err != nil {
+		return Answer{Err: errors.New("the webhook's URL cannot be read")} // the error would repeat it
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", c.o.UserAgent)
+	r.Header.Set(standardwebhooks.HeaderWebhookID, d.ID)
+	r.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	r.Header.Set(standardwebhooks.HeaderWebhookSignature, signed)
 	// RoundTrip and not Client.Do, whose errors repeat the URL with whatever secret is in its query.
 	response, err := c.transport.RoundTrip(r)
 	if err != nil {
@@ -122,25 +138,57 @@ func (c *Caller) call(ctx context.Context, d store.Delivery) Answer {
 	return Answer{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), c.o.Now())}
 }
 
-// request renders and signs the call, with the time of this attempt.
-func (c *Caller) request(ctx context.Context, d store.Delivery) (*http.Request, error) {
-	now := c.o.Now()
-	event, err := body(d)
-	if err != nil {
-		return nil, fmt.Errorf("render event: %w", err)
+// retryAfter reads how long a receiver asks to be left alone, as seconds or as a date. What is past or cannot be read
+// counts as not said.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(longestPause/time.Second))) * time.Second
 	}
-	signed, err := signature(d, event, now)
-	if err != nil {
-		return nil, err
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), longestPause)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.URL, bytes.NewReader(event))
-	if err != nil {
-		return nil, errors.New("the webhook's URL cannot be read") // the error would repeat it
+	return 0
+}
+
+// event is what a receiver is sent. It names a batch and says nothing about it: the receiver asks the API, with a key
+// of its own, so an event in wrong hands is worth nothing.
+type event struct {
+	ID        string  `json:"id"`
+	Object    string  `json:"object"`
+	Type      string  `json:"type"`
+	CreatedAt int64   `json:"created_at"`
+	Data      subject `json:"data"`
+}
+
+type subject struct {
+	ID string `json:"id"`
+}
+
+// body renders the event of a delivery; every attempt sends the same bytes.
+func body(d store.Delivery) ([]byte, error) {
+	return json.Marshal(event{
+		ID: d.EventID, Object: "event", Type: string(d.Event), CreatedAt: d.CreatedAt.Unix(), Data: subject{ID: d.Batch},
+	})
+}
+
+// signature returns the value of the signature header: one signature for each secret, so that a receiver which has
+// either the old or the new one finds one that fits.
+func signature(d store.Delivery, body []byte, at time.Time) (string, error) {
+	signatures := make([]string, 0, len(d.Secrets))
+	for _, secret := range d.Secrets {
+		signer, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			return "", fmt.Errorf("read signing secret: %w", err)
+		}
+		s, err := signer.Sign(d.ID, at, body)
+		if err != nil {
+			return "", fmt.Errorf("sign event: %w", err)
+		}
+		signatures = append(signatures, s)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", c.o.UserAgent)
-	r.Header.Set(standardwebhooks.HeaderWebhookID, d.ID)
-	r.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
-	r.Header.Set(standardwebhooks.HeaderWebhookSignature, signed)
-	return r, nil
+	if len(signatures) == 0 {
+		return "", errNoSecret
+	}
+	return strings.Join(signatures, " "), nil
 }

@@ -25,6 +25,7 @@ const (
 // what the other does.
 type receiver struct{ tenant, host string }
 
+// receiverOf returns who is called for a delivery. Path and query do not count: they are the same machine.
 func receiverOf(d store.Delivery) receiver {
 	u, err := url.Parse(d.URL)
 	if err != nil {
@@ -58,16 +59,12 @@ const (
 	unwell
 )
 
-// full reports whether no more may wait.
-func (l *lane) full() bool {
-	return len(l.waiting) >= waitingEach || l.health == unwell && len(l.waiting) >= waitingUnwell
-}
-
 // mayCall reports whether the receiver may get another call now.
 func (l *lane) mayCall() bool {
 	return len(l.waiting) > 0 && (l.running < callsOther || l.health == well && l.running < callsWell)
 }
 
+// empty reports whether nothing waits and nothing runs. How the receiver did is forgotten with the lane.
 func (l *lane) empty() bool { return l.running == 0 && len(l.waiting) == 0 }
 
 // queue decides which delivery is sent next: receivers take turns, none has more calls in flight than it may, and no
@@ -85,12 +82,10 @@ type queue struct {
 	calls map[string]int
 }
 
+// newQueue returns an empty queue of so many slots.
 func newQueue(slots int) *queue {
 	return &queue{slots: slots, lanes: make(map[receiver]*lane), calls: make(map[string]int)}
 }
-
-// room is how many more deliveries can be held.
-func (q *queue) room() int { return maxHeld - q.held }
 
 // add holds a delivery, unless too many wait for its receiver already.
 func (q *queue) add(d leased) {
@@ -100,7 +95,8 @@ func (q *queue) add(d leased) {
 		q.lanes[d.to] = l
 		q.turns = append(q.turns, l)
 	}
-	if !l.full() {
+	full := len(l.waiting) >= waitingEach || l.health == unwell && len(l.waiting) >= waitingUnwell
+	if !full {
 		l.waiting = append(l.waiting, d)
 		q.held++
 	}
@@ -160,6 +156,7 @@ func (q *queue) keep(l *lane, waiting []leased) {
 	l.waiting = waiting
 }
 
+// forgetEmpty drops the lanes that are empty, so that memory follows from what is held and not from who was ever called.
 func (q *queue) forgetEmpty() {
 	q.turns = slices.DeleteFunc(q.turns, func(l *lane) bool {
 		if l.empty() {

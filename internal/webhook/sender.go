@@ -9,6 +9,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +19,7 @@ import (
 	"batchd/internal/store"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 const (
@@ -36,7 +40,19 @@ const (
 	slow = 5 * time.Second
 	// recordTimeout bounds how long a stop waits for the outcome of a call to be stored.
 	recordTimeout = 5 * time.Second
+	// firstPause is the longest pause after the first attempt; it doubles with each further one up to longestPause.
+	firstPause   = 5 * time.Second
+	longestPause = 6 * time.Hour
+	// shortestPause keeps a lucky draw from becoming two attempts in the same moment.
+	shortestPause = time.Second
+	// deliveryTTL is how long after its event a delivery is still tried again. It outlasts a receiver's weekend.
+	deliveryTTL = 72 * time.Hour
+	// maxReason is how much of an error is kept, in bytes.
+	maxReason = 300
 )
+
+// retried is what a delivery that stays pending is counted as; all others are counted as their state.
+const retried = "retried"
 
 // Store is the part of the metadata store that a sender needs.
 type Store interface {
@@ -61,8 +77,9 @@ type Options struct {
 
 // Sender empties the outbox. Make it with New and let it work with Run.
 type Sender struct {
-	o       Options
-	metrics metrics
+	o Options
+	// deliveries counts attempts by what they came to.
+	deliveries *prometheus.CounterVec
 	// wakeup holds at most one signal: Wake sends without waiting, Run receives, nobody closes it. One is enough, since
 	// Run then leases until nothing more is due.
 	wakeup chan struct{}
@@ -73,7 +90,16 @@ func New(o Options) *Sender {
 	if o.Concurrency == 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Sender{o: o, metrics: newMetrics(o.Registerer), wakeup: make(chan struct{}, 1)}
+	deliveries := promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
+		Name: "batchd_webhook_deliveries_total",
+		Help: "Attempts to deliver an event to a webhook by what they came to, and events skipped without one.",
+	}, []string{"result"})
+	for _, result := range []string{
+		string(store.DeliveryDone), string(store.DeliveryAbandoned), string(store.DeliverySkipped), retried,
+	} {
+		deliveries.WithLabelValues(result) // shown as 0 from the beginning, so that a rate can be taken
+	}
+	return &Sender{o: o, deliveries: deliveries, wakeup: make(chan struct{}, 1)}
 }
 
 // Wake says that an event was written. It never blocks, and may be called at any time.
@@ -99,7 +125,7 @@ func (s *Sender) Run(ctx context.Context) {
 	q := newQueue(s.o.Concurrency)
 	for more := true; ; {
 		var again <-chan struct{}
-		if more && q.room() >= leaseAtOnce {
+		if more && q.held+leaseAtOnce <= maxHeld {
 			again = always
 		}
 		select {
@@ -115,7 +141,13 @@ func (s *Sender) Run(ctx context.Context) {
 			q.drop(s.o.Now().Add(leaseMargin))
 			more = true
 		}
-		s.start(ctx, q, &calls, over)
+		for ctx.Err() == nil {
+			d, ok := q.next()
+			if !ok {
+				break // no slot is free, or no receiver may be called
+			}
+			calls.Go(func() { over <- end{d.to, s.deliver(ctx, d.Delivery)} })
+		}
 	}
 }
 
@@ -123,17 +155,6 @@ func (s *Sender) Run(ctx context.Context) {
 type end struct {
 	to     receiver
 	health health
-}
-
-// start begins calls while there are slots and receivers to call.
-func (s *Sender) start(ctx context.Context, q *queue, calls *sync.WaitGroup, over chan<- end) {
-	for ctx.Err() == nil {
-		d, ok := q.next()
-		if !ok {
-			return
-		}
-		calls.Go(func() { over <- end{d.to, s.deliver(ctx, d.Delivery)} })
-	}
 }
 
 // lease takes some deliveries that are due, and reports whether there may be more. The queue does not take those of a
@@ -174,11 +195,48 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	return unwell
 }
 
+// judge decides what an attempt means for its delivery. A success ends it, and so does 410, by which a receiver says
+// that it wants no more of this; after anything else it is tried again until it is too old.
+func judge(d store.Delivery, a Answer, now time.Time) store.Attempt {
+	t := store.Attempt{Delivery: d.ID, State: store.DeliveryPending, Status: a.Status, Now: now}
+	if a.Err != nil { // else the status says why
+		if t.Error = a.Err.Error(); len(t.Error) > maxReason {
+			t.Error = strings.ToValidUTF8(t.Error[:maxReason], "") + "…"
+		}
+	}
+	switch {
+	case a.OK():
+		t.State = store.DeliveryDone
+	case a.Status == http.StatusGone:
+		t.State = store.DeliveryAbandoned
+	default:
+		t.NextAt = now.Add(max(pause(d.Attempts, rand.Float64()), min(a.RetryAfter, longestPause)))
+		if t.NextAt.After(d.CreatedAt.Add(deliveryTTL)) {
+			t.State, t.NextAt = store.DeliveryAbandoned, time.Time{}
+		}
+	}
+	return t
+}
+
+// pause draws how long to wait after one more attempt than there were, between nearly nothing and a bound that
+// doubles: receivers that failed together are not called together again. draw is from 0 to 1.
+func pause(attempts int, draw float64) time.Duration {
+	bound := longestPause
+	if attempts < 13 { // 2^13 times the first pause is over the longest
+		bound = min(firstPause<<attempts, longestPause)
+	}
+	return max(time.Duration(draw*float64(bound)), shortestPause)
+}
+
 // record stores an attempt, also while the process stops: an event whose delivery was not stored is sent twice.
 func (s *Sender) record(ctx context.Context, d store.Delivery, a store.Attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	s.metrics.count(a)
+	result := string(a.State)
+	if a.State == store.DeliveryPending {
+		result = retried
+	}
+	s.deliveries.WithLabelValues(result).Inc()
 	log := s.o.Logger.With("delivery", a.Delivery, "webhook", d.Webhook, "batch", d.Batch, "attempt", d.Attempts+1)
 	switch err := s.o.Store.RecordAttempt(ctx, a); {
 	case errors.Is(err, store.ErrNotFound):

@@ -196,7 +196,7 @@ var edges = []mutation{
 	{
 		name: "a receiver's address is not looked at when it is called", promise: "webhooks reach nothing inside (I17)",
 		dir: "internal/webhook",
-		old: `	return g.Check(a.Addr())`,
+		old: `	return o.Guard.Check(a.Addr())`,
 		new: `	_ = a
 	return nil`,
 		run: "I17",

@@ -78,7 +78,7 @@ func TestAnAnswerDecidesWhatBecomesOfADelivery(t *testing.T) {
 
 func TestALongReasonIsCutToValidText(t *testing.T) {
 	t.Parallel()
-	got := reason(Answer{Err: errors.New(strings.Repeat("ü", 400))})
+	got := judge(store.Delivery{}, Answer{Err: errors.New(strings.Repeat("ü", 400))}, time.Now()).Error
 	if len(got) > maxReason+len("…") || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {
 		t.Errorf("got %q", got)
 	}

@@ -14,6 +14,25 @@ import (
 // shownHost is how many bytes of a host that is refused are repeated.
 const shownHost = 100
 
+// Open is the authenticator of a server without keys: every call is one tenant's, whatever credential it carries.
+// Clients that insist on sending a key can send any.
+type Open struct {
+	// Tenant is the UUID that all belongs to.
+	Tenant string
+	// Hosts are the names that the server answers to; nil for any, and for calls from any web page.
+	Hosts *Hosts
+}
+
+// Authenticate returns the one tenant, who runs the server, and a key id of zeros. It refuses only what Hosts do.
+func (o Open) Authenticate(r *http.Request) (Identity, error) {
+	if o.Hosts != nil {
+		if err := o.Hosts.check(r); err != nil {
+			return Identity{}, err
+		}
+	}
+	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32), Operator: true}, nil
+}
+
 // Hosts are the names that a server without keys answers to. Without keys a browser on the same machine or network
 // could be made to call it by any page that is open in it: under a name of the page's own that is suddenly the server's
 // address, or by a form that is posted across sites. The first shows in the Host header, the second in the headers by
@@ -96,6 +115,7 @@ func hostname(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
+// clip returns what of a refused header is repeated in the answer.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > shownHost {

@@ -37,21 +37,14 @@ func Mint() string {
 // IDOf returns the id of a key, "key_" and 32 hexadecimal digits: those that a minted key carries, and for any other
 // text digits that are derived from it. An id says nothing about the secret and may be shown.
 func IDOf(text string) string {
-	if digits, ok := carriedID(text); ok {
-		return idPrefix + digits
+	rest, ok := strings.CutPrefix(text, keyPrefix)
+	if ok && len(rest) == idDigits+1+base64.RawURLEncoding.EncodedLen(secretBytes) && rest[idDigits] == '-' {
+		if digits := rest[:idDigits]; strings.Trim(digits, "0123456789abcdef") == "" {
+			return idPrefix + digits
+		}
 	}
 	sum := sha256.Sum256([]byte("batchd key id\n" + text))
 	return idPrefix + hex.EncodeToString(sum[:idDigits/2])
-}
-
-// carriedID returns the digits of the id in a text that has the form of a minted key.
-func carriedID(text string) (string, bool) {
-	rest, ok := strings.CutPrefix(text, keyPrefix)
-	if !ok || len(rest) != idDigits+1+base64.RawURLEncoding.EncodedLen(secretBytes) || rest[idDigits] != '-' {
-		return "", false
-	}
-	digits := rest[:idDigits]
-	return digits, strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // HashOf returns what is stored of a key. A minted key has 256 random bits, so a plain SHA-256 cannot be searched.

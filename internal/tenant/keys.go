@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"batchd/internal/batch"
 	"batchd/internal/store"
 )
 
@@ -18,6 +20,12 @@ const (
 	keyCacheTTL = 5 * time.Second
 	// maxCachedKeys bounds the keys in memory; beyond it, keys are read more often.
 	maxCachedKeys = 10_000
+)
+
+// The codes that dialects know refused credentials by.
+const (
+	codeMissing = "missing_api_key"
+	codeInvalid = "invalid_api_key"
 )
 
 // KeyReader is the part of the metadata store that authentication needs.
@@ -61,7 +69,10 @@ func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 	}
 	switch {
 	case text == "":
-		return Identity{}, errMissing()
+		return Identity{}, &batch.Error{
+			Class: batch.Unauthenticated, Code: codeMissing,
+			Message: "No API key was sent. Send it in a header: Authorization: Bearer YOUR_KEY, or x-api-key: YOUR_KEY.",
+		}
 	case len(text) > maxKey:
 		return Identity{}, errInvalid()
 	}
@@ -104,19 +115,49 @@ func (k *Keys) read(ctx context.Context, id string, hash [sha256.Size]byte, now 
 		return cachedKey{}, false, nil
 	}
 	found := cachedKey{key: key, tenant: owner, at: now}
-	k.cache(found)
-	return found, true, nil
-}
-
-// cache keeps a key, in the place of any other if there are too many.
-func (k *Keys) cache(found cachedKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, ok := k.cached[found.key.ID]; !ok && len(k.cached) >= maxCachedKeys {
-		for id := range k.cached {
-			delete(k.cached, id)
+	// Where there are too many, any other makes room: it costs that one a read.
+	if _, ok := k.cached[key.ID]; !ok && len(k.cached) >= maxCachedKeys {
+		for other := range k.cached {
+			delete(k.cached, other)
 			break
 		}
 	}
-	k.cached[found.key.ID] = found
+	k.cached[key.ID] = found
+	return found, true, nil
+}
+
+// credential returns the one key that a request carries, "" if it carries none. Bearer and x-api-key are understood
+// whatever the dialect; other schemes are for somebody else, a proxy perhaps, and are passed over.
+func credential(h http.Header) (string, error) {
+	var sent []string
+	for _, value := range h.Values("Authorization") { // one at most, in practice
+		if scheme, token, ok := strings.Cut(value, " "); ok && strings.EqualFold(scheme, "Bearer") {
+			sent = append(sent, strings.Trim(token, " \t"))
+		}
+	}
+	key := ""
+	for _, text := range append(sent, h.Values("X-Api-Key")...) {
+		switch {
+		case text == "" || text == key:
+		case key == "":
+			key = text
+		default:
+			return "", &batch.Error{
+				Class: batch.Unauthenticated, Code: codeInvalid,
+				Message: "The request carries two different API keys. Send one, as Authorization: Bearer or as x-api-key.",
+			}
+		}
+	}
+	return key, nil
+}
+
+// errInvalid refuses every key that opens nothing, with the same words whether it is unknown, wrong, revoked or
+// expired.
+func errInvalid() error {
+	return &batch.Error{
+		Class: batch.Unauthenticated, Code: codeInvalid,
+		Message: "The API key is not valid. Check it, or ask the operator of this server for another one.",
+	}
 }

@@ -5,7 +5,6 @@ package tenant
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"batchd/internal/store"
@@ -30,25 +29,6 @@ type Identity struct {
 // may be called concurrently.
 type Authenticator interface {
 	Authenticate(r *http.Request) (Identity, error)
-}
-
-// Open is the authenticator of a server without keys: every call is one tenant's, whatever credential it carries.
-// Clients that insist on sending a key can send any.
-type Open struct {
-	// Tenant is the UUID that all belongs to.
-	Tenant string
-	// Hosts are the names that the server answers to; nil for any, and for calls from any web page.
-	Hosts *Hosts
-}
-
-// Authenticate returns the one tenant, who runs the server, and a key id of zeros. It refuses only what Hosts do.
-func (o Open) Authenticate(r *http.Request) (Identity, error) {
-	if o.Hosts != nil {
-		if err := o.Hosts.check(r); err != nil {
-			return Identity{}, err
-		}
-	}
-	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32), Operator: true}, nil
 }
 
 // Rate is where a tenant stands with its limit of API requests after one of them.

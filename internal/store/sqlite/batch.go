@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -33,13 +32,6 @@ func batchDest(b *batch.Batch) []any {
 		blobColumn(&b.Plan), listColumn(&b.Models), &b.Units, &b.SealedUnits, &b.InLineOrder,
 		&b.OutputFileID, &b.ErrorFileID, &b.CallbackURL, &b.ContinuedFrom,
 	}
-}
-
-// scanBatch scans the current row, as all wants it.
-func scanBatch(rows *sql.Rows) (batch.Batch, error) {
-	var b batch.Batch
-	err := rows.Scan(batchDest(&b)...)
-	return b, err
 }
 
 // oneBatch returns the batch that a condition on the columns of b selects, or ErrNotFound.
@@ -79,7 +71,7 @@ const runningQuery = `SELECT ` + batchColumns + ` FROM batches b WHERE b.stage =
 
 // RunningBatches implements store.Work.
 func (s *Store) RunningBatches(ctx context.Context) ([]batch.Batch, error) {
-	batches, err := all(ctx, s.readers, scanBatch, runningQuery)
+	batches, err := all(ctx, s.readers, into(batchDest), runningQuery)
 	if err != nil {
 		return nil, fmt.Errorf("list running batches: %w", err)
 	}

@@ -52,6 +52,15 @@ func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error),
 	return items, rows.Err()
 }
 
+// into returns what all needs to scan rows of the columns that dest has places for.
+func into[T any](dest func(*T) []any) func(*sql.Rows) (T, error) {
+	return func(rows *sql.Rows) (T, error) {
+		var v T
+		err := rows.Scan(dest(&v)...)
+		return v, err
+	}
+}
+
 // column reads and writes one column through a pair of functions, so that each form of a value in the database is in
 // one place. encode is nil for columns that are written otherwise.
 type column[T any] struct {

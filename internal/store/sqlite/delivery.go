@@ -41,8 +41,10 @@ func (s *Store) LeaseDeliveries(ctx context.Context, now, until time.Time, n int
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		due, err = all(ctx, t, func(rows *sql.Rows) (store.Delivery, error) {
-			d, err := scanDue(rows, now)
-			d.NextAt = until
+			var d store.Delivery
+			var w store.Webhook
+			err := rows.Scan(append(deliveryDest(&d), &w.Secret, &w.Previous, timeColumn(&w.PreviousUntil))...)
+			d.Secrets, d.NextAt = w.Secrets(now), until
 			return d, err
 		}, dueDeliveriesQuery, now.UnixNano(), max(n, 0))
 		if err != nil {
@@ -60,15 +62,6 @@ func (s *Store) LeaseDeliveries(ctx context.Context, now, until time.Time, n int
 		return nil, fmt.Errorf("lease deliveries: %w", err)
 	}
 	return due, nil
-}
-
-// scanDue scans a row of dueDeliveriesQuery, with the secrets that sign at now.
-func scanDue(rows *sql.Rows, now time.Time) (store.Delivery, error) {
-	var d store.Delivery
-	var w store.Webhook
-	err := rows.Scan(append(deliveryDest(&d), &w.Secret, &w.Previous, timeColumn(&w.PreviousUntil))...)
-	d.Secrets = w.Secrets(now)
-	return d, err
 }
 
 var (
@@ -114,11 +107,7 @@ func (s *Store) RecordAttempt(ctx context.Context, a store.Attempt) error {
 // ListDeliveries implements store.Webhooks.
 func (s *Store) ListDeliveries(ctx context.Context, q store.DeliveryQuery) ([]store.Delivery, error) {
 	query, args := deliveryListQuery(q)
-	deliveries, err := all(ctx, s.readers, func(rows *sql.Rows) (store.Delivery, error) {
-		var d store.Delivery
-		err := rows.Scan(deliveryDest(&d)...)
-		return d, err
-	}, query, args...)
+	deliveries, err := all(ctx, s.readers, into(deliveryDest), query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
 	}

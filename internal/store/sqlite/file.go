@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -22,12 +21,6 @@ func fileDest(f *batch.File) []any {
 		&f.Seq, &f.ID, &f.Tenant, &f.Dialect, &f.Name, &f.Purpose, &f.Bytes, &f.Lines,
 		timeColumn(&f.CreatedAt), timeColumn(&f.ExpiresAt), manifestColumn(&f.Content), blobColumn(&f.ContentBlob),
 	}
-}
-
-func scanFile(rows *sql.Rows) (batch.File, error) {
-	var f batch.File
-	err := rows.Scan(fileDest(&f)...)
-	return f, err
 }
 
 // CreateFile implements store.Files.
@@ -117,7 +110,7 @@ func (s *Store) ListFiles(ctx context.Context, tenant string, q store.FileQuery)
 	if q.Purpose != "" {
 		args = slices.Insert(args, 1, any(string(q.Purpose)))
 	}
-	files, err := all(ctx, s.readers, scanFile, fileListQuery(q.Purpose != "", q.Ascending), args...)
+	files, err := all(ctx, s.readers, into(fileDest), fileListQuery(q.Purpose != "", q.Ascending), args...)
 	if err != nil {
 		return store.Page[batch.File]{}, fmt.Errorf("list files: %w", err)
 	}

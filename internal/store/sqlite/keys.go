@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -17,12 +16,6 @@ func keyDest(k *store.Key) []any {
 		&k.ID, &k.Tenant, hashColumn(&k.Hash), &k.Dialect,
 		timeColumn(&k.CreatedAt), timeColumn(&k.ExpiresAt), timeColumn(&k.RevokedAt),
 	}
-}
-
-func scanKey(rows *sql.Rows) (store.Key, error) {
-	var k store.Key
-	err := rows.Scan(keyDest(&k)...)
-	return k, err
 }
 
 // hashColumn is a SHA-256 as it is. It only reads: the hash is written as a parameter.
@@ -89,7 +82,7 @@ func (s *Store) ListKeys(ctx context.Context, tenant string) ([]store.Key, error
 	if tenant != "" {
 		query, args = keysOfTenantQuery, []any{tenant}
 	}
-	keys, err := all(ctx, s.readers, scanKey, query, args...)
+	keys, err := all(ctx, s.readers, into(keyDest), query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}

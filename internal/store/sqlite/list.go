@@ -37,7 +37,7 @@ func (s *Store) ListAllBatches(ctx context.Context, after string, limit int) (st
 			return store.Page[batch.Batch]{}, fmt.Errorf("list batches of all tenants: %w", err)
 		}
 	}
-	batches, err := all(ctx, s.readers, scanBatch, allBatchesQuery, upper, limit+1)
+	batches, err := all(ctx, s.readers, into(batchDest), allBatchesQuery, upper, limit+1)
 	if err != nil {
 		return store.Page[batch.Batch]{}, fmt.Errorf("list batches of all tenants: %w", err)
 	}
@@ -70,7 +70,7 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 	for _, status := range statuses {
 		args = append(args, string(status))
 	}
-	return all(ctx, s.readers, scanBatch, batchListQuery(len(statuses), created.bounded), args...)
+	return all(ctx, s.readers, into(batchDest), batchListQuery(len(statuses), created.bounded), args...)
 }
 
 // knownStatuses returns those of the statuses that a batch can have, each once, so that there are few query texts.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -25,12 +24,6 @@ func limitDest(l *store.Limits) []any {
 
 func tenantDest(t *store.Tenant) []any {
 	return append([]any{&t.ID, &t.Name, timeColumn(&t.CreatedAt), &t.Weight}, limitDest(&t.Limits)...)
-}
-
-func scanTenant(rows *sql.Rows) (store.Tenant, error) {
-	var t store.Tenant
-	err := rows.Scan(tenantDest(&t)...)
-	return t, err
 }
 
 // CreateTenant implements store.Tenants. Its secret for callbacks is minted here, so that no tenant is without one
@@ -85,7 +78,7 @@ func (s *Store) oneTenant(ctx context.Context, condition, arg string) (store.Ten
 
 // ListTenants implements store.Tenants.
 func (s *Store) ListTenants(ctx context.Context) ([]store.Tenant, error) {
-	tenants, err := all(ctx, s.readers, scanTenant, `SELECT `+tenantColumns+` FROM tenants t ORDER BY t.name`)
+	tenants, err := all(ctx, s.readers, into(tenantDest), `SELECT `+tenantColumns+` FROM tenants t ORDER BY t.name`)
 	if err != nil {
 		return nil, fmt.Errorf("list tenants: %w", err)
 	}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -11,14 +10,14 @@ import (
 
 var _ store.Webhooks = (*Store)(nil)
 
-// webhookColumns are the columns that scanWebhook scans, in the same order.
+// webhookColumns are the columns that webhookDest scans, in the same order.
 const webhookColumns = `w.id, w.tenant, w.url, w.events, w.secret, w.previous, w.previous_until, w.created_at`
 
-func scanWebhook(rows *sql.Rows) (store.Webhook, error) {
-	var w store.Webhook
-	err := rows.Scan(&w.ID, &w.Tenant, &w.URL, listColumn(&w.Events), &w.Secret, &w.Previous,
-		timeColumn(&w.PreviousUntil), timeColumn(&w.CreatedAt))
-	return w, err
+func webhookDest(w *store.Webhook) []any {
+	return []any{
+		&w.ID, &w.Tenant, &w.URL, listColumn(&w.Events), &w.Secret, &w.Previous,
+		timeColumn(&w.PreviousUntil), timeColumn(&w.CreatedAt),
+	}
 }
 
 // AddWebhook implements store.Webhooks. It gets events of batches that end from now on; none is made for the past.
@@ -53,7 +52,7 @@ func (s *Store) ListWebhooks(ctx context.Context, tenant string) ([]store.Webhoo
 	if tenant == "" {
 		query, args = everyWebhookQuery, nil
 	}
-	webhooks, err := all(ctx, s.readers, scanWebhook, query, args...)
+	webhooks, err := all(ctx, s.readers, into(webhookDest), query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list webhooks: %w", err)
 	}
@@ -62,7 +61,7 @@ func (s *Store) ListWebhooks(ctx context.Context, tenant string) ([]store.Webhoo
 
 // Webhook implements store.Webhooks.
 func (s *Store) Webhook(ctx context.Context, id string) (store.Webhook, error) {
-	found, err := all(ctx, s.readers, scanWebhook, `SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = ?`, id)
+	found, err := all(ctx, s.readers, into(webhookDest), `SELECT `+webhookColumns+` FROM webhooks w WHERE w.id = ?`, id)
 	if err == nil && len(found) == 0 {
 		err = store.ErrNotFound
 	}

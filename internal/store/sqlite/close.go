@@ -30,8 +30,17 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 		}
 		// The stop is read here and not by the caller, who may have leased the batch before a cancel.
 		final := b.Stop.Closed()
-		if _, err := t.change(ctx, closeQuery(final), string(final), output, failed, nanos(c.Now), nanos(c.Now),
-			b.Seq, string(b.Status), string(b.Stop), leaseColumn(&c.Lease)); err != nil {
+		stamp := map[batch.Status]string{
+			batch.Completed: "completed_at", batch.Expired: "expired_at", batch.Cancelled: "cancelled_at",
+		}[final]
+		// This clears the lease. Leaving a state that is not terminal also releases the input file, which may be purged from
+		// then on.
+		if _, err := t.change(ctx, `
+			UPDATE batches SET status = ?, output_file_id = ?, error_file_id = ?, `+stamp+` = ?, updated_at = ?,
+				version = version + 1, node = NULL
+			WHERE seq = ? AND status = ? AND stop = ? AND lease = ?`,
+			string(final), output, failed, nanos(c.Now), nanos(c.Now), b.Seq, string(b.Status), string(b.Stop),
+			leaseColumn(&c.Lease)); err != nil {
 			return err
 		}
 		if err := enqueueDeliveries(ctx, t, b, final, c.Now); err != nil {
@@ -73,15 +82,4 @@ func insertResult(ctx context.Context, t *tx, b batch.Batch, r *store.ResultFile
 		return "", fmt.Errorf("result file %s: %w", r.File.ID, err)
 	}
 	return r.File.ID, nil
-}
-
-// closeQuery returns the statement that moves a batch to the terminal state final. It clears the lease. Leaving a state
-// that is not terminal also releases the input file, which may be purged from then on.
-func closeQuery(final batch.Status) string {
-	stamp := map[batch.Status]string{
-		batch.Completed: "completed_at", batch.Expired: "expired_at", batch.Cancelled: "cancelled_at",
-	}[final]
-	return `UPDATE batches SET status = ?, output_file_id = ?, error_file_id = ?, ` + stamp + ` = ?, updated_at = ?,
-			version = version + 1, node = NULL
-		WHERE seq = ? AND status = ? AND stop = ? AND lease = ?`
 }

@@ -143,13 +143,9 @@ func checkVersion(ctx context.Context, conn *sql.Conn, path string) (int64, erro
 			Remedy:  "run that version, or a later one; it was left as it is",
 		}
 	}
-	return version, checkReleased(ctx, conn, path)
-}
-
-// checkReleased refuses the form that the schema had before the first release, which has its number but no tenants.
-func checkReleased(ctx context.Context, conn *sql.Conn, path string) error {
+	// The form that the schema had before the first release has its number but no tenants.
 	var tables int
-	err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'tenants'`).Scan(&tables)
+	err = conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'tenants'`).Scan(&tables)
 	if err == nil && tables == 0 {
 		err = &UnusableError{
 			Path:    path,
@@ -157,7 +153,7 @@ func checkReleased(ctx context.Context, conn *sql.Conn, path string) error {
 			Remedy:  "start with another data directory; it was left as it is",
 		}
 	}
-	return damaged(path, err)
+	return version, damaged(path, err)
 }
 
 // checkPages looks for damage: always that no page is missing at the end, and in a small file inside every page too.
@@ -190,18 +186,14 @@ func checkPages(ctx context.Context, w *writer) error {
 	if want > fullCheckBytes {
 		return nil
 	}
-	return quickCheck(ctx, w.conn, w.path)
-}
-
-// quickCheck has SQLite look at the structure of every page. Unlike integrity_check it does not compare indexes with
-// their tables, which would take several times as long.
-func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
+	// quick_check looks at the structure of every page. Unlike integrity_check it does not compare indexes with their tables,
+	// which would take several times as long.
 	var result string
-	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
-		return damaged(path, err)
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
+		return damaged(w.path, err)
 	}
 	if result != "ok" {
-		return &UnusableError{Path: path, Problem: fmt.Sprintf("is damaged (%s)", result), Remedy: restoreRemedy}
+		return &UnusableError{Path: w.path, Problem: fmt.Sprintf("is damaged (%s)", result), Remedy: restoreRemedy}
 	}
 	return nil
 }

@@ -50,18 +50,21 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 	if err != nil {
 		return nil, err
 	}
-	statuses, created := knownStatuses(q.Statuses), newTimeSpan(q.CreatedAfter, q.CreatedBefore)
+	created := newTimeSpan(q.CreatedAfter, q.CreatedBefore)
+	// Those that a batch can have, each once and in one order, so that there are few query texts.
+	statuses := slices.DeleteFunc(batch.Statuses(), func(s batch.Status) bool { return !slices.Contains(q.Statuses, s) })
 	if len(statuses) == 0 && len(q.Statuses) > 0 || created.from >= created.to {
 		return nil, nil // nothing can match
 	}
 	// A span of time is first turned into a span of sequence numbers, since that is the order of the list and its indexes.
+	// Both ends are read in one statement, because a clock that is set back between two would make them wrong.
 	lower := int64(0)
 	if created.bounded {
-		first, end, err := s.seqsCreated(ctx, tenant, created)
-		if err != nil {
+		var end int64
+		if _, err := one(ctx, s.readers, []any{&lower, &end}, seqsCreatedQuery, tenant, created.from, created.to); err != nil {
 			return nil, err
 		}
-		lower, upper = first, min(upper, end)
+		upper = min(upper, end)
 	}
 	args := []any{tenant, upper, lower, q.Limit + 1}
 	if created.bounded {
@@ -71,17 +74,6 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 		args = append(args, string(status))
 	}
 	return all(ctx, s.readers, into(batchDest), batchListQuery(len(statuses), created.bounded), args...)
-}
-
-// knownStatuses returns those of the statuses that a batch can have, each once, so that there are few query texts.
-func knownStatuses(statuses []batch.Status) []batch.Status {
-	var known []batch.Status
-	for _, status := range batch.Statuses() {
-		if slices.Contains(statuses, status) {
-			known = append(known, status)
-		}
-	}
-	return known
 }
 
 // batchListQuery returns the text for so many statuses, with or without a span of creation times. Several statuses are
@@ -156,10 +148,3 @@ const seqsCreatedQuery = `
 
 // clockBack is the most that a tenant's clock ever went back, kept by a trigger.
 const clockBack = `coalesce((SELECT back FROM batch_clocks WHERE tenant = ?1), 0)`
-
-// seqsCreated returns two sequence numbers between which, both exclusive, all batches created in the span lie. It reads
-// them in one statement, because a clock that is set back between two would make them wrong.
-func (s *Store) seqsCreated(ctx context.Context, tenant string, span timeSpan) (lower, upper int64, err error) {
-	_, err = one(ctx, s.readers, []any{&lower, &upper}, seqsCreatedQuery, tenant, span.from, span.to)
-	return lower, upper, err
-}

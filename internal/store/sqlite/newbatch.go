@@ -69,22 +69,18 @@ func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.Id
 		if got, err = oneBatch(ctx, t, `b.id = ?`, b.ID); err != nil {
 			return err
 		}
-		return takeKey(ctx, t, got, key)
+		// In place of any batch that had the key so long ago that it is forgotten.
+		_, err = t.change(ctx, `
+			INSERT INTO idempotency_keys (tenant, key, fingerprint, batch, created_at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (tenant, key) DO UPDATE SET
+				fingerprint = excluded.fingerprint, batch = excluded.batch, created_at = excluded.created_at`,
+			got.Tenant, key.Key, key.Fingerprint[:], got.Seq, got.CreatedAt.UnixNano())
+		return err
 	})
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("create batch %s once: %w", b.ID, err)
 	}
 	return got, nil
-}
-
-// takeKey makes key that of b, in place of any batch that had it so long ago that it is forgotten.
-func takeKey(ctx context.Context, t *tx, b batch.Batch, key store.IdempotencyKey) error {
-	_, err := t.change(ctx, `
-		INSERT INTO idempotency_keys (tenant, key, fingerprint, batch, created_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (tenant, key) DO UPDATE SET
-			fingerprint = excluded.fingerprint, batch = excluded.batch, created_at = excluded.created_at`,
-		b.Tenant, key.Key, key.Fingerprint[:], b.Seq, b.CreatedAt.UnixNano())
-	return err
 }
 
 // BatchOfKey implements store.Batches.
@@ -123,7 +119,13 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 		if err := checkBatchRate(ctx, t, b); err != nil {
 			return err
 		}
-		if err := insertFailed(ctx, t, b, errs); err != nil {
+		if err := insertBatch(ctx, t, b, 0); err != nil {
+			return err
+		}
+		if _, err := t.change(ctx, `
+			UPDATE batches SET status = 'failed', failed_at = created_at, updated_at = created_at, version = version + 1,
+				errors = ?, errors_total = ?
+			WHERE id = ?`, listColumn(&errs), len(errs), b.ID); err != nil {
 			return err
 		}
 		if err := enqueueDeliveries(ctx, t, b, batch.Failed, b.CreatedAt); err != nil {
@@ -137,16 +139,4 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 		return batch.Batch{}, fmt.Errorf("create failed batch %s: %w", b.ID, err)
 	}
 	return got, nil
-}
-
-// insertFailed stores a batch and fails it at once, by the same insert as any other batch.
-func insertFailed(ctx context.Context, t *tx, b batch.Batch, errs []batch.LineError) error {
-	if err := insertBatch(ctx, t, b, 0); err != nil {
-		return err
-	}
-	_, err := t.change(ctx, `
-		UPDATE batches SET status = 'failed', failed_at = created_at, updated_at = created_at, version = version + 1,
-			errors = ?, errors_total = ?
-		WHERE id = ?`, listColumn(&errs), len(errs), b.ID)
-	return err
 }

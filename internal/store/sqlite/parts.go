@@ -28,8 +28,17 @@ func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now ti
 		if err := checkStorage(ctx, t, tenant, growth{bytes: p.Content.Size}, now); err != nil {
 			return err
 		}
-		if err := insertPart(ctx, t, u, p); err != nil {
+		// The row carries what is known of the part's lines: completing an upload reads no part again.
+		n, err := t.change(ctx, `
+			INSERT INTO upload_parts (id, upload, tenant, content, blob_key, bytes, broken, head, tail, whole, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			p.ID, u.seq, u.Tenant, blobColumn(&p.Content), p.Content.Key, p.Content.Size,
+			p.Lines.Broken, p.Lines.Head, p.Lines.Tail, p.Lines.Whole, nanos(p.CreatedAt))
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("id is taken: %w", store.ErrConflict)
 		}
 		_, err = t.change(ctx, `UPDATE uploads SET parts = parts + 1, received = received + ? WHERE seq = ?`, p.Content.Size, u.seq)
 		return err
@@ -38,19 +47,6 @@ func (s *Store) AddPart(ctx context.Context, tenant string, p batch.Part, now ti
 		return fmt.Errorf("add part %s: %w", p.ID, err)
 	}
 	return nil
-}
-
-// insertPart stores the part's row, which carries what is known of its lines: completing an upload reads no part again.
-func insertPart(ctx context.Context, t *tx, u uploadRow, p batch.Part) error {
-	n, err := t.change(ctx, `
-		INSERT INTO upload_parts (id, upload, tenant, content, blob_key, bytes, broken, head, tail, whole, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		p.ID, u.seq, u.Tenant, blobColumn(&p.Content), p.Content.Key, p.Content.Size,
-		p.Lines.Broken, p.Lines.Head, p.Lines.Tail, p.Lines.Whole, nanos(p.CreatedAt))
-	if err == nil && n == 0 {
-		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
-	}
-	return err
 }
 
 // partsQuery lists parts in the order in which they arrived, which says nothing about their order in the file.

@@ -39,7 +39,13 @@ func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time
 			}
 			sum.add(seal)
 		}
-		if err := addSealed(ctx, t, seq, sum); err != nil {
+		c, u := sum.counts, sum.usage
+		if _, err := t.change(ctx, `
+			UPDATE batches SET sealed_units = sealed_units + ?, completed = completed + ?, failed = failed + ?,
+				usage_input = usage_input + ?, usage_cached = usage_cached + ?, usage_output = usage_output + ?,
+				usage_reasoning = usage_reasoning + ?, usage_total = usage_total + ?
+			WHERE seq = ?`,
+			sum.units, c.Completed, c.Failed, u.Input, u.Cached, u.Output, u.Reasoning, u.Total, seq); err != nil {
 			return err
 		}
 		result, err = markReady(ctx, t, seq, now)
@@ -80,18 +86,6 @@ func (s *sealed) add(seal batch.Seal) {
 	s.counts, s.usage = s.counts.Add(seal.Counts()), s.usage.Add(seal.Usage)
 }
 
-// addSealed adds the sum of some seals to the batch's counts.
-func addSealed(ctx context.Context, t *tx, seq int64, sum sealed) error {
-	c, u := sum.counts, sum.usage
-	_, err := t.change(ctx, `
-		UPDATE batches SET sealed_units = sealed_units + ?, completed = completed + ?, failed = failed + ?,
-			usage_input = usage_input + ?, usage_cached = usage_cached + ?, usage_output = usage_output + ?,
-			usage_reasoning = usage_reasoning + ?, usage_total = usage_total + ?
-		WHERE seq = ?`,
-		sum.units, c.Completed, c.Failed, u.Input, u.Cached, u.Output, u.Reasoning, u.Total, seq)
-	return err
-}
-
 // markReady makes the batch ready once all its units are sealed, and moves one that was not stopped to finalizing.
 func markReady(ctx context.Context, t *tx, seq int64, now time.Time) (store.SealResult, error) {
 	if _, err := t.change(ctx, `UPDATE batches SET ready = 1 WHERE seq = ? AND sealed_units = units`, seq); err != nil {
@@ -108,28 +102,23 @@ func markReady(ctx context.Context, t *tx, seq int64, now time.Time) (store.Seal
 	return result, err
 }
 
-// SealedUnits implements store.Work.
+// SealedUnits implements store.Work. It goes by ordinal and not by an offset, so that each page costs what it holds.
 func (s *Store) SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error) {
-	seals, err := s.sealedUnits(ctx, batchID, first, n)
+	seq, err := batchSeq(ctx, s.readers, batchID)
+	var seals []batch.Seal
+	if err == nil {
+		seals, err = all(ctx, s.readers, func(rows *sql.Rows) (batch.Seal, error) {
+			seal := batch.Seal{UnitID: batch.UnitID{Batch: batchID}}
+			err := rows.Scan(&seal.Ordinal, leaseColumn(&seal.Lease), blobColumn(&seal.Segment), &seal.OutputBytes,
+				&seal.OutputLines, &seal.ErrorBytes, &seal.ErrorLines, &seal.Failed, &seal.Usage.Input, &seal.Usage.Cached,
+				&seal.Usage.Output, &seal.Usage.Reasoning, &seal.Usage.Total)
+			return seal, err
+		}, `SELECT ordinal, lease, segment, output_bytes, output_lines, error_bytes, error_lines, failed,
+				usage_input, usage_cached, usage_output, usage_reasoning, usage_total
+			FROM units WHERE batch = ? AND ordinal >= ? AND state = 2 ORDER BY ordinal LIMIT ?`, seq, first, max(n, 0))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read seals of %s: %w", batchID, err)
 	}
 	return seals, nil
-}
-
-// sealedUnits reads a page of seals. It goes by ordinal and not by an offset, so that each page costs what it holds.
-func (s *Store) sealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error) {
-	seq, err := batchSeq(ctx, s.readers, batchID)
-	if err != nil {
-		return nil, err
-	}
-	return all(ctx, s.readers, func(rows *sql.Rows) (batch.Seal, error) {
-		seal := batch.Seal{UnitID: batch.UnitID{Batch: batchID}}
-		err := rows.Scan(&seal.Ordinal, leaseColumn(&seal.Lease), blobColumn(&seal.Segment), &seal.OutputBytes,
-			&seal.OutputLines, &seal.ErrorBytes, &seal.ErrorLines, &seal.Failed, &seal.Usage.Input, &seal.Usage.Cached,
-			&seal.Usage.Output, &seal.Usage.Reasoning, &seal.Usage.Total)
-		return seal, err
-	}, `SELECT ordinal, lease, segment, output_bytes, output_lines, error_bytes, error_lines, failed,
-			usage_input, usage_cached, usage_output, usage_reasoning, usage_total
-		FROM units WHERE batch = ? AND ordinal >= ? AND state = 2 ORDER BY ordinal LIMIT ?`, seq, first, max(n, 0))
 }

@@ -51,12 +51,6 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("store file %s %s: %s", e.Path, e.Problem, e.Remedy)
 }
 
-// missing refuses to make a new store where the data directory shows that there was one: a new one would know nothing
-// of the blobs and journals that are there, and the sweeper would collect them.
-func missing(path string) error {
-	return &UnusableError{Path: path, Problem: "is missing, but blobs/ or journals/ is not empty", Remedy: "restore it from a backup, or start with an empty data directory"}
-}
-
 // damaged turns what SQLite says about a broken file into an UnusableError and leaves other errors alone.
 func damaged(path string, err error) error {
 	var known *UnusableError
@@ -83,12 +77,21 @@ func brokenFile(code int) bool {
 }
 
 // inspect looks at the file without letting SQLite near it, because SQLite would replay journals into a file that
-// may not be ours. It reports whether there is a file, and refuses one that cannot be a store.
-func inspect(path string) (bool, error) {
+// may not be ours. It reports whether there is a file, and refuses one that cannot be a store, or the lack of one where
+// none may be made.
+func inspect(path string, mayCreate bool) (bool, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
 			return false, &UnusableError{Path: path, Problem: "is missing, though its write-ahead log is there", Remedy: restoreRemedy}
+		}
+		if !mayCreate {
+			// A new store would know nothing of the blobs and journals that are there, and the sweeper would collect them.
+			return false, &UnusableError{
+				Path:    path,
+				Problem: "is missing, but blobs/ or journals/ is not empty",
+				Remedy:  "restore it from a backup, or start with an empty data directory",
+			}
 		}
 		return false, nil
 	}
@@ -128,6 +131,16 @@ func readHeader(path string) ([]byte, error) {
 		return nil, err
 	}
 	return head[:n], nil
+}
+
+// checkFile refuses a file that SQLite can open and that is not sound or not ours, and returns its schema's version. The
+// version comes before the pages: a newer schema is refused for what it is, not for what this program takes for damage.
+func checkFile(ctx context.Context, w *writer) (int64, error) {
+	version, err := checkVersion(ctx, w.conn, w.path)
+	if err != nil {
+		return 0, err
+	}
+	return version, damaged(w.path, checkPages(ctx, w))
 }
 
 // checkVersion returns the schema's version and refuses one that this program does not know.

@@ -86,14 +86,11 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	// From here on SQLite is let near the file only if the look at its header has found nothing wrong.
-	found, err := inspect(path)
+	found, err := inspect(path, opts.MayCreate)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if !found {
-		if !opts.MayCreate {
-			return nil, fmt.Errorf("open store: %w", missing(path))
-		}
 		if err := create(ctx, path, opts); err != nil {
 			return nil, fmt.Errorf("create store: %w", err)
 		}
@@ -126,13 +123,9 @@ func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 // prepare does everything that must be right before the first step: the file is sound, the schema is ours and
 // current, the default tenant is known.
 func (s *Store) prepare(ctx context.Context) error {
-	// The version before the pages: a newer schema is refused for what it is, not for what this program takes for damage.
-	version, err := checkVersion(ctx, s.writer.conn, s.path)
+	version, err := checkFile(ctx, s.writer)
 	if err != nil {
 		return err
-	}
-	if err := checkPages(ctx, s.writer); err != nil {
-		return damaged(s.path, err)
 	}
 	if version < schemaVersion {
 		s.log.InfoContext(ctx, "upgrading store", "path", s.path, "from", version, "to", schemaVersion)
@@ -163,8 +156,7 @@ func (s *Store) Probe(ctx context.Context) error {
 }
 
 // Close waits for running steps, folds the write-ahead log into the file and closes it. Methods that are called later
-// fail.
-// Closing twice is no error.
+// fail. Closing twice is no error.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		// From here on waiting steps give up. A step that has begun is finished: the writer's close waits for its turn.

@@ -139,9 +139,18 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 	if err := checkStorage(ctx, t, f.Tenant, growth{bytes: f.Bytes - u.received, files: 1}, now); err != nil {
 		return err
 	}
-	parts, err := partBlobs(ctx, t, *u, f)
-	if err != nil {
-		return err
+	// A manifest that is a blob of its own names parts that cannot be seen from here, so such a file refers to all of them.
+	// Other files name their blobs themselves.
+	var parts []string
+	if !f.ContentBlob.Zero() {
+		var err error
+		if parts, err = all(ctx, t, func(rows *sql.Rows) (string, error) {
+			var key string
+			err := rows.Scan(&key)
+			return key, err
+		}, `SELECT blob_key FROM upload_parts WHERE upload = ?`, u.seq); err != nil {
+			return err
+		}
 	}
 	// The file's references are there before endUpload drops those of the parts, and both in one transaction: at no moment
 	// is a blob of the file without a reference.
@@ -150,19 +159,6 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 	}
 	u.FileID = f.ID
 	return endUpload(ctx, t, u, batch.UploadCompleted)
-}
-
-// partBlobs returns the blobs of the upload's parts if f has a manifest that is a blob of its own. Which parts that one
-// names cannot be seen from here, so such a file refers to all of them. Other files name their blobs themselves.
-func partBlobs(ctx context.Context, t *tx, u uploadRow, f batch.File) ([]string, error) {
-	if f.ContentBlob.Zero() {
-		return nil, nil
-	}
-	return all(ctx, t, func(rows *sql.Rows) (string, error) {
-		var key string
-		err := rows.Scan(&key)
-		return key, err
-	}, `SELECT blob_key FROM upload_parts WHERE upload = ?`, u.seq)
 }
 
 // endUpload takes a pending upload to one of its final states and drops its parts. A trigger takes the parts' bytes off

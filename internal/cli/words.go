@@ -6,24 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // count writes a number with commas between thousands.
-func count(n int64) string {
-	digits := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	var groups []string
-	for len(digits) > 3 {
-		groups = append([]string{digits[len(digits)-3:]}, groups...)
-		digits = digits[:len(digits)-3]
-	}
-	return sign + strings.Join(append([]string{digits}, groups...), ",")
-}
+func count(n int64) string { return humanize.Comma(n) }
 
-// short writes a rate in few letters: 3.2, 812, 25k, 1.4M.
+// short writes a rate in at most four characters: 3.2, 812, 25k, 1.4M. The bounds lie where rounding would add a digit.
 func short(f float64) string {
 	switch {
 	case f < 10:
@@ -37,7 +27,8 @@ func short(f float64) string {
 	}
 }
 
-// formatLeft writes how long something will still take, as exactly as anybody cares.
+// formatLeft writes how long something will still take. It counts seconds up to two minutes and minutes up to two hours, so
+// that the figure changes about as often as it is redrawn and no more digits are shown than the estimate is worth.
 func formatLeft(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -51,18 +42,8 @@ func formatLeft(d time.Duration) string {
 	}
 }
 
-// bytesOf writes a size in the unit that keeps it short.
-func bytesOf(n int64) string {
-	const kilo = 1024
-	f, units := float64(n), []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for f >= kilo && len(units) > 1 {
-		f, units = f/kilo, units[1:]
-	}
-	if f >= 100 || f == math.Trunc(f) {
-		return fmt.Sprintf("%.0f %s", f, units[0])
-	}
-	return fmt.Sprintf("%.1f %s", f, units[0])
-}
+// bytesOf writes a size in binary units, as the settings take it: below 10 with one decimal, above with none.
+func bytesOf(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 // formatUnix writes a time of the API, "-" for none.
 func formatUnix(unix int64) string {
@@ -80,7 +61,7 @@ func plural(n int64, noun string) string {
 	return count(n) + " " + noun + "s"
 }
 
-// quote writes an argument as a shell takes it.
+// quote writes an argument as a POSIX shell takes it: within single quotes nothing is special but the quote itself.
 func quote(argument string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+"
 	if argument != "" && strings.Trim(argument, plain) == "" {

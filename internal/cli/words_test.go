@@ -30,7 +30,7 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 		{bytesOf(1023), "1023 B"},
 		{bytesOf(1536), "1.5 KiB"},
 		{bytesOf(200 << 20), "200 MiB"},
-		{bytesOf(5 << 40), "5 TiB"},
+		{bytesOf(5 << 40), "5.0 TiB"},
 		{plural(1, "line"), "1 line"},
 		{plural(1200, "line"), "1,200 lines"},
 		{formatUnix(0), "-"},

@@ -20,17 +20,17 @@ type batchesCommand struct {
 	List   listBatches `cmd:"" help:"List batches, newest first."`
 	Get    getBatch    `cmd:"" help:"Show a batch."`
 	Watch  watchBatch  `cmd:"" help:"Show a batch's progress until it has ended."`
-	Cancel cancelBatch `cmd:"" help:"Cancel a batch; what is finished is kept."`
+	Cancel cancelBatch `cmd:"" help:"Cancel a batch; finished lines are kept."`
 	Retry  retryBatch  `cmd:"" help:"Create a batch of the lines that failed, expired or were cancelled."`
 }
 
 type createBatch struct {
-	Input    string            `arg:"" name:"file.jsonl|file-id" help:"Input file, which is uploaded, or the id of one on the server."`
+	Input    string            `arg:"" name:"file.jsonl|file-id" help:"Input file, which is uploaded, or the ID of one on the server."`
 	Endpoint string            `placeholder:"PATH" help:"Endpoint of all lines (default: the url of the first line)."`
-	Window   string            `default:"24h" help:"How long the batch may take (default 24h)."`
-	Metadata map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Something to remember with the batch; may be given several times."`
-	Callback string            `placeholder:"URL" help:"Address to tell when the batch has ended."`
-	Watch    bool              `help:"Show the progress until the batch has ended."`
+	Window   string            `default:"24h" placeholder:"24h" help:"Completion window, one of those that the server offers (default 24h)."`
+	Metadata map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Metadata to store with the batch; may be given several times."`
+	Callback string            `placeholder:"URL" help:"URL to notify when the batch has ended."`
+	Watch    bool              `help:"Show progress until the batch has ended."`
 }
 
 // Run creates a batch, and watches it if asked to.
@@ -80,7 +80,7 @@ func (s *invocation) showCreated(api *client.Client, b client.Batch, watch, raw 
 func (c *createBatch) findInput(s *invocation, api *client.Client, n *client.NewBatch) error {
 	if _, err := os.Stat(c.Input); err != nil {
 		if filepath.Ext(c.Input) != "" || strings.ContainsAny(c.Input, `/\`) {
-			return misuse("%v", err) // no id looks like this
+			return unreadable(err) // no id looks like this
 		}
 		n.InputFileID = c.Input
 		return c.remoteEndpoint(s, api, n)
@@ -100,7 +100,7 @@ func (c *createBatch) localEndpoint(n *client.NewBatch) error {
 	}
 	f, err := os.Open(c.Input)
 	if err != nil {
-		return misuse("%v", err)
+		return unreadable(err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	n.Endpoint = oneshot.FirstURL(f)
@@ -122,12 +122,12 @@ func (c *createBatch) remoteEndpoint(s *invocation, api *client.Client, n *clien
 }
 
 type listBatches struct {
-	Limit int    `default:"20" help:"How many to list, at most 100 (default 20)."`
-	After string `placeholder:"BATCH-ID" help:"List what comes after this batch."`
+	Limit int    `default:"20" placeholder:"N" help:"How many to list, at most 100 (default 20)."`
+	After string `placeholder:"BATCH-ID" help:"Continue the list after this batch."`
 
-	Status        string `placeholder:"STATUS" help:"List batches in this state only, like in_progress."`
-	CreatedAfter  string `placeholder:"TIME" help:"List batches created from this time on: RFC 3339 or unix seconds."`
-	CreatedBefore string `placeholder:"TIME" help:"List batches created before this time."`
+	Status        string `placeholder:"STATUS" help:"Only batches with this status, like in_progress."`
+	CreatedAfter  string `placeholder:"TIME" help:"Only batches created at this time or later: RFC 3339 or Unix seconds."`
+	CreatedBefore string `placeholder:"TIME" help:"Only batches created before this time."`
 }
 
 // Run lists one page.
@@ -158,7 +158,7 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 }
 
 type getBatch struct {
-	ID string `arg:"" name:"batch-id" help:"Id of the batch."`
+	ID string `arg:"" name:"batch-id" help:"ID of the batch."`
 }
 
 // Run shows a batch.
@@ -175,7 +175,7 @@ func (c *getBatch) Run(s *invocation, g *grammar) error {
 }
 
 type cancelBatch struct {
-	ID string `arg:"" name:"batch-id" help:"Id of the batch."`
+	ID string `arg:"" name:"batch-id" help:"ID of the batch."`
 }
 
 // Run cancels a batch and shows it as it then is.
@@ -192,9 +192,9 @@ func (c *cancelBatch) Run(s *invocation, g *grammar) error {
 }
 
 type retryBatch struct {
-	ID     string `arg:"" name:"batch-id" help:"Id of the batch whose lines to run again."`
-	Window string `placeholder:"WINDOW" help:"How long the new batch may take (default: as the old one)."`
-	Watch  bool   `help:"Show the progress until the new batch has ended."`
+	ID     string `arg:"" name:"batch-id" help:"ID of the batch whose unfinished lines to run again."`
+	Window string `placeholder:"WINDOW" help:"Completion window of the new batch (default: that of the old one)."`
+	Watch  bool   `help:"Show progress until the new batch has ended."`
 }
 
 // Run creates a batch of what is unfinished, and watches it if asked to.

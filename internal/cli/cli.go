@@ -65,7 +65,8 @@ func Main(p Process) int {
 	var watching sync.WaitGroup
 	over := make(chan struct{})
 	watching.Go(func() { watchSignals(p, stop, over) })
-	err := explain(execute(&invocation{Process: p, ctx: ctx}))
+	s := &invocation{Process: p, ctx: ctx}
+	err := s.explain(execute(s))
 	close(over)
 	watching.Wait()
 	if err != nil && err.Error() != "" {
@@ -75,12 +76,16 @@ func Main(p Process) int {
 }
 
 // explain adds what to do to an error whose sender does not know how it is called from here.
-func explain(err error) error {
+func (s *invocation) explain(err error) error {
 	var refused *client.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
-		return fmt.Errorf("%w\n(the key is taken from the environment variable %s; `batchd keys create` makes one where the server's data is)", err, keyVariable)
+	if !errors.As(err, &refused) || refused.Status != http.StatusUnauthorized {
+		return err
 	}
-	return err
+	remedy := "the API key comes from the environment variable " + keyVariable
+	if s.variable(keyVariable) == "" {
+		remedy = "set the environment variable " + keyVariable + " to an API key"
+	}
+	return fmt.Errorf("%w\n%s; `batchd keys create`, run where the server's data directory is, creates one", err, remedy)
 }
 
 // watchSignals ends the command's context at the first signal and the process at the second.

@@ -14,7 +14,7 @@ import (
 
 // dataFlags are the flags of every command that opens a server's data directory itself.
 type dataFlags struct {
-	Config  *string `placeholder:"FILE" help:"Take the data directory from the server's YAML file."`
+	Config  *string `placeholder:"FILE" help:"Read the data directory from the server's YAML file."`
 	DataDir *string `placeholder:"DIR" help:"Data directory of the server (default $$BATCHD_DATA_DIR or ./batchd-data)."`
 	JSON    bool    `name:"json" help:"Print JSON."`
 }

@@ -15,14 +15,14 @@ type filesCommand struct {
 	remoteFlags
 	Upload  uploadFile  `cmd:"" help:"Upload a file."`
 	List    listFiles   `cmd:"" help:"List files, newest first."`
-	Get     getFile     `cmd:"" help:"Show a file's description."`
+	Get     getFile     `cmd:"" help:"Show a file's metadata."`
 	Content contentFile `cmd:"" help:"Download a file's content."`
 	Delete  deleteFile  `cmd:"" help:"Delete a file."`
 }
 
 type uploadFile struct {
 	File    string `arg:"" help:"File to upload."`
-	Purpose string `default:"batch" help:"What the file is for (default batch)."`
+	Purpose string `default:"batch" placeholder:"batch" help:"Purpose of the file (default batch)."`
 }
 
 // Run uploads and shows the file's description.
@@ -42,7 +42,7 @@ func (c *uploadFile) Run(s *invocation, g *grammar) error {
 func upload(s *invocation, api *client.Client, path, purpose string) (client.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return client.File{}, misuse("%v", err)
+		return client.File{}, unreadable(err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
 	info, err := f.Stat()
@@ -58,9 +58,9 @@ func upload(s *invocation, api *client.Client, path, purpose string) (client.Fil
 }
 
 type listFiles struct {
-	Purpose string `help:"Only files of this purpose."`
-	Limit   int    `default:"100" help:"How many to list (default 100)."`
-	After   string `placeholder:"FILE-ID" help:"List what comes after this file."`
+	Purpose string `placeholder:"batch" help:"Only files with this purpose."`
+	Limit   int    `default:"100" placeholder:"N" help:"How many to list (default 100)."`
+	After   string `placeholder:"FILE-ID" help:"Continue the list after this file."`
 }
 
 // Run lists one page.
@@ -89,7 +89,7 @@ func (c *listFiles) Run(s *invocation, g *grammar) error {
 }
 
 type getFile struct {
-	ID string `arg:"" name:"file-id" help:"Id of the file."`
+	ID string `arg:"" name:"file-id" help:"ID of the file."`
 }
 
 // Run shows a file's description.
@@ -116,7 +116,7 @@ func (s *invocation) showFile(f client.File, raw bool) error {
 }
 
 type contentFile struct {
-	ID     string `arg:"" name:"file-id" help:"Id of the file."`
+	ID     string `arg:"" name:"file-id" help:"ID of the file."`
 	Output string `short:"o" placeholder:"FILE" help:"Write to this file, which must not exist, instead of standard output."`
 }
 
@@ -162,7 +162,7 @@ func keep(content io.Reader, path string) (err error) {
 }
 
 type deleteFile struct {
-	ID string `arg:"" name:"file-id" help:"Id of the file."`
+	ID string `arg:"" name:"file-id" help:"ID of the file."`
 }
 
 // Run deletes a file.

@@ -15,8 +15,8 @@ type keysCommand struct {
 	dataFlags
 	Create createKey `cmd:"" help:"Create an API key, and its tenant if that is new."`
 	List   listKeys  `cmd:"" help:"List API keys, oldest first."`
-	Revoke revokeKey `cmd:"" help:"Revoke an API key at once."`
-	Rotate rotateKey `cmd:"" help:"Replace an API key by a new one; the old one keeps working for a while."`
+	Revoke revokeKey `cmd:"" help:"Revoke an API key immediately."`
+	Rotate rotateKey `cmd:"" help:"Replace an API key with a new one; the old one keeps working for an overlap."`
 }
 
 type createKey struct {
@@ -113,7 +113,7 @@ func (c *listKeys) Run(s *invocation, g *grammar) error {
 }
 
 type revokeKey struct {
-	ID string `arg:"" name:"key-id" help:"Id of the key, as keys list shows it."`
+	ID string `arg:"" name:"key-id" help:"ID of the key, as keys list shows it."`
 }
 
 // Run revokes a key.
@@ -138,8 +138,8 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 }
 
 type rotateKey struct {
-	ID      string `arg:"" name:"key-id" help:"Id of the key to replace, as keys list shows it."`
-	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old key keeps working (default 24h); 0 revokes it at once."`
+	ID      string `arg:"" name:"key-id" help:"ID of the key to replace, as keys list shows it."`
+	Overlap string `default:"24h" placeholder:"24h" help:"How long the old key keeps working (default 24h); 0 revokes it immediately."`
 }
 
 // Run replaces a key and shows the new one, this once.

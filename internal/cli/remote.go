@@ -11,8 +11,8 @@ import (
 
 // remoteFlags are the flags of every command that asks a server.
 type remoteFlags struct {
-	Server string `placeholder:"URL" help:"Server to call (default $$BATCHD_SERVER or http://127.0.0.1:8080). The key is taken from $$BATCHD_API_KEY."`
-	JSON   bool   `name:"json" help:"Print what the server answered, as JSON."`
+	Server string `placeholder:"URL" help:"Server to call (default $$BATCHD_SERVER or http://127.0.0.1:8080). The API key comes from $$BATCHD_API_KEY."`
+	JSON   bool   `name:"json" help:"Print the server's answer as JSON."`
 }
 
 // keyVariable is the environment variable that holds the key for the server.

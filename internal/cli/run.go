@@ -18,12 +18,12 @@ import (
 type runCommand struct {
 	engineFlags
 	Input    string `arg:"" name:"in.jsonl" help:"Input file: one JSON request on each line."`
-	Output   string `placeholder:"FILE" help:"Where answers go (default IN.output.jsonl)."`
-	Errors   string `placeholder:"FILE" help:"Where lines without a good answer go (default IN.errors.jsonl)."`
+	Output   string `placeholder:"FILE" help:"File for the results (default IN.output.jsonl)."`
+	Errors   string `placeholder:"FILE" help:"File for the lines that failed (default IN.errors.jsonl)."`
 	Endpoint string `placeholder:"PATH" help:"Endpoint of all lines, like /v1/chat/completions (default: the url of the first line)."`
-	State    string `placeholder:"DIR" help:"Directory that the run works in and resumes from (default IN.batchd)."`
-	Restart  bool   `help:"Start over, discarding what an earlier run of this file did."`
-	Wait     bool   `help:"Keep trying when every call is refused or no upstream can be reached, instead of giving up."`
+	State    string `placeholder:"DIR" help:"Working directory, which an interrupted run resumes from (default IN.batchd)."`
+	Restart  bool   `help:"Start over, discarding the results of an earlier run of this file."`
+	Wait     bool   `help:"Keep retrying while every call is refused or no upstream can be reached, instead of giving up."`
 }
 
 // Run takes the file to its results, or as far as it gets.

@@ -15,12 +15,12 @@ import (
 type serveCommand struct {
 	engineFlags
 	Listen       *string  `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
-	AllowedHosts []string `placeholder:"HOST" help:"Further names that clients call the server by, as long as it asks for no keys."`
+	AllowedHosts []string `placeholder:"HOST" help:"Host names to accept beside those of the address, while no API key is required."`
 	DataDir      *string  `placeholder:"DIR" help:"Directory for the database, files and journals (default ./batchd-data)."`
-	NoAuth       bool     `help:"Ask for no API key: anyone who can reach the address may use the server."`
-	TLSCert      *string  `name:"tls-cert" placeholder:"FILE" help:"Certificate chain to serve HTTPS with."`
+	NoAuth       bool     `help:"Require no API key: anyone who can reach the address may use the server."`
+	TLSCert      *string  `name:"tls-cert" placeholder:"FILE" help:"Serve HTTPS with this certificate chain."`
 	TLSKey       *string  `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate."`
-	Role         *string  `placeholder:"all" help:"What this process does; all is the only role of this version."`
+	Role         *string  `placeholder:"all" help:"Role of this process; this version has none but all."`
 }
 
 // Run serves until a signal comes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"strings"
 
@@ -12,10 +13,10 @@ import (
 
 // engineFlags are the flags of every command that sends requests itself.
 type engineFlags struct {
-	Config           *string  `placeholder:"FILE" help:"Read settings from a YAML file; environment and flags win over it."`
+	Config           *string  `placeholder:"FILE" help:"Read settings from a YAML file; environment variables and flags override it."`
 	Upstream         []string `sep:"none" placeholder:"URL" help:"Inference server, as the base URL that an OpenAI SDK takes (http://host:8000/v1), or sim for the built-in simulator. May be given several times."`
-	UpstreamKeyEnv   *string  `placeholder:"NAME" help:"Environment variable that holds the API key of the upstreams."`
-	Concurrency      *string  `placeholder:"N" help:"How many calls to each upstream may be in flight: a number to start with and never pass, or auto, which finds how many are worth it (default auto)."`
+	UpstreamKeyEnv   *string  `placeholder:"NAME" help:"Environment variable that holds the API key for the upstreams."`
+	Concurrency      *string  `placeholder:"N" help:"Calls in flight to each upstream: a number to start with and never exceed, or auto to find how many are worth it (default auto)."`
 	AllowMixedModels bool     `help:"Let the lines of a file name different models."`
 }
 
@@ -52,7 +53,7 @@ func (f engineFlags) settings(s *invocation, flags []config.Flag) (config.Config
 		return c, misuse("%s", faultList(err))
 	}
 	if len(c.Upstreams) == 0 {
-		return c, misuse("no upstream: nothing says where requests go\n" +
+		return c, misuse("no upstream: name the inference server that requests go to\n" +
 			"  --upstream http://host:8000/v1   an OpenAI-compatible server, as the base URL that an SDK takes\n" +
 			"  --upstream sim                   the built-in simulator")
 	}
@@ -64,13 +65,22 @@ func misuse(format string, args ...any) error {
 	return &usageError{problem: fmt.Sprintf(format, args...)}
 }
 
+// unreadable is misuse for a file that was named and cannot be read: its path and what is wrong, without the system call.
+func unreadable(err error) error {
+	var fault *fs.PathError
+	if errors.As(err, &fault) {
+		return misuse("%s: %v", fault.Path, fault.Err)
+	}
+	return misuse("%v", err)
+}
+
 // faultList shows one fault on a line, several as a list.
 func faultList(err error) string {
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) == 1 {
 		return lines[0]
 	}
-	return "the settings have faults:\n  " + strings.Join(lines, "\n  ")
+	return "the settings are not valid:\n  " + strings.Join(lines, "\n  ")
 }
 
 // logger makes the logger that the settings ask for, but for nothing below the least level.

@@ -19,29 +19,29 @@ const (
 // simCommand runs the simulated engine. Its flags are the engine's options.
 type simCommand struct {
 	Listen         string        `default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address to serve on (default 127.0.0.1:9000)."`
-	Seed           uint64        `help:"Changes every answer and every draw; equal seeds and requests give equal answers."`
+	Seed           uint64        `placeholder:"N" help:"Random seed: with the same seed, the same request gets the same answer."`
 	Model          []string      `placeholder:"NAME" help:"Model to serve; may be given several times. Without any, every model is."`
-	Seats          int           `help:"How many requests run at a time; 0 for no limit."`
-	Timetable      string        `placeholder:"TIME=SEATS,…" help:"Seats from a time on, like 5m=4,10m=12 (counted from the start)."`
-	Queue          int           `default:"-1" help:"How many requests may wait for a seat; one more is refused. -1 for no limit (default)."`
+	Seats          int           `placeholder:"N" help:"How many requests run at a time; 0 for no limit."`
+	Timetable      string        `placeholder:"TIME=SEATS,…" help:"Changes of the seats over time since the start, like 5m=4,10m=12."`
+	Queue          int           `default:"-1" placeholder:"N" help:"How many requests may wait for a seat; one more is refused. -1 for no limit (default)."`
 	ByPriority     bool          `help:"Order the queue by the integer \"priority\" in a request's body, lower first."`
 	RefuseStatus   int           `placeholder:"429" help:"Status of a request that finds the queue full."`
 	RetryAfter     time.Duration `placeholder:"1s" help:"Retry-After of a refused request; below 0 for none."`
-	RPM            int           `name:"rpm" help:"Limit of requests per minute; 0 for none."`
-	TPM            int           `name:"tpm" help:"Limit of tokens per minute; 0 for none."`
-	Latency        time.Duration `placeholder:"0s" help:"Time that every request takes."`
-	PerPromptToken time.Duration `placeholder:"0s" help:"Time for each token of the prompt (with --engine batching 20us)."`
-	PerOutputToken time.Duration `placeholder:"0s" help:"Time for each token of the answer."`
-	Jitter         float64       `help:"Spread of the time: the sigma of a log-normal factor."`
-	OutputTokens   int           `help:"Median length of answers in tokens; 0 for their natural length."`
-	OutputSpread   float64       `help:"Spread of the length: the sigma of a log-normal distribution."`
-	KVTokens       int           `name:"kv-tokens" help:"Size of the KV cache in tokens; 0 for no preemptions (with --engine batching 200000)."`
-	PrefixCache    int           `help:"How many prompt prefixes are remembered and cost no time."`
-	ContentModes   bool          `help:"Let a text MODE:name in a request choose its answer, and DELAY:ms wait first."`
-	Faults         string        `placeholder:"FILE" help:"Fault script in JSON: what goes wrong, and for which requests."`
-	HideMetrics    bool          `help:"Answer 404 at /metrics, as hosted endpoints do."`
+	RPM            int           `name:"rpm" placeholder:"N" help:"Limit of requests per minute; 0 for none."`
+	TPM            int           `name:"tpm" placeholder:"N" help:"Limit of tokens per minute; 0 for none."`
+	Latency        time.Duration `placeholder:"0s" help:"Latency of every request."`
+	PerPromptToken time.Duration `placeholder:"0s" help:"Latency per token of the prompt (20us with --engine batching)."`
+	PerOutputToken time.Duration `placeholder:"0s" help:"Latency per token of the answer."`
+	Jitter         float64       `placeholder:"SIGMA" help:"Spread of the latency: sigma of a log-normal factor."`
+	OutputTokens   int           `placeholder:"N" help:"Median length of answers in tokens; 0 for their natural length."`
+	OutputSpread   float64       `placeholder:"SIGMA" help:"Spread of the length: sigma of a log-normal distribution."`
+	KVTokens       int           `name:"kv-tokens" placeholder:"N" help:"Size of the KV cache in tokens; 0 for no preemptions (200000 with --engine batching)."`
+	PrefixCache    int           `placeholder:"N" help:"How many prompt prefixes are cached and cost no time."`
+	ContentModes   bool          `help:"Let MODE:name in a request's text choose its answer, and DELAY:ms delay it."`
+	Faults         string        `placeholder:"FILE" help:"Fault script in JSON: which requests fail, and how."`
+	HideMetrics    bool          `help:"Answer /metrics with 404, as hosted endpoints do."`
 
-	Engine   string           `default:"seats" enum:"seats,batching" placeholder:"seats|batching" help:"What decides how long a request takes: so many seats (default), or continuous batching step by step, as vLLM does it."`
+	Engine   string           `default:"seats" enum:"seats,batching" placeholder:"seats|batching" help:"What decides how long a request takes: a number of seats (default), or continuous batching in steps, as in vLLM."`
 	Batching simBatchingFlags `embed:""`
 }
 
@@ -70,7 +70,7 @@ func (c *simCommand) engine() (*sim.Engine, error) {
 	if c.Faults != "" {
 		text, err := os.ReadFile(c.Faults)
 		if err != nil {
-			return nil, fmt.Errorf("read fault script: %w", err)
+			return nil, unreadable(err)
 		}
 		if o.Faults, err = sim.ParseScript(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Faults, err)

@@ -13,19 +13,19 @@ import (
 // batching.Reference and, of the traffic of others, of batching.Online.
 type simBatchingFlags struct {
 	MaxNumSeqs           int           `group:"With --engine batching:" placeholder:"256" help:"How many sequences run at a time."`
-	MaxNumBatchedTokens  int           `group:"With --engine batching:" placeholder:"2048" help:"Tokens that one step processes: one for each sequence that generates, the rest for prompts."`
-	StepTime             time.Duration `group:"With --engine batching:" placeholder:"6ms" help:"Time that every step takes."`
-	StepTimePerSeq       time.Duration `group:"With --engine batching:" placeholder:"30us" help:"Time of a step for each sequence that generates."`
-	StepTimePerKVToken   time.Duration `group:"With --engine batching:" name:"step-time-per-kv-token" placeholder:"10ns" help:"Time of a step for each token in the KV cache."`
-	Capacity             string        `group:"With --engine batching:" placeholder:"TIME=FACTOR,…" help:"Factor on sequences and KV cache from a time on, like 5m=0.5,10m=1."`
-	Speed                string        `group:"With --engine batching:" placeholder:"TIME=FACTOR,…" help:"Factor on the speed of steps from a time on, like 0s=0.1."`
-	InteractiveRate      float64       `group:"With --engine batching:" help:"Requests a second that others send to the same engine; 0 for none."`
-	InteractivePrompt    int           `group:"With --engine batching:" name:"interactive-prompt-tokens" placeholder:"500" help:"Mean length of their prompts."`
-	InteractiveOutput    int           `group:"With --engine batching:" name:"interactive-output-tokens" placeholder:"200" help:"Mean length of their answers."`
-	InteractivePriority  int           `group:"With --engine batching:" help:"Their priority, where --by-priority orders the queue."`
-	InteractiveBurst     float64       `group:"With --engine batching:" placeholder:"3" help:"How many times as many they are in a burst."`
-	InteractiveBurstEach time.Duration `group:"With --engine batching:" name:"interactive-burst-every" placeholder:"0s" help:"Time from burst to burst; 0 for no bursts."`
-	InteractiveBurstFor  time.Duration `group:"With --engine batching:" placeholder:"a sixth of that" help:"How long a burst lasts."`
+	MaxNumBatchedTokens  int           `group:"With --engine batching:" placeholder:"2048" help:"Tokens per step: one for each generating sequence, the rest for prompts."`
+	StepTime             time.Duration `group:"With --engine batching:" placeholder:"6ms" help:"Time of every step."`
+	StepTimePerSeq       time.Duration `group:"With --engine batching:" placeholder:"30us" help:"Step time per generating sequence."`
+	StepTimePerKVToken   time.Duration `group:"With --engine batching:" name:"step-time-per-kv-token" placeholder:"10ns" help:"Step time per token in the KV cache."`
+	Capacity             string        `group:"With --engine batching:" placeholder:"TIME=FACTOR,…" help:"Changes of the capacity (sequences and KV cache) over time, like 5m=0.5,10m=1."`
+	Speed                string        `group:"With --engine batching:" placeholder:"TIME=FACTOR,…" help:"Changes of the speed of steps over time, like 0s=0.1."`
+	InteractiveRate      float64       `group:"With --engine batching:" placeholder:"N" help:"Interactive requests per second that share the engine; 0 for none."`
+	InteractivePrompt    int           `group:"With --engine batching:" name:"interactive-prompt-tokens" placeholder:"500" help:"Mean length of interactive prompts."`
+	InteractiveOutput    int           `group:"With --engine batching:" name:"interactive-output-tokens" placeholder:"200" help:"Mean length of interactive answers."`
+	InteractivePriority  int           `group:"With --engine batching:" placeholder:"N" help:"Priority of interactive requests under --by-priority."`
+	InteractiveBurst     float64       `group:"With --engine batching:" placeholder:"3" help:"Factor on the interactive rate during a burst."`
+	InteractiveBurstEach time.Duration `group:"With --engine batching:" name:"interactive-burst-every" placeholder:"0s" help:"Interval from burst to burst; 0 for no bursts."`
+	InteractiveBurstFor  time.Duration `group:"With --engine batching:" placeholder:"0s" help:"How long a burst lasts (default: a sixth of the interval)."`
 }
 
 // check finds flags of traffic that does not come.

@@ -46,13 +46,13 @@ func (*listTenants) Run(s *invocation, g *grammar) error {
 type setTenant struct {
 	Name                 string  `arg:"" name:"name" help:"Name of the tenant."`
 	Weight               *int    `placeholder:"N" help:"Share of upstream capacity relative to other tenants, from 1 to 1000."`
-	MaxStoredBytes       *string `placeholder:"SIZE" help:"Bytes of all files, like 10GiB; 0 removes this limit, as it does the others."`
-	MaxFiles             *string `placeholder:"N" help:"Number of files."`
-	MaxOpenBatches       *string `placeholder:"N" help:"Batches that have not ended."`
-	MaxEnqueuedLines     *string `placeholder:"N" help:"Lines of batches that have not ended."`
-	MaxEnqueuedTokens    *string `placeholder:"N" help:"Tokens of batches that have not ended, as estimated."`
-	MaxBatchesPerHour    *string `placeholder:"N" help:"Batches created within an hour."`
-	MaxRequestsPerMinute *string `placeholder:"N" help:"API requests within a minute."`
+	MaxStoredBytes       *string `placeholder:"SIZE" help:"Most bytes of all files, like 10GiB. 0 removes this limit, and any of the following."`
+	MaxFiles             *string `placeholder:"N" help:"Most files."`
+	MaxOpenBatches       *string `placeholder:"N" help:"Most batches that have not ended."`
+	MaxEnqueuedLines     *string `placeholder:"N" help:"Most lines in batches that have not ended."`
+	MaxEnqueuedTokens    *string `placeholder:"N" help:"Most tokens, as estimated, in batches that have not ended."`
+	MaxBatchesPerHour    *string `placeholder:"N" help:"Most batches created within an hour."`
+	MaxRequestsPerMinute *string `placeholder:"N" help:"Most API requests within a minute."`
 }
 
 // Run changes what was given and shows the tenant.

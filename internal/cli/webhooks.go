@@ -19,14 +19,14 @@ type webhooksCommand struct {
 	Remove     removeWebhook  `cmd:"" help:"Remove a webhook and its deliveries."`
 	Test       testWebhook    `cmd:"" help:"Send a webhook.test event from this machine and show the endpoint's answer."`
 	Deliveries listDeliveries `cmd:"" help:"List deliveries, sent and pending, newest first."`
-	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's signing secret; the old one also signs for a while."`
+	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's signing secret; the old one also signs for an overlap."`
 	Secret     callbackSecret `cmd:"" help:"Print the secret that signs a tenant's callbacks."`
 }
 
 type addWebhook struct {
-	URL    string   `arg:"" name:"url" help:"URL of the endpoint, http or https. A private address must be listed in the settings' webhooks.allow."`
-	Tenant string   `default:"default" placeholder:"NAME" help:"Tenant whose batches it gets events of (default: default)."`
-	Event  []string `placeholder:"EVENT" help:"Only this event: batch.completed, batch.failed, batch.expired or batch.cancelled; may be given several times. Default: every event that the batch's dialect announces."`
+	URL    string   `arg:"" name:"url" help:"HTTP or HTTPS URL of the endpoint. A private address must be listed under webhooks.allow in the settings."`
+	Tenant string   `default:"default" placeholder:"NAME" help:"Tenant whose events to send (default: default)."`
+	Event  []string `placeholder:"EVENT" help:"Send only this event: batch.completed, batch.failed, batch.expired or batch.cancelled; may be given several times. Default: every event that the batch's dialect announces."`
 }
 
 // Run adds a webhook and shows its secret, this once.
@@ -86,7 +86,7 @@ func (c *listWebhooks) Run(s *invocation, g *grammar) error {
 }
 
 type removeWebhook struct {
-	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
+	ID string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
 }
 
 // Run removes a webhook.
@@ -103,7 +103,7 @@ func (c *removeWebhook) Run(s *invocation, g *grammar) error {
 }
 
 type testWebhook struct {
-	ID string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
+	ID string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
 }
 
 // Run sends one event, and fails if the endpoint does not accept it.
@@ -144,8 +144,8 @@ func describeTest(t admin.WebhookTest) string {
 }
 
 type rotateWebhook struct {
-	ID      string `arg:"" name:"webhook-id" help:"Id of the webhook, as webhooks list shows it."`
-	Overlap string `default:"24h" placeholder:"TIME" help:"How long the old secret also signs (default 24h); 0 retires it at once."`
+	ID      string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
+	Overlap string `default:"24h" placeholder:"24h" help:"How long the old secret also signs (default 24h); 0 retires it immediately."`
 }
 
 // Run replaces a secret and shows the new one, this once.
@@ -171,7 +171,7 @@ func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
 }
 
 type callbackSecret struct {
-	Tenant string `default:"default" placeholder:"NAME" help:"Tenant whose callbacks it signs (default: default)."`
+	Tenant string `default:"default" placeholder:"NAME" help:"Tenant whose callbacks the secret signs (default: default)."`
 }
 
 // Run shows the secret of a tenant's callbacks.
@@ -195,7 +195,7 @@ type listDeliveries struct {
 	Webhook string `placeholder:"WEBHOOK-ID" help:"Only deliveries to this webhook."`
 	Batch   string `placeholder:"BATCH-ID" help:"Only deliveries about this batch."`
 	Tenant  string `placeholder:"NAME" help:"Only deliveries of this tenant."`
-	Limit   int    `default:"20" help:"How many to list (default 20)."`
+	Limit   int    `default:"20" placeholder:"N" help:"How many to list (default 20)."`
 }
 
 // Run lists deliveries.

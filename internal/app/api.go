@@ -1,26 +1,45 @@
 package app
 
 import (
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/config"
+	"batchd/internal/dialect"
+	"batchd/internal/dialect/own"
+	"batchd/internal/dialect/vendors"
 	"batchd/internal/httpapi"
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	"batchd/internal/httpapi/form"
 	"batchd/internal/httpapi/uploads"
 	upstreamsapi "batchd/internal/httpapi/upstreams"
+	"batchd/internal/httpserver"
 	"batchd/internal/tenant"
+	"batchd/internal/upstream"
 )
 
-// handler returns the HTTP API over the engine, for those that auth lets in.
+// handler returns the HTTP API over the engine, for those that auth lets in. The metrics are part of it unless they have an
+// address of their own.
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
-	return httpapi.New(httpapi.Options{
-		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Local: e.local(), Metrics: e.metricsOnAPI(auth),
-		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
-	})
+	o := httpapi.Options{
+		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+	}
+	scrapers := auth
+	if httpserver.Loopback(e.cfg.Listen) {
+		// Only this machine can ask, so whoever calls the server by its name may know where the upstreams are, and read the
+		// metrics without a key.
+		o.Local = e.anyone()
+		scrapers = o.Local
+	}
+	if e.cfg.Metrics.Listen == "" {
+		o.Metrics = tenant.Require(scrapers, e.metrics.handler())
+	}
+	return httpapi.New(o)
 }
 
 // routes returns OpenAI's API and what batchd adds to it. What a dialect lacks of it is left out where it is spoken.
@@ -31,8 +50,56 @@ func (e *Engine) routes() []httpapi.Route {
 		files.New(st, blobs, forms).Routes(),
 		uploads.New(st, blobs, forms).Routes(),
 		batches.New(st, executor{e}, e.retrier).Routes(),
-		upstreamsapi.Routes(e.upstreams),
+		upstreamsapi.Routes(node{e}.Upstreams),
 	)
+}
+
+// defaultPrefix is where the dialect depends on who calls.
+const defaultPrefix = "/v1"
+
+// mounts returns the API, with the given routes, under each of its prefixes. Under own.Prefix it is always the same,
+// whatever the settings say, so that batchd's own client works with every server.
+func (e *Engine) mounts(routes []httpapi.Route) []httpapi.Mount {
+	all := []httpapi.Mount{
+		{Prefix: defaultPrefix, Profile: e.profiles[e.cfg.Dialect.Default], Choose: e.chooseProfile},
+		{Prefix: own.Prefix, Profile: serverRules(e.cfg).Profile(own.New(nil))},
+	}
+	for _, v := range vendors.All() {
+		if v.Prefix != "" {
+			all = append(all, httpapi.Mount{Prefix: v.Prefix, Profile: e.profiles[v.Name]})
+		}
+	}
+	for i := range all {
+		all[i].Routes = routes
+	}
+	return all
+}
+
+// serverRules are what holds in every dialect that has no rule of its own.
+func serverRules(cfg config.Config) dialect.Server {
+	return dialect.Server{
+		Limits: cfg.Limits, Endpoints: cfg.Endpoints, Windows: cfg.Windows,
+		InputTTL: cfg.Retention.Input, OutputTTL: cfg.Retention.Output,
+	}
+}
+
+// chooseProfile returns the profile of a call under /v1: that of its key, or else that of the host it was sent to; false
+// where neither has one.
+func (e *Engine) chooseProfile(host string, who tenant.Identity) (dialect.Profile, bool) {
+	if p, ok := e.profiles[who.Dialect]; ok {
+		return p, true
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host // without a port
+	}
+	for known, speaks := range e.cfg.Dialect.Hosts {
+		if strings.EqualFold(known, name) || strings.EqualFold(known, host) {
+			p, ok := e.profiles[speaks]
+			return p, ok
+		}
+	}
+	return dialect.Profile{}, false
 }
 
 // node is the engine as the transport of the API sees it.
@@ -41,7 +108,7 @@ type node struct{ *Engine }
 var _ httpapi.Node = node{}
 
 // Upstreams returns how the upstreams stand, in the order of the settings.
-func (n node) Upstreams() []batch.Upstream { return n.upstreams() }
+func (n node) Upstreams() []batch.Upstream { return n.ups.monitor.Describe(n.dispatcher.Upstreams()) }
 
 // StorageFull is what calls that store bytes are refused with while the disk is nearly full.
 func (n node) StorageFull() error {
@@ -62,14 +129,31 @@ type executor struct{ *Engine }
 
 var _ batches.Executor = executor{}
 
-// Counts returns the live counts of a running batch.
+// Counts returns the live counts of a running batch, which are ahead of the stored ones.
 func (x executor) Counts(batchID string) (batch.Counts, bool) { return x.progress.Counts(batchID) }
 
-// WaitingFor returns why lines of a running batch are not in flight.
-func (x executor) WaitingFor(batchID string) []batch.Waiting { return x.waitingFor(batchID) }
+// WaitingFor returns why lines of a running batch are not in flight, what concerns most of them first. Upstreams have no
+// names here that would tell a tenant where they are.
+func (x executor) WaitingFor(batchID string) []batch.Waiting {
+	return x.waitingAt(batchID, upstream.PublicName)
+}
 
 // Ended wakes the sender of webhooks.
 func (x executor) Ended() { x.sender.Wake() }
 
-// CheckCallback refuses an address that may not be told of a batch's end.
-func (x executor) CheckCallback(url string) error { return x.checkCallback(url) }
+// CheckCallback refuses a URL that could never be sent the event of a batch's end.
+func (x executor) CheckCallback(url string) error {
+	return guardOf(x.cfg).CheckURL("callback_url", url)
+}
+
+// waitingAt returns why lines of a running batch are not in flight, with upstreams called as name says, by their place among
+// the settings, counted from 1; 0 stands for none.
+func (e *Engine) waitingAt(batchID string, name func(place int) string) []batch.Waiting {
+	var all []batch.Waiting
+	for _, w := range e.dispatcher.WaitingFor(batchID) {
+		all = append(all, batch.Waiting{
+			Reason: upstream.Reason(w.Condition), Lines: int64(w.Lines), Upstream: name(w.Target), Model: w.Model, Own: w.Own,
+		})
+	}
+	return all
+}

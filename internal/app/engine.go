@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -15,8 +16,10 @@ import (
 	"batchd/internal/config"
 	"batchd/internal/datadir"
 	"batchd/internal/dialect"
+	"batchd/internal/dialect/vendors"
 	"batchd/internal/dispatch"
 	"batchd/internal/extsort"
+	"batchd/internal/journal"
 	"batchd/internal/leaseloop"
 	"batchd/internal/plan"
 	"batchd/internal/retry"
@@ -29,9 +32,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// drainReserve is the part of the shutdown grace that is kept for what comes after the calls in flight: syncing
-// journals, closing the database.
-const drainReserve = 3 * time.Second
+const (
+	// drainReserve is the part of the shutdown grace that is kept for what comes after the calls in flight: syncing
+	// journals, closing the database.
+	drainReserve = 3 * time.Second
+	// probeTime is how long a probe of the database may take: longer than a write waits for another process that is
+	// using the database, shorter than a load balancer waits for /readyz.
+	probeTime = 5 * time.Second
+)
 
 // Engine is everything but the HTTP API: it takes batches from their creation to their files. Make it with Open,
 // let it work with Run, and Close it.
@@ -83,7 +91,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		watchers: make(map[string][]chan struct{}),
 	}
-	if e.profiles, err = newProfiles(cfg); err != nil {
+	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
 	}
 	if e.storage, err = openStorage(ctx, cfg.DataDir, e.metrics, logger); err != nil {
@@ -95,7 +103,11 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		}
 	}()
 	e.space = datadir.NewSpace(e.storage.dir.Path(""), time.Now)
-	e.writable = datadir.NewWritable(e.storage.dir.Probe, e.probeStore, time.Now)
+	e.writable = datadir.NewWritable(e.storage.dir.Probe, func() error {
+		limited, cancel := context.WithTimeout(context.Background(), probeTime)
+		defer cancel()
+		return e.storage.store.Probe(limited)
+	}, time.Now)
 	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
@@ -118,7 +130,9 @@ func (e *Engine) build() {
 	})
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
-		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) }, Final: diskFailed,
+		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) },
+		// No retry helps where nothing can be made durable any more.
+		Final:    func(err error) bool { return errors.Is(err, journal.ErrDiskFailed) },
 		MaxBytes: e.cfg.InFlightMemory,
 		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.metrics.registry,
@@ -148,8 +162,31 @@ func (e *Engine) build() {
 	})
 	e.starter = e.newStarter()
 	e.buckets = &tenant.Buckets{}
-	e.sender = e.newSender()
-	e.sweeper = sweep.New(sweep.Options{Store: st, Blobs: blobs, Expired: e.expired, Now: time.Now, Logger: e.log})
+	e.sender = webhook.New(webhook.Options{
+		Store: st, Call: webhook.NewCaller(webhook.CallerOptions{Guard: guardOf(e.cfg)}).Call,
+		// Whether the vendor of a batch's dialect documents a webhook for the event.
+		Announces: func(name string, event batch.Event) bool {
+			p, ok := e.profiles[name]
+			return ok && p.Dialect.Announces(event)
+		},
+		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+	})
+	e.sweeper = sweep.New(sweep.Options{
+		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Now: time.Now, Logger: e.log,
+	})
+}
+
+// newStarter makes what hands running batches to the dispatcher. Tests make it again over blobs of their own.
+func (e *Engine) newStarter() *unit.Starter {
+	return unit.NewStarter(unit.StarterOptions{
+		Keeper: e.keeper, Store: e.storage.store, Blobs: e.storage.blobs, Dispatcher: e.dispatcher, Replan: e.planner.Replan, Node: e.node,
+	})
+}
+
+// guardOf returns who may be called. The settings have been checked; of some that were not, nothing is allowed.
+func guardOf(cfg config.Config) webhook.Guard {
+	ranges, _ := cfg.Webhooks.Ranges()
+	return webhook.NewGuard(ranges)
 }
 
 // dialect finds a renderer by the name that objects carry.
@@ -159,13 +196,6 @@ func (e *Engine) dialect(name string) (dialect.Dialect, error) {
 		return nil, fmt.Errorf("dialect %q: this build does not know it", name)
 	}
 	return p.Dialect, nil
-}
-
-// newStarter makes what hands running batches to the dispatcher.
-func (e *Engine) newStarter() *unit.Starter {
-	return unit.NewStarter(unit.StarterOptions{
-		Keeper: e.keeper, Store: e.storage.store, Blobs: e.storage.blobs, Dispatcher: e.dispatcher, Replan: e.planner.Replan, Node: e.node,
-	})
 }
 
 // Close gives the data directory back. Run must have returned.

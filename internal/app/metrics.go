@@ -1,13 +1,12 @@
 package app
 
 import (
-	"log/slog"
-
-	"batchd/internal/blob"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // metrics are the metrics of the node as a whole.
@@ -32,14 +31,7 @@ func newMetrics() *metrics {
 	}
 }
 
-// corrupt returns what to do about a block that does not match its checksum: count every try to read it, but tell the
-// operator once.
-func (m *metrics) corrupt(logger *slog.Logger) func(key string, block int64) {
-	tell := blob.Once(func(key string, block int64) {
-		logger.Error("stored object is damaged; its bytes are not used", "key", key, "block", block)
-	})
-	return func(key string, block int64) {
-		m.corrupts.Inc()
-		tell(key, block)
-	}
+// handler serves them.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

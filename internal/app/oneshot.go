@@ -136,10 +136,15 @@ func (e *Engine) Progress(ctx context.Context, batchID string) (oneshot.Progress
 	}
 	p := oneshot.Progress{
 		Status: b.Status, Total: b.Counts.Total, Completed: b.Counts.Completed, Failed: b.Counts.Failed,
-		InFlight: e.dispatcher.InFlight(), OutputTokens: b.Usage.Output, Refusals: e.refusals(),
+		InFlight: e.dispatcher.InFlight(), OutputTokens: b.Usage.Output,
 	}
 	if live, ok := e.progress.Counts(b.ID); ok && !b.Status.Terminal() {
 		p.Completed, p.Failed = live.Completed, live.Failed
+	}
+	for _, u := range e.dispatcher.Upstreams() {
+		if len(u.Gates) > 0 { // lines go there
+			p.Refusals = append(p.Refusals, oneshot.Refusal{Host: u.Name, Reason: upstream.Reason(u.Refused)})
+		}
 	}
 	p.Waiting = e.waitingAt(b.ID, func(place int) string {
 		if place == 0 || len(e.ups.targets) == 1 {
@@ -148,17 +153,6 @@ func (e *Engine) Progress(ctx context.Context, batchID string) (oneshot.Progress
 		return e.ups.targets[place-1].Upstream.Name()
 	})
 	return p, nil
-}
-
-// refusals returns what each upstream that lines go to has said to every call.
-func (e *Engine) refusals() []oneshot.Refusal {
-	var all []oneshot.Refusal
-	for _, u := range e.dispatcher.Upstreams() {
-		if len(u.Gates) > 0 {
-			all = append(all, oneshot.Refusal{Host: u.Name, Reason: upstream.Reason(u.Refused)})
-		}
-	}
-	return all
 }
 
 // Open implements oneshot.Engine.

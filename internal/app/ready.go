@@ -1,11 +1,6 @@
 package app
 
-import (
-	"context"
-	"time"
-
-	"batchd/internal/httpapi"
-)
+import "batchd/internal/httpapi"
 
 // Ready says whether the node takes work: not while it is going down, nor while the disk or the database takes nothing.
 func (e *Engine) Ready() httpapi.Readiness {
@@ -22,14 +17,4 @@ func (e *Engine) Ready() httpapi.Readiness {
 		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")
 	}
 	return r
-}
-
-// probeTime is how long a probe of the database may take.
-const probeTime = 5 * time.Second
-
-// probeStore asks the database whether it takes writes.
-func (e *Engine) probeStore() error {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
-	defer cancel()
-	return e.storage.store.Probe(ctx)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/journal"
 )
 
 // Run works until ctx ends, then stops in order: nothing new is leased or sent; calls in flight have the shutdown
@@ -53,16 +52,11 @@ func (e *Engine) drained(ctx context.Context) <-chan struct{} {
 	return done
 }
 
-// diskFailed reports whether nothing can be made durable any more.
-func diskFailed(err error) bool { return errors.Is(err, journal.ErrDiskFailed) }
-
 // Created is told of each batch that was just stored.
 func (e *Engine) Created(string) { e.validating.Wake() }
 
 // Cancelled is told of each batch whose cancellation was just stored.
 func (e *Engine) Cancelled(batchID string) { e.stop(batchID, batch.StopCancel) }
-
-func (e *Engine) expired(batchID string) { e.stop(batchID, batch.StopExpire) }
 
 func (e *Engine) stop(batchID string, s batch.Stop) {
 	e.dispatcher.Stop(batchID, s)

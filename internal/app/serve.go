@@ -11,9 +11,6 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/httpserver"
-	"batchd/internal/tenant"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Serve runs the server until ctx ends and then stops it within the shutdown grace. listening is called with the
@@ -41,7 +38,9 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	}
 	servers := []*httpserver.Server{api}
 	if cfg.Metrics.Listen != "" {
-		metrics, err := httpserver.Listen(ctx, cfg.Metrics.Listen, e.metricsOnly(), nil)
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", e.metrics.handler())
+		metrics, err := httpserver.Listen(ctx, cfg.Metrics.Listen, mux, nil)
 		if err != nil {
 			return errors.Join(err, api.Close())
 		}
@@ -75,36 +74,4 @@ func (e *Engine) serve(ctx context.Context, servers []*httpserver.Server) error 
 // invalid says why something cannot be done as it was asked for.
 func invalid(format string, args ...any) error {
 	return batch.Invalidf("", "invalid_value", format, args...)
-}
-
-// local lets in whoever may know where the upstreams are since only this machine can ask; nil if others can.
-func (e *Engine) local() tenant.Authenticator {
-	if !httpserver.Loopback(e.cfg.Listen) {
-		return nil
-	}
-	return e.anyone()
-}
-
-// metricsOnAPI returns the metrics handler for the API's own address, nil if they have one of their own. On loopback
-// everybody is local who calls the server by its name; elsewhere a key is needed.
-func (e *Engine) metricsOnAPI(auth tenant.Authenticator) http.Handler {
-	switch {
-	case e.cfg.Metrics.Listen != "":
-		return nil
-	case httpserver.Loopback(e.cfg.Listen):
-		return tenant.Require(e.anyone(), e.metricsHandler())
-	default:
-		return tenant.Require(auth, e.metricsHandler())
-	}
-}
-
-func (e *Engine) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{})
-}
-
-// metricsOnly returns what is served at the metrics address.
-func (e *Engine) metricsOnly() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", e.metricsHandler())
-	return mux
 }

@@ -50,9 +50,18 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 	if err := s.dir.Prepare(); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = openBlobs(s.dir, m.corrupt(logger)); err != nil {
-		return nil, err
+	backend, err := disk.New(s.dir.FS(), datadir.Blobs, disk.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open blobs: %w", err)
 	}
+	// Every try to read a damaged block counts, but the operator is told of it once.
+	tell := blob.Once(func(key string, block int64) {
+		logger.Error("stored object is damaged; its bytes are not used", "key", key, "block", block)
+	})
+	s.blobs = blob.NewStore(backend, blob.Options{OnCorrupt: func(key string, block int64) {
+		m.corrupts.Inc()
+		tell(key, block)
+	}})
 	return s, nil
 }
 
@@ -68,15 +77,6 @@ func openStore(ctx context.Context, dir string, o sqlite.Options) (store.Store, 
 		return nil, err // not st, a nil pointer in an interface that is not nil
 	}
 	return st, nil
-}
-
-// openBlobs opens the blob store in a data directory. onCorrupt is told of each block that does not match its checksum.
-func openBlobs(dir *datadir.Dir, onCorrupt func(key string, block int64)) (blob.Store, error) {
-	backend, err := disk.New(dir.FS(), datadir.Blobs, disk.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("open blobs: %w", err)
-	}
-	return blob.NewStore(backend, blob.Options{OnCorrupt: onCorrupt}), nil
 }
 
 // close gives everything back, the lock last.

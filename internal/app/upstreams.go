@@ -55,25 +55,21 @@ func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream
 		}
 		url, options.DialContext = "http://sim/v1", network.DialContext
 	}
+	var key func() (string, error)
+	switch {
+	case c.APIKeyFile != "":
+		key = upstream.KeyFromFile(c.APIKeyFile)
+	case c.APIKeyEnv != "":
+		key = upstream.KeyFromEnv(c.APIKeyEnv)
+	}
 	o, err := upstream.New(upstream.Config{
-		URL: url, Models: c.Models, APIKey: apiKey(c), Headers: c.Headers, Concurrency: c.Concurrency,
+		URL: url, Models: c.Models, APIKey: key, Headers: c.Headers, Concurrency: c.Concurrency,
 		RequestIDHeader: c.RequestIDHeader, IdempotencyKeyHeader: c.IdempotencyKeyHeader,
 	}, options)
 	if err != nil {
 		return nil, fmt.Errorf("open upstream: %w", err)
 	}
 	return o, nil
-}
-
-func apiKey(c config.Upstream) func() (string, error) {
-	switch {
-	case c.APIKeyFile != "":
-		return upstream.KeyFromFile(c.APIKeyFile)
-	case c.APIKeyEnv != "":
-		return upstream.KeyFromEnv(c.APIKeyEnv)
-	default:
-		return nil
-	}
 }
 
 // simulate starts the built-in engine behind an in-memory network: real HTTP, no port.

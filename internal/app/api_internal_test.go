@@ -5,6 +5,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/dialect/vendors"
 	"batchd/internal/tenant"
 )
 
@@ -12,7 +13,7 @@ func TestTheProfileUnderV1FollowsTheKeyThenTheHostThenTheDefault(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.Dialect.Default, cfg.Dialect.Hosts = "neosantara", map[string]string{"api.example.com": "novita"}
-	profiles, err := newProfiles(cfg)
+	profiles, err := vendors.Profiles(cfg.Vendors, serverRules(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestBatchdsOwnPrefixHasTheServersLimitsWhateverIsStrict(t *testing.T) {
 		s["strict"] = "true"
 	}
 	cfg.Limits.MaxFileBytes = 300 * batch.MiB
-	profiles, err := newProfiles(cfg)
+	profiles, err := vendors.Profiles(cfg.Vendors, serverRules(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

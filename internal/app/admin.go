@@ -23,8 +23,8 @@ type Administration struct {
 }
 
 // Administer lets a command use the metadata store of the settings' data directory, beside a running server as well as
-// without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command that changes what is
-// there makes no new directory where the name of one is wrong.
+// without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command
+// that changes what is there makes no new directory where the name of one is wrong.
 func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) (err error) {
 	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !a.Create {
 		return invalid("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
@@ -32,7 +32,16 @@ func Administer(ctx context.Context, cfg config.Config, a Administration, use fu
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	st, err := openBeside(ctx, cfg.DataDir)
+	// The lock is the executor's, which may be a running server. It is taken only to make a database where there is none,
+	// so that of two processes neither puts its own in the place of the other's.
+	lock, err := datadir.LockNew(ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{})
+	if lock != nil {
+		err = errors.Join(err, lock.Close())
+	}
 	if err != nil {
 		return err
 	}
@@ -44,17 +53,4 @@ func newAdmin(cfg config.Config, st store.Store, userAgent string) *admin.Servic
 	return admin.New(admin.Options{
 		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), UserAgent: userAgent, Now: time.Now,
 	})
-}
-
-// openBeside opens the store of a data directory without its lock, which is the executor's, or makes one while it holds
-// it.
-func openBeside(ctx context.Context, dir string) (_ store.Store, err error) {
-	lock, err := datadir.LockNew(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	if lock != nil {
-		defer func() { err = errors.Join(err, lock.Close()) }()
-	}
-	return openStore(ctx, dir, sqlite.Options{})
 }

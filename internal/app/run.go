@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/httpapi"
 )
 
 // Run works until ctx ends, then stops in order: nothing new is leased or sent; calls in flight have the shutdown
@@ -18,6 +19,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.fatal(nil)
 	e.starter.Resume(ctx)
 	syncing, stopSyncing := context.WithCancel(context.WithoutCancel(ctx))
+	// After the end of ctx calls in flight have this long; drained is closed by the timer alone.
+	drained := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		e.mu.Lock()
+		e.draining = true
+		e.mu.Unlock()
+		time.AfterFunc(max(0, e.cfg.ShutdownGrace-drainReserve), func() { close(drained) })
+	})
+	// Journals are synced until the last result has come in: the syncer outlives the loops.
 	var loops, syncer sync.WaitGroup
 	syncer.Go(func() {
 		if err := e.keeper.Run(syncing); err != nil {
@@ -29,7 +39,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.sweeper.Run(ctx) })
 	loops.Go(func() { e.sender.Run(ctx) })
 	loops.Go(func() { e.ups.monitor.KeepModels(ctx, e.dispatcher.ModelsChanged) })
-	loops.Go(func() { e.dispatcher.Run(ctx, e.drained(ctx)) })
+	loops.Go(func() { e.dispatcher.Run(ctx, drained) })
 	loops.Wait()
 	e.starter.Wait()
 	stopSyncing()
@@ -38,18 +48,6 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("stop at once: %w", cause)
 	}
 	return nil
-}
-
-// drained returns a channel that is closed when the calls in flight have had their time after the end of ctx.
-func (e *Engine) drained(ctx context.Context) <-chan struct{} {
-	done := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		e.mu.Lock()
-		e.draining = true
-		e.mu.Unlock()
-		time.AfterFunc(max(0, e.cfg.ShutdownGrace-drainReserve), func() { close(done) })
-	})
-	return done
 }
 
 // Created is told of each batch that was just stored.
@@ -74,4 +72,21 @@ func (e *Engine) closed(batchID string) {
 		close(ch)
 	}
 	e.sender.Wake()
+}
+
+// Ready says whether the node takes work: not while it is going down, nor while the disk or the database takes nothing.
+func (e *Engine) Ready() httpapi.Readiness {
+	e.mu.Lock()
+	draining := e.draining
+	e.mu.Unlock()
+	low := e.space.Low()
+	var r httpapi.Readiness
+	if draining {
+		r.Problems = append(r.Problems, "shutting down")
+	}
+	r.Problems = append(r.Problems, e.writable.Problems(low, e.storage.faulty.Load())...)
+	if low {
+		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")
+	}
+	return r
 }

@@ -3,15 +3,25 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"time"
 
+	"batchd/internal/admin"
 	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/datadir"
 	"batchd/internal/httpserver"
+	"batchd/internal/tenant"
 )
+
+// bootstrapVariable is the environment variable that may hold the first key.
+const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
 
 // Serve runs the server until ctx ends and then stops it within the shutdown grace. listening is called with the
 // address once calls are taken; by then everything that an earlier process left behind has been taken over.
@@ -74,4 +84,92 @@ func (e *Engine) serve(ctx context.Context, servers []*httpserver.Server) error 
 // invalid says why something cannot be done as it was asked for.
 func invalid(format string, args ...any) error {
 	return batch.Invalidf("", "invalid_value", format, args...)
+}
+
+// authenticator returns who decides on whose behalf a call is made. Without auth, everybody is let in. With keys, a
+// server that only this machine can reach is open until there is one; any other is not served without one, which is a
+// *batch.Error of class batch.Invalid.
+func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error) {
+	anyone := e.anyone()
+	if e.cfg.Auth.Mode == "none" {
+		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
+		return anyone, nil
+	}
+	if err := e.bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	exist, err := e.storage.store.HasKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := tenant.NewKeys(e.storage.store, time.Now)
+	switch {
+	case exist:
+		return keys, nil
+	case httpserver.Loopback(e.cfg.Listen):
+		e.log.Info("no API keys exist: every program on this machine is let in, whatever key it sends")
+		return tenant.NewOpenUntilKeys(anyone, keys, e.log), nil
+	default:
+		return nil, errUnguarded(e.cfg)
+	}
+}
+
+// anyone lets everybody in who calls the server by one of its names, and no web page of another site. Hosts that have a
+// dialect are names that the operator has given, too.
+func (e *Engine) anyone() tenant.Open {
+	names := slices.Collect(maps.Keys(e.cfg.Dialect.Hosts))
+	for i, name := range names {
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			names[i] = host
+		}
+	}
+	return tenant.Open{Tenant: e.tenant, Hosts: tenant.NewHosts(e.cfg.Listen, append(names, e.cfg.AllowedHosts...)...)}
+}
+
+// checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data directory is made.
+func checkGuarded(cfg config.Config) error {
+	if cfg.Auth.Mode == "none" {
+		return nil
+	}
+	if text := string(cfg.Auth.BootstrapKey); text != "" {
+		if err := tenant.CheckChosen(text); err != nil {
+			return invalid("%s %v", bootstrapVariable, err)
+		}
+		return nil
+	}
+	if httpserver.Loopback(cfg.Listen) {
+		return nil
+	}
+	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil {
+		return errUnguarded(cfg)
+	}
+	return nil // the database knows
+}
+
+// errUnguarded refuses to open the API to a network by accident.
+func errUnguarded(cfg config.Config) error {
+	return invalid("%s can be reached from other machines, and there are no API keys: make one with "+
+		"`batchd keys create --tenant NAME --data-dir %s`, listen on 127.0.0.1, or add --no-auth to let everybody in",
+		cfg.Listen, cfg.DataDir)
+}
+
+// bootstrap makes the key that the environment asks for, unless it is there.
+func (e *Engine) bootstrap(ctx context.Context) error {
+	text := string(e.cfg.Auth.BootstrapKey)
+	if text == "" {
+		return nil
+	}
+	k, created, err := newAdmin(e.cfg, e.storage.store, userAgent).EnsureKey(ctx, e.tenant, text)
+	var fault *batch.Error
+	switch {
+	case errors.As(err, &fault):
+		return invalid("%s %v", bootstrapVariable, err)
+	case err != nil:
+		return fmt.Errorf("make the key of %s: %w", bootstrapVariable, err)
+	case created:
+		e.log.Info("API key created from the environment", "variable", bootstrapVariable, "key", k.ID)
+	case k.State == admin.KeyExpired || k.State == admin.KeyRevoked:
+		e.log.Warn("the API key in the environment has ended and opens nothing", "variable", bootstrapVariable, "key", k.ID)
+	}
+	return nil
 }

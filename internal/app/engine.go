@@ -1,5 +1,5 @@
 // Package app builds everything from the settings and owns the order of starting and stopping. It is the only
-// package that knows all the others; it holds no logic of its own beyond who is told of what.
+// package that knows all the others; it holds no logic of its own beyond who tells whom.
 package app
 
 import (
@@ -41,8 +41,8 @@ const (
 	probeTime = 5 * time.Second
 )
 
-// Engine is everything but the HTTP API: it takes batches from their creation to their files. Make it with Open,
-// let it work with Run, and Close it.
+// Engine is everything but the HTTP API: it takes batches from their creation to their files. Open makes it, Run lets it
+// work, Close ends it. What the API asks it may be asked concurrently, before Run as well as after it.
 type Engine struct {
 	cfg      config.Config
 	log      *slog.Logger
@@ -66,26 +66,30 @@ type Engine struct {
 	finalizing *leaseloop.Loop
 	sweeper    *sweep.Sweeper
 	retrier    *retry.Retrier
-	// buckets count requests against tenants' limits; sender tells the outside of what happened.
+	// buckets counts requests against tenants' limits; sender delivers webhooks from the outbox.
 	buckets *tenant.Buckets
 	sender  *webhook.Sender
 
-	// fatal ends Run with the error that it carries.
+	// fatal ends Run with the error that it carries. Run sets it before it starts anything that may call it, so it needs
+	// no lock.
 	fatal context.CancelCauseFunc
 
-	// mu guards following fields.
-	mu       sync.Mutex
+	// mu guards following fields. It is held for a few instructions and never while another package is called.
+	mu sync.Mutex
+	// draining is set from the end of Run's context on.
 	draining bool
+	// watchers are closed when the batch with their id has reached a terminal state.
 	watchers map[string][]chan struct{}
 }
 
-// Open opens the data directory and takes over what an earlier process left behind. When it returns, counts and states
-// are what they were; nothing is sent before Run.
+// Open opens the data directory and takes over what an earlier process left behind: journals are adopted, and units of dead
+// processes freed. When it returns, counts and states are what they were; nothing is sent before Run. A directory that another
+// process works on is a *datadir.LockedError, a database that is missing or damaged a *sqlite.UnusableError.
 func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine, error) {
 	return open(ctx, cfg, logger, logger)
 }
 
-// open is Open with a logger of its own for the lines about reasons to wait.
+// open is Open with another logger for the lines about reasons to wait.
 func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
@@ -99,7 +103,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	}
 	defer func() {
 		if err != nil {
-			_ = e.Close() // the first error is the one that tells
+			_ = e.Close() // the first error is the one that says what is wrong
 		}
 	}()
 	e.space = datadir.NewSpace(e.storage.dir.Path(""), time.Now)
@@ -121,7 +125,10 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	return e, nil
 }
 
-// build makes the parts; each is told of the others through functions only.
+// build makes the parts, which know each other only through functions. What passes between them are wake-ups: the planner has
+// a planned batch started at the dispatcher, the seal of a batch's last unit wakes the finalizers, and whatever closes a batch
+// wakes the sender of webhooks. Each follows a committed transaction, so a wake-up that is lost with its process delays the
+// work until the next look into the store, and loses none.
 func (e *Engine) build() {
 	st, blobs := e.storage.store, e.storage.blobs
 	e.keeper = unit.NewKeeper(unit.Options{
@@ -148,6 +155,7 @@ func (e *Engine) build() {
 		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp},
 		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
 	})
+	// Two of each at a time: one large input does not hold up the small ones, and each reads or writes whole files.
 	e.validating = leaseloop.New(leaseloop.Options{
 		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: e.planner.Run, Logger: e.log,
 	})
@@ -183,13 +191,14 @@ func (e *Engine) newStarter() *unit.Starter {
 	})
 }
 
-// guardOf returns who may be called. The settings have been checked; of some that were not, nothing is allowed.
+// guardOf returns which receivers of webhooks may be called. Ranges that cannot be read allow none; Validate has refused
+// them before.
 func guardOf(cfg config.Config) webhook.Guard {
 	ranges, _ := cfg.Webhooks.Ranges()
 	return webhook.NewGuard(ranges)
 }
 
-// dialect finds a renderer by the name that objects carry.
+// dialect returns the dialect by the name that stored objects carry.
 func (e *Engine) dialect(name string) (dialect.Dialect, error) {
 	p, ok := e.profiles[name]
 	if !ok {
@@ -198,7 +207,7 @@ func (e *Engine) dialect(name string) (dialect.Dialect, error) {
 	return p.Dialect, nil
 }
 
-// Close gives the data directory back. Run must have returned.
+// Close closes the stores and gives the lock on the data directory back. Run must have returned.
 func (e *Engine) Close() error {
 	if e.ups != nil {
 		e.ups.close()

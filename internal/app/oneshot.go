@@ -20,23 +20,22 @@ import (
 )
 
 const (
-	// endless is how far away the end of a one-shot run's window is: whoever waits for a run decides when it has waited
-	// enough.
+	// endless is how far away the end of a one-shot run's window is: whoever waits for a run decides when to give up.
 	endless = 50 * 365 * 24 * time.Hour
-	// endlessWindow is what the window is called; nobody sees it.
+	// endlessWindow is what the window is called in the store; nobody sees it.
 	endlessWindow = "30d"
 )
 
 var _ oneshot.Engine = (*Engine)(nil)
 
-// OneShot returns what a one-shot run is made of: engines by the settings, each in the directory of its run, where
-// nothing expires.
+// OneShot returns the options of a one-shot run: engines by the settings, each in the directory of its run, where nothing
+// expires.
 func OneShot(cfg config.Config, logger *slog.Logger, observe func(oneshot.Progress)) oneshot.Options {
 	return oneshot.Options{
 		Endpoints: append(dialect.Endpoints(), cfg.Endpoints...),
 		Open: func(ctx context.Context, dir string) (oneshot.Engine, error) {
 			cfg.DataDir, cfg.Retention = dir, config.Retention{}
-			// What is waited for is in the progress; a log of it would be a second telling.
+			// The progress shows the reasons to wait; a log would say them a second time.
 			e, err := open(ctx, cfg, logger, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return nil, err // not e, a nil pointer in an interface that is not nil
@@ -72,7 +71,7 @@ func (e *Engine) Submit(ctx context.Context, s oneshot.Submission) (batch.Batch,
 	return b, nil
 }
 
-// importInput copies an input into the blob store, unless that is done.
+// importInput copies an input into the blob store, unless an earlier process did: the file's row, written last, says so.
 func (e *Engine) importInput(ctx context.Context, s oneshot.Submission) error {
 	_, err := e.storage.store.File(ctx, e.tenant, s.File, time.Now())
 	if !errors.Is(err, store.ErrNotFound) {

@@ -18,6 +18,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	ctx, e.fatal = context.WithCancelCause(ctx)
 	defer e.fatal(nil)
 	e.starter.Resume(ctx)
+	// Journals are synced until the last result has come in, so the syncer outlives the loops.
 	syncing, stopSyncing := context.WithCancel(context.WithoutCancel(ctx))
 	// After the end of ctx calls in flight have this long; drained is closed by the timer alone.
 	drained := make(chan struct{})
@@ -27,7 +28,6 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.mu.Unlock()
 		time.AfterFunc(max(0, e.cfg.ShutdownGrace-drainReserve), func() { close(drained) })
 	})
-	// Journals are synced until the last result has come in: the syncer outlives the loops.
 	var loops, syncer sync.WaitGroup
 	syncer.Go(func() {
 		if err := e.keeper.Run(syncing); err != nil {
@@ -41,7 +41,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.ups.monitor.KeepModels(ctx, e.dispatcher.ModelsChanged) })
 	loops.Go(func() { e.dispatcher.Run(ctx, drained) })
 	loops.Wait()
-	e.starter.Wait()
+	e.starter.Wait() // a batch that is being started may append a last outcome
 	stopSyncing()
 	syncer.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -50,18 +50,20 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-// Created is told of each batch that was just stored.
+// Created is called after a batch was stored, and wakes the planner. The loop would find the batch at its next look anyway.
 func (e *Engine) Created(string) { e.validating.Wake() }
 
-// Cancelled is told of each batch whose cancellation was just stored.
+// Cancelled is called after a batch's cancellation was stored, never before: what stops reads it back.
 func (e *Engine) Cancelled(batchID string) { e.stop(batchID, batch.StopCancel) }
 
+// stop ends the work on a batch whose stop is stored, wherever it is. Whoever takes it up later reads the stop.
 func (e *Engine) stop(batchID string, s batch.Stop) {
 	e.dispatcher.Stop(batchID, s)
 	e.validating.Interrupt(batchID)
 }
 
-// closed is told of each batch that has just reached a terminal state.
+// closed is called after a batch has reached a terminal state, once its transaction has put what webhooks are told in the
+// outbox.
 func (e *Engine) closed(batchID string) {
 	e.progress.Forget(batchID)
 	e.mu.Lock()
@@ -74,7 +76,8 @@ func (e *Engine) closed(batchID string) {
 	e.sender.Wake()
 }
 
-// Ready says whether the node takes work: not while it is going down, nor while the disk or the database takes nothing.
+// Ready reports whether the node takes work: not while it is going down, nor while the disk or the database takes nothing.
+// A disk that is nearly full is a reason and no problem: status and results can still be read.
 func (e *Engine) Ready() httpapi.Readiness {
 	e.mu.Lock()
 	draining := e.draining

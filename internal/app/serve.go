@@ -70,6 +70,7 @@ func (e *Engine) serve(ctx context.Context, servers []*httpserver.Server) error 
 		errs[0] = e.Run(ctx)
 		stop(errs[0])
 	})
+	// Inspect ends by itself once every upstream has been called, and never fails the server.
 	running.Go(func() { e.ups.monitor.Inspect(ctx, e.dispatcher.Upstreams) })
 	for i, s := range servers {
 		running.Go(func() {
@@ -81,7 +82,7 @@ func (e *Engine) serve(ctx context.Context, servers []*httpserver.Server) error 
 	return errors.Join(errs...)
 }
 
-// invalid says why something cannot be done as it was asked for.
+// invalid returns a fault of the settings or the command line: a *batch.Error of class batch.Invalid.
 func invalid(format string, args ...any) error {
 	return batch.Invalidf("", "invalid_value", format, args...)
 }

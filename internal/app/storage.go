@@ -15,12 +15,12 @@ import (
 	"batchd/internal/store/sqlite"
 )
 
-// storage is what a node keeps: its data directory, with the lock, and the stores in it.
+// storage is what a node keeps on disk: its data directory, with the lock, and the stores in it.
 type storage struct {
 	dir   *datadir.Dir
 	store store.Store
 	blobs blob.Store
-	// faulty is set while the last write to the database failed.
+	// faulty is set while the last write to the database failed; only then does /readyz probe it.
 	faulty atomic.Bool
 }
 
@@ -47,6 +47,7 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	// After the store: where that is refused, nothing in the directory may have been changed.
 	if err := s.dir.Prepare(); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func openStore(ctx context.Context, dir string, o sqlite.Options) (store.Store, 
 	return st, nil
 }
 
-// close gives everything back, the lock last.
+// close gives everything back, the lock last: from then on another process may open the stores.
 func (s *storage) close() error {
 	var errs []error
 	if s.store != nil {

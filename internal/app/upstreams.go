@@ -17,11 +17,12 @@ type upstreams struct {
 	set     *upstream.Set
 	monitor *upstream.Monitor
 	targets []dispatch.Target
-	// servers are the simulators' HTTP servers; served waits for them.
+	// servers are the simulators' HTTP servers; served counts their goroutines, for which close waits.
 	servers []*http.Server
 	served  sync.WaitGroup
 }
 
+// openUpstreams makes a client for each upstream of the settings. spoolDir takes answers that are too large for memory.
 func openUpstreams(cfg config.Config, spoolDir string, m *metrics, logger *slog.Logger) (*upstreams, error) {
 	u := &upstreams{}
 	options := upstream.Options{
@@ -42,7 +43,7 @@ func openUpstreams(cfg config.Config, spoolDir string, m *metrics, logger *slog.
 	return u, nil
 }
 
-// userAgent is what upstreams see.
+// userAgent is the User-Agent of calls to upstreams.
 const userAgent = "batchd"
 
 // open makes the client of one upstream, and the simulator behind it if that is what was asked for.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,9 +58,10 @@ func TestAStopStoredWhileItsBatchIsStartedIsNotMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Status != batch.Cancelled || got.Counts.Completed != 0 || calls.Load() != 0 {
-		t.Errorf("the batch is %s, with %d lines done and %d calls made; want cancelled, none and none",
-			got.Status, got.Counts.Completed, calls.Load())
+	// A few calls may begin before the stop is found, but a stop that was missed would let all lines run.
+	if got.Status != batch.Cancelled || got.Counts.Completed > batchLines/2 || calls.Load() > batchLines/2 {
+		t.Errorf("the batch is %s, with %d lines done and %d calls made; want cancelled, and few of %d",
+			got.Status, got.Counts.Completed, calls.Load(), batchLines)
 	}
 	if err := e.Close(); err != nil {
 		t.Error(err)
@@ -115,14 +117,16 @@ func openBefore(t *testing.T, onCall func()) *Engine {
 	return e
 }
 
-// storeBatch stores a batch of some lines. The manifest of its input is an object of its own, as that of a large file is.
+// batchLines is how many lines a stored batch has: many more than run in the time that one look into the store takes.
+const batchLines = 1000
+
+// storeBatch stores a batch. The manifest of its input is an object of its own, as that of a large file is.
 func storeBatch(t *testing.T, e *Engine) batch.Batch {
 	t.Helper()
-	const lines = 20
 	const line = `{"custom_id":"c","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"text"}}` + "\n"
 	var input strings.Builder
-	for i := range lines {
-		input.WriteString(strings.Replace(line, `"c"`, `"c`+string(rune('a'+i))+`"`, 1))
+	for i := range batchLines {
+		input.WriteString(strings.Replace(line, `"c"`, strconv.Quote(strconv.Itoa(i)), 1))
 	}
 	content, err := e.storage.blobs.Put(t.Context(), "files/file-in", strings.NewReader(input.String()))
 	if err != nil {
@@ -136,7 +140,7 @@ func storeBatch(t *testing.T, e *Engine) batch.Batch {
 	now := time.Now()
 	file := batch.File{
 		ID: "file-in", Tenant: e.tenant, Dialect: "openai", Name: "in.jsonl", Purpose: batch.PurposeBatch,
-		Bytes: content.Size, Lines: lines, CreatedAt: now, ContentBlob: stored,
+		Bytes: content.Size, Lines: batchLines, CreatedAt: now, ContentBlob: stored,
 	}
 	if err := e.storage.store.CreateFile(t.Context(), file); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"batchd/internal/batch"
 )
@@ -25,31 +24,6 @@ const (
 	// firstLines is how many lines are looked at for a url.
 	firstLines = 100
 )
-
-// complete fills in the paths that were not given, and makes all of them absolute.
-func (j Job) complete() (Job, error) {
-	if j.Input == "-" {
-		return j, invalid("a run reads a file, not standard input: it must be able to read it again to resume")
-	}
-	base := strings.TrimSuffix(j.Input, ".jsonl")
-	for _, p := range []struct {
-		path *string
-		name string
-	}{{&j.Input, j.Input}, {&j.Output, base + ".output.jsonl"}, {&j.Errors, base + ".errors.jsonl"}, {&j.State, base + ".batchd"}} {
-		if *p.path == "" {
-			*p.path = p.name
-		}
-		abs, err := filepath.Abs(*p.path)
-		if err != nil {
-			return j, fmt.Errorf("resolve path %s: %w", *p.path, err)
-		}
-		*p.path = abs
-	}
-	if j.Output == j.Errors || j.Output == j.Input || j.Errors == j.Input || j.State == j.Input {
-		return j, invalid("input, output, errors and state must be four different paths")
-	}
-	return j, nil
-}
 
 // identity is what makes two runs the same: their lines, and where these go.
 type identity struct {

@@ -7,16 +7,20 @@ package oneshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect/openai"
 )
 
-// observeEvery is how often the progress of a run is looked at.
+// observeEvery is how often the progress of a run is looked at: often enough for a bar that moves, seldom enough for a query
+// of the store each time.
 const observeEvery = 150 * time.Millisecond
 
 // Job is what a run is asked to do. Empty paths stand for names beside the input: for IN.jsonl these are IN.output.jsonl,
@@ -33,6 +37,31 @@ type Job struct {
 	Restart bool
 	// Wait goes on trying upstreams that refuse every call from the first one on.
 	Wait bool
+}
+
+// complete fills in the paths that were not given, and makes all of them absolute.
+func (j Job) complete() (Job, error) {
+	if j.Input == "-" {
+		return j, invalid("a run reads a file, not standard input: it must be able to read it again to resume")
+	}
+	base := strings.TrimSuffix(j.Input, ".jsonl")
+	for _, p := range []struct {
+		path *string
+		name string
+	}{{&j.Input, j.Input}, {&j.Output, base + ".output.jsonl"}, {&j.Errors, base + ".errors.jsonl"}, {&j.State, base + ".batchd"}} {
+		if *p.path == "" {
+			*p.path = p.name
+		}
+		abs, err := filepath.Abs(*p.path)
+		if err != nil {
+			return j, fmt.Errorf("resolve path %s: %w", *p.path, err)
+		}
+		*p.path = abs
+	}
+	if j.Output == j.Errors || j.Output == j.Input || j.Errors == j.Input || j.State == j.Input {
+		return j, invalid("input, output, errors and state must be four different paths")
+	}
+	return j, nil
 }
 
 // Engine takes batches from their input to their results, in a directory that is its own. Its methods but Close may be
@@ -159,10 +188,19 @@ func Run(ctx context.Context, o Options, job Job) (Summary, error) {
 
 // take takes the run's batch to its end and copies its results out.
 func (r *run) take(ctx context.Context) (Summary, error) {
-	b, err := r.submit(ctx)
+	b, err := r.engine.Submit(ctx, r.submission(ctx))
+	if err == nil && b.Status == batch.Failed {
+		// An earlier run's batch, which validation refused. What is known of models may have changed since.
+		r.record.Batch = openai.New(openai.Options{}).NewBatchID()
+		if err := r.store(); err != nil {
+			return Summary{}, err
+		}
+		b, err = r.engine.Submit(ctx, r.submission(ctx))
+	}
 	if err != nil {
 		return Summary{}, err
 	}
+	// The context of what has to be said and kept after an interrupt, too.
 	last := context.WithoutCancel(ctx)
 	if !b.Status.Terminal() {
 		p, err := r.engine.Progress(last, b.ID)
@@ -190,20 +228,11 @@ func (r *run) take(ctx context.Context) (Summary, error) {
 	if summary.Errors, err = r.publish(last, b); err != nil {
 		return summary, err
 	}
-	return summary, r.finish(summary)
-}
-
-// submit returns the run's batch, making it if an earlier process did not get so far. One that validation refused is
-// followed by another: what is known of models may have changed since.
-func (r *run) submit(ctx context.Context) (batch.Batch, error) {
-	b, err := r.engine.Submit(ctx, r.submission(ctx))
-	if err != nil || b.Status != batch.Failed {
-		return b, err
+	r.record.Done = &doneRecord{
+		Status: string(summary.Status), Total: summary.Total, Completed: summary.Completed, Failed: summary.Failed,
+		OutputTokens: summary.OutputTokens,
 	}
-	if err := r.renewBatch(); err != nil {
-		return b, err
-	}
-	return r.engine.Submit(ctx, r.submission(ctx))
+	return summary, r.store()
 }
 
 // await lets the engine work until the batch has ended, and returns it as it then is. Unless the job is to wait, it also

@@ -1,9 +1,11 @@
 package oneshot
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,11 +22,12 @@ const (
 	recordName = "run.json"
 	// temporarySuffix ends the name of that file while it is being written.
 	temporarySuffix = ".tmp"
-	// recordVersion is the form of that file.
+	// recordVersion is the form of that file. A file of another version is refused, and not rewritten.
 	recordVersion = 1
 )
 
-// record is what a run must remember beside its batch. It is durable before anything is sent.
+// record is what a run must remember beside its batch. It is durable before anything is sent, and each change of it before
+// what the change allows: a process that dies anywhere finds a record that claims no less than what is on the disk.
 type record struct {
 	Version int `json:"version"`
 	identity
@@ -36,7 +39,7 @@ type record struct {
 	Results map[string][]string `json:"results"`
 	// Clearing is set while what an earlier run left is removed.
 	Clearing bool `json:"clearing,omitempty"`
-	// Done is set once the result files are in place.
+	// Done is set once the result files are in place, and goes with a record that begins anew.
 	Done *doneRecord `json:"done,omitempty"`
 }
 
@@ -60,8 +63,8 @@ type run struct {
 	observe func(Progress)
 }
 
-// openRun finds the record of the job's directory, or makes a new one, and refuses what must not be gone on with.
-// It changes nothing.
+// openRun finds the record of the job's directory, or makes a new one in memory, and refuses a job that another run has
+// begun or whose result files are somebody else's. It changes nothing on the disk.
 func openRun(job Job, id identity) (*run, error) {
 	r := &run{job: job}
 	found, err := r.load()
@@ -73,8 +76,12 @@ func openRun(job Job, id identity) (*run, error) {
 	case job.Restart:
 		r.record = newRecord(id, r.record.Results)
 		r.record.Clearing = true
+	case r.record.SHA256 == id.SHA256 && r.record.identity != id:
+		return nil, invalid("%s holds a run of this input for %s, not %s; give --restart to begin anew, or another --state",
+			job.State, r.record.Endpoint, id.Endpoint)
 	case r.record.identity != id:
-		return nil, r.changed(id)
+		return nil, invalid("%s has changed since the run in %s began; give --restart to begin anew, or another --state",
+			job.Input, job.State)
 	}
 	for _, path := range []string{job.Output, job.Errors} {
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
@@ -95,21 +102,21 @@ func newRecord(id identity, results map[string][]string) record {
 	return record{Version: recordVersion, identity: id, File: ids.NewFileID(), Batch: ids.NewBatchID(), Results: results}
 }
 
-// changed words the refusal to go on with another job than the one that began.
-func (r *run) changed(id identity) error {
-	if r.record.SHA256 == id.SHA256 {
-		return invalid("%s holds a run of this input for %s, not %s; give --restart to begin anew, or another --state",
-			r.job.State, r.record.Endpoint, id.Endpoint)
-	}
-	return invalid("%s has changed since the run in %s began; give --restart to begin anew, or another --state",
-		r.job.Input, r.job.State)
-}
-
-// load reads the record and reports whether there is one. A directory with anything else in it is not ours to use.
+// load reads the record and reports whether there is one. A directory without one is not ours to use if it holds anything but
+// the beginnings of a run that was killed at once.
 func (r *run) load() (bool, error) {
 	raw, err := os.ReadFile(filepath.Join(r.job.State, recordName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, r.checkEmpty()
+		entries, err := os.ReadDir(r.job.State)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, invalid("%s cannot be the state of a run: %v", r.job.State, err)
+		}
+		for _, e := range entries {
+			if e.Name() != datadir.LockFile && e.Name() != recordName+temporarySuffix {
+				return false, invalid("%s is not the state of a run, but holds %s; name another directory with --state", r.job.State, e.Name())
+			}
+		}
+		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read state of run: %w", err)
@@ -126,22 +133,9 @@ func (r *run) load() (bool, error) {
 	return true, nil
 }
 
-// checkEmpty refuses a directory that holds anything but the beginnings of a run that was killed at once.
-func (r *run) checkEmpty() error {
-	entries, err := os.ReadDir(r.job.State)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return invalid("%s cannot be the state of a run: %v", r.job.State, err)
-	}
-	for _, e := range entries {
-		if e.Name() != datadir.LockFile && e.Name() != recordName+temporarySuffix {
-			return invalid("%s is not the state of a run, but holds %s; name another directory with --state", r.job.State, e.Name())
-		}
-	}
-	return nil
-}
-
 // begin makes the record durable, and removes what an earlier run left if this is a new one, but for journals that were
-// set aside.
+// set aside. It holds the directory's lock meanwhile, which the engine takes afterwards. That there is something to clear is
+// durable before the first removal, so that a process which dies in between goes on clearing.
 func (r *run) begin() (err error) {
 	disk, err := vfs.NewOS(r.job.State, vfs.OSOptions{})
 	if err != nil {
@@ -172,12 +166,6 @@ func (r *run) begin() (err error) {
 	}
 	r.record.Clearing = false
 	return r.save(disk)
-}
-
-// renewBatch gives the run another batch.
-func (r *run) renewBatch() error {
-	r.record.Batch = openai.New(openai.Options{}).NewBatchID()
-	return r.store()
 }
 
 // store makes the record as it is now durable.
@@ -239,24 +227,6 @@ func (r *run) done() (Summary, bool, error) {
 	return s, there, err
 }
 
-// finish notes that the result files are in place.
-func (r *run) finish(s Summary) error {
-	r.record.Done = &doneRecord{
-		Status: string(s.Status), Total: s.Total, Completed: s.Completed, Failed: s.Failed, OutputTokens: s.OutputTokens,
-	}
-	return r.store()
-}
-
-// claim notes, durably, that a content with this SHA-256 at path is this run's.
-func (r *run) claim(path, sum string) error {
-	name := r.nameOf(path)
-	if slices.Contains(r.record.Results[name], sum) {
-		return nil
-	}
-	r.record.Results[name] = append(r.record.Results[name], sum)
-	return r.store()
-}
-
 // owned reports whether the file at path is there. One that no run of this directory made is refused.
 func (r *run) owned(path string) (bool, error) {
 	f, err := os.Open(path)
@@ -267,11 +237,11 @@ func (r *run) owned(path string) (bool, error) {
 		return false, invalid("%s cannot be a result file: %v", path, err)
 	}
 	defer func() { _ = f.Close() }() // it is only read
-	sum, err := hashOf(f)
-	if err != nil {
+	sum := newDigest(context.Background(), f)
+	if _, err := io.Copy(io.Discard, sum); err != nil {
 		return false, invalid("%s cannot be a result file: %v", path, err)
 	}
-	if !slices.Contains(r.record.Results[r.nameOf(path)], sum) {
+	if !slices.Contains(r.record.Results[r.nameOf(path)], sum.sum()) {
 		return false, invalid("%s was not made by this run and is left as it is; move it away, or name other files with --output and --errors", path)
 	}
 	return true, nil

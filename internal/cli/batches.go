@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ type batchesCommand struct {
 	Retry  retryBatch  `cmd:"" help:"Create a batch of the lines that failed, expired or were cancelled."`
 }
 
+// createBatch creates a batch of a file that is here or on the server. With --watch it ends as watchBatch does.
 type createBatch struct {
 	Input    string            `arg:"" name:"file.jsonl|file-id" help:"Input file, which is uploaded, or the ID of one on the server."`
 	Endpoint string            `placeholder:"PATH" help:"Endpoint of all lines (default: the url of the first line)."`
@@ -57,13 +59,15 @@ func (c *createBatch) takeBack(api *client.Client, n client.NewBatch, cause erro
 	if n.InputFileID == c.Input || !errors.As(cause, &refused) {
 		return cause
 	}
+	// Not s.ctx: an interrupt that came with the refusal must not leave the file behind.
 	if _, err := api.DeleteFile(context.Background(), n.InputFileID); err != nil {
 		return fmt.Errorf("%w\nThe uploaded file %s is left on the server: %w", cause, n.InputFileID, err)
 	}
 	return cause
 }
 
-// showCreated says that a batch was created, and watches it if asked to.
+// showCreated says that a batch was created, and watches it if asked to. Then the ID goes to standard error, so that standard
+// output has the batch as it ended and nothing else.
 func (s *invocation) showCreated(api *client.Client, b client.Batch, watch, raw bool) error {
 	switch {
 	case watch:
@@ -76,51 +80,38 @@ func (s *invocation) showCreated(api *client.Client, b client.Batch, watch, raw 
 	return nil
 }
 
-// findInput uploads a local file, or takes the argument for an id, and finds out the endpoint if it was not given.
+// findInput uploads a local file, or takes the argument for an ID where there is no such file, and finds out the endpoint if it
+// was not given.
 func (c *createBatch) findInput(s *invocation, api *client.Client, n *client.NewBatch) error {
-	if _, err := os.Stat(c.Input); err != nil {
-		if filepath.Ext(c.Input) != "" || strings.ContainsAny(c.Input, `/\`) {
-			return unreadable(err) // no id looks like this
-		}
-		n.InputFileID = c.Input
-		return c.remoteEndpoint(s, api, n)
+	_, missing := os.Stat(c.Input)
+	if missing != nil && (filepath.Ext(c.Input) != "" || strings.ContainsAny(c.Input, `/\`)) {
+		return unreadable(missing) // no ID looks like this
 	}
-	if err := c.localEndpoint(n); err != nil {
-		return err
+	if n.Endpoint == "" {
+		var content io.ReadCloser
+		var err error
+		if missing == nil {
+			content, err = os.Open(c.Input)
+			if err != nil {
+				return unreadable(err)
+			}
+		} else if content, err = api.OpenFile(s.ctx, c.Input); err != nil {
+			return err
+		}
+		// Only the beginning is read: the url of the first line is that of all.
+		n.Endpoint = oneshot.FirstURL(content)
+		_ = content.Close() // it was only read
+	}
+	if missing != nil {
+		n.InputFileID = c.Input
+		return nil
 	}
 	f, err := upload(s, api, c.Input, "batch")
 	n.InputFileID = f.ID
 	return err
 }
 
-// localEndpoint reads the beginning of a file here for its first url.
-func (c *createBatch) localEndpoint(n *client.NewBatch) error {
-	if n.Endpoint != "" {
-		return nil
-	}
-	f, err := os.Open(c.Input)
-	if err != nil {
-		return unreadable(err)
-	}
-	defer func() { _ = f.Close() }() // it is only read
-	n.Endpoint = oneshot.FirstURL(f)
-	return nil
-}
-
-// remoteEndpoint reads the beginning of a file on the server for its first url.
-func (c *createBatch) remoteEndpoint(s *invocation, api *client.Client, n *client.NewBatch) error {
-	if n.Endpoint != "" {
-		return nil
-	}
-	content, err := api.OpenFile(s.ctx, n.InputFileID)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	n.Endpoint = oneshot.FirstURL(content)
-	return nil
-}
-
+// listBatches shows one page of a server's batches. Where there are more, how to get them is said on standard error.
 type listBatches struct {
 	Limit int    `default:"20" placeholder:"N" help:"How many to list, at most 100 (default 20)."`
 	After string `placeholder:"BATCH-ID" help:"Continue the list after this batch."`
@@ -157,6 +148,7 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 	return nil
 }
 
+// getBatch shows a batch with what it waits for and what validation found.
 type getBatch struct {
 	ID string `arg:"" name:"batch-id" help:"ID of the batch."`
 }
@@ -174,6 +166,7 @@ func (c *getBatch) Run(s *invocation, g *grammar) error {
 	return s.showBatch(b, g.Batches.JSON)
 }
 
+// cancelBatch asks for a batch to be cancelled. It does not wait for that: calls in flight may still end.
 type cancelBatch struct {
 	ID string `arg:"" name:"batch-id" help:"ID of the batch."`
 }
@@ -191,6 +184,7 @@ func (c *cancelBatch) Run(s *invocation, g *grammar) error {
 	return s.showBatch(b, g.Batches.JSON)
 }
 
+// retryBatch creates a batch of the lines of an ended one that have no good result.
 type retryBatch struct {
 	ID     string `arg:"" name:"batch-id" help:"ID of the batch whose unfinished lines to run again."`
 	Window string `placeholder:"WINDOW" help:"Completion window of the new batch (default: that of the old one)."`
@@ -229,6 +223,7 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 			rows = append(rows, extra.name+":\t"+extra.value)
 		}
 	}
+	// Only the first row of the reasons has the name in front, those below it stand under its text.
 	name := "waiting:"
 	for _, n := range waitsOf(b) {
 		told := n.note(time.Now(), len(b.WaitingFor) > 1)
@@ -242,16 +237,10 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 	if err := s.table(rows); err != nil {
 		return err
 	}
-	s.sayLineErrors(b)
+	if b.Errors != nil { // what validation found
+		for _, e := range b.Errors.Data {
+			s.sayFault(e.Line, e.Code, e.Message, e.Param)
+		}
+	}
 	return nil
-}
-
-// sayLineErrors lists what validation found.
-func (s *invocation) sayLineErrors(b client.Batch) {
-	if b.Errors == nil {
-		return
-	}
-	for _, e := range b.Errors.Data {
-		s.sayFault(e.Line, e.Code, e.Message, e.Param)
-	}
 }

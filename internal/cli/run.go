@@ -14,7 +14,9 @@ import (
 	"batchd/internal/oneshot"
 )
 
-// runCommand runs one input file.
+// runCommand runs one input file. Standard output gets the summary alone; progress, faults and advice go to standard error. It
+// ends with 3 if a line failed or was not run, with 1 if the input is not valid or every call was refused, and with 130 if it
+// was interrupted.
 type runCommand struct {
 	engineFlags
 	Input    string `arg:"" name:"in.jsonl" help:"Input file: one JSON request on each line."`
@@ -33,20 +35,24 @@ func (c *runCommand) Run(s *invocation) error {
 		return err
 	}
 	d := newDisplay(s.Stderr, time.Now)
-	// The display says what a server's log would say; only what goes wrong is worth more.
+	// The display shows what a server's log would say; only warnings and errors are worth lines beside it.
 	log := logger(d.logs(s.Stderr), cfg.Log, slog.LevelWarn)
 	job := oneshot.Job{
 		Input: c.Input, Output: c.Output, Errors: c.Errors, Endpoint: c.Endpoint, State: c.State, Restart: c.Restart,
 		Wait: c.Wait,
 	}
 	summary, err := oneshot.Run(s.ctx, app.OneShot(cfg, log, func(p oneshot.Progress) {
-		v := viewOf(p, time.Now())
+		now, waits := time.Now(), waitsIn(p)
+		v := view{
+			status: string(p.Status), total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
+			tokens: p.OutputTokens, retryIn: retryIn(waits, now), notes: notesOf(waits, now),
+		}
 		if s.ctx.Err() != nil {
 			v.notes = []note{{text: "stopping: calls in flight may finish, a second Ctrl-C ends them"}}
 		}
 		d.show(v)
 	}), job)
-	d.close()
+	d.close() // before anything else is written, which a bar that is still drawn would tear
 	var refused *oneshot.RefusedError
 	switch {
 	case errors.Is(err, oneshot.ErrInterrupted), errors.Is(err, context.Canceled):
@@ -56,7 +62,10 @@ func (c *runCommand) Run(s *invocation) error {
 		s.sayRefused(refused, summary)
 		return errFailed
 	case errors.Is(err, oneshot.ErrInvalidInput):
-		s.sayFaults(summary)
+		fmt.Fprintf(s.Stderr, "the input is not valid, so nothing was sent (%s):\n", plural(summary.FaultCount, "error"))
+		for _, f := range summary.Faults {
+			s.sayFault(f.Line, f.Code, f.Message, f.Param)
+		}
 		return errFailed
 	case err != nil:
 		return err
@@ -95,7 +104,8 @@ func (s *invocation) sayRefused(refused *oneshot.RefusedError, summary oneshot.S
 	fmt.Fprintf(s.Stderr, "%s Go on with the same command (--wait keeps trying):\n  %s\n", kept, resumeCommand(s.Args))
 }
 
-// remedy is what to do about an upstream that refuses every call.
+// remedy is what to do about an upstream that refuses every call. host is its host, port and path: where requests find nothing,
+// the usual cause is a base URL without /v1.
 func remedy(w wait, host string) string {
 	switch w.reason {
 	case "denied":
@@ -131,14 +141,6 @@ func resumeCommand(args []string) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// sayFaults lists what is wrong with the input.
-func (s *invocation) sayFaults(summary oneshot.Summary) {
-	fmt.Fprintf(s.Stderr, "the input is not valid, so nothing was sent (%s):\n", plural(summary.FaultCount, "error"))
-	for _, f := range summary.Faults {
-		s.sayFault(f.Line, f.Code, f.Message, f.Param)
-	}
 }
 
 // sayFault writes one thing that is wrong with an input file.
@@ -182,13 +184,4 @@ func relPath(path string) string {
 		return path
 	}
 	return relative
-}
-
-// viewOf is a run's progress as it is shown.
-func viewOf(p oneshot.Progress, now time.Time) view {
-	waits := waitsIn(p)
-	return view{
-		status: string(p.Status), total: p.Total, completed: p.Completed, failed: p.Failed, inFlight: p.InFlight,
-		tokens: p.OutputTokens, retryIn: retryIn(waits, now), notes: notesOf(waits, now),
-	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -95,10 +96,11 @@ func retryIn(waits []wait, now time.Time) time.Duration {
 	return longest
 }
 
-// mostNotes is how many reasons are shown at a time: those that concern most lines.
+// mostNotes is how many reasons are shown at a time: those that concern most lines. Each takes up to three lines of a terminal,
+// and a bar that does not fit on it cannot be drawn over.
 const mostNotes = 3
 
-// notesOf says what is waited for. That every permit is in use is no news.
+// notesOf says what is waited for. That every permit is in use is left out: it is how a batch runs well.
 func notesOf(waits []wait, now time.Time) []note {
 	models := make(map[string]bool)
 	for _, w := range waits {
@@ -119,7 +121,7 @@ func notesOf(waits []wait, now time.Time) []note {
 	return notes
 }
 
-// note says one reason.
+// note says one reason. naming is set where the lines that wait are of several models.
 func (w wait) note(now time.Time, naming bool) note {
 	n := note{text: w.cause()}
 	if naming && w.model != "" {
@@ -134,7 +136,7 @@ func (w wait) note(now time.Time, naming bool) note {
 		n.more += ", next try in " + formatLeft(w.next.Sub(now))
 	case w.upstream != "" || w.status != 0 || w.reason == "unreachable":
 		if !w.since.IsZero() {
-			n.more += ", trying now"
+			n.more += ", trying now" // nothing is due since a call is out
 		}
 	}
 	if w.message != "" {
@@ -143,7 +145,26 @@ func (w wait) note(now time.Time, naming bool) note {
 	return n
 }
 
-// cause says what holds lines up, in words.
+// The words for reasons that no upstream has told, and for the details of two others. The keys are the API's; one that a newer
+// server has, and this program does not know, is shown as it is.
+var (
+	reasonWords = map[string]string{
+		"disk":            "the disk is nearly full, so no new work is started",
+		"waiting_turn":    "other batches have their turn",
+		"concurrency":     "as many calls are in flight as may be",
+		"memory":          "the memory for calls in flight is in use",
+		"blob_unreadable": "stored input cannot be read",
+	}
+	unreachableWords = map[string]string{
+		"dns": "its name is not known", "refused": "connection refused", "tls": "TLS failed", "timeout": "no connection in time",
+	}
+	failingWords = map[string]string{
+		"reset": "connection lost", "truncated": "answer cut short", "timeout": "no answer in time",
+		"encoding": "answer not decompressible", "protocol": "answer is no HTTP",
+	}
+)
+
+// cause says what holds lines up, in words. A status says more than anything that follows from it, so it comes first.
 func (w wait) cause() string {
 	who := w.upstream
 	if who == "" {
@@ -158,19 +179,17 @@ func (w wait) cause() string {
 		}
 		return words + " (" + kind + ")"
 	case w.reason == "unreachable":
-		return who + " cannot be reached" + unreachable(w.detail)
+		words := who + " cannot be reached"
+		if why, ok := unreachableWords[w.detail]; ok {
+			words += " (" + why + ")"
+		}
+		return words
 	case w.reason == "failing":
-		return "calls to " + who + " break off (" + brokenOff(w.detail) + ")"
+		return "calls to " + who + " break off (" + cmp.Or(failingWords[w.detail], "failing") + ")"
+	case w.reason == "probing":
+		return who + " is being tried"
 	}
-	known := map[string]string{
-		"disk":            "the disk is nearly full, so no new work is started",
-		"waiting_turn":    "other batches have their turn",
-		"concurrency":     "as many calls are in flight as may be",
-		"memory":          "the memory for calls in flight is in use",
-		"blob_unreadable": "stored input cannot be read",
-		"probing":         who + " is being tried",
-	}
-	switch words, ok := known[w.reason]; {
+	switch words, ok := reasonWords[w.reason]; {
 	case ok:
 		return words
 	case w.detail != "":
@@ -178,29 +197,6 @@ func (w wait) cause() string {
 	default:
 		return kind
 	}
-}
-
-// unreachable says why no connection came about, as far as that is known.
-func unreachable(detail string) string {
-	known := map[string]string{
-		"dns": "its name is not known", "refused": "connection refused", "tls": "TLS failed", "timeout": "no connection in time",
-	}
-	if words, ok := known[detail]; ok {
-		return " (" + words + ")"
-	}
-	return ""
-}
-
-// brokenOff says how calls end, as far as that is known.
-func brokenOff(detail string) string {
-	known := map[string]string{
-		"reset": "connection lost", "truncated": "answer cut short", "timeout": "no answer in time",
-		"encoding": "answer not decompressible", "protocol": "answer is no HTTP",
-	}
-	if words, ok := known[detail]; ok {
-		return words
-	}
-	return "failing"
 }
 
 // clock writes a time of today in few letters, another one with its day.
@@ -221,7 +217,8 @@ func columns(s string) int {
 	return n
 }
 
-// columnsOf is 2 for what may be drawn wide: scripts of East Asia, and pictures.
+// columnsOf is 2 for what may be drawn wide: scripts of East Asia, and pictures. Some are drawn narrow; to count too much only
+// leaves room, to count too little breaks the line, and with it the bar.
 func columnsOf(r rune) int {
 	if r >= 0x1100 && (r < 0x2000 || r >= 0x2300) {
 		return 2

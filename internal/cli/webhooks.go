@@ -23,6 +23,7 @@ type webhooksCommand struct {
 	Secret     callbackSecret `cmd:"" help:"Print the secret that signs a tenant's callbacks."`
 }
 
+// addWebhook registers an endpoint. A running server sends it events of batches that end from then on.
 type addWebhook struct {
 	URL    string   `arg:"" name:"url" help:"HTTP or HTTPS URL of the endpoint. A private address must be listed under webhooks.allow in the settings."`
 	Tenant string   `default:"default" placeholder:"NAME" help:"Tenant whose events to send (default: default)."`
@@ -61,6 +62,7 @@ func eventsOf(w admin.Webhook) string {
 	return strings.Join(admin.EventNames(w.Events), ", ")
 }
 
+// listWebhooks lists webhooks, without their secrets.
 type listWebhooks struct {
 	Tenant string `placeholder:"NAME" help:"Only webhooks of this tenant."`
 }
@@ -85,6 +87,7 @@ func (c *listWebhooks) Run(s *invocation, g *grammar) error {
 	return s.table(rows)
 }
 
+// removeWebhook removes a webhook. Deliveries that were not sent yet go with it.
 type removeWebhook struct {
 	ID string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
 }
@@ -102,6 +105,7 @@ func (c *removeWebhook) Run(s *invocation, g *grammar) error {
 	return nil
 }
 
+// testWebhook sends an event from this machine, which may be allowed to reach what the server is not, and the other way round.
 type testWebhook struct {
 	ID string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
 }
@@ -143,6 +147,7 @@ func describeTest(t admin.WebhookTest) string {
 	}
 }
 
+// rotateWebhook replaces a secret. Meanwhile deliveries carry two signatures, so that the receiver may change over at any time.
 type rotateWebhook struct {
 	ID      string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
 	Overlap string `default:"24h" placeholder:"24h" help:"How long the old secret also signs (default 24h); 0 retires it immediately."`
@@ -170,6 +175,7 @@ func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
 	return s.showSecret(w, g.Webhooks.JSON)
 }
 
+// callbackSecret prints the secret that signs the callbacks of batches, which have no webhook to ask.
 type callbackSecret struct {
 	Tenant string `default:"default" placeholder:"NAME" help:"Tenant whose callbacks the secret signs (default: default)."`
 }
@@ -191,6 +197,7 @@ func (c *callbackSecret) Run(s *invocation, g *grammar) error {
 	return err
 }
 
+// listDeliveries lists what was or is to be sent to webhooks and callbacks.
 type listDeliveries struct {
 	Webhook string `placeholder:"WEBHOOK-ID" help:"Only deliveries to this webhook."`
 	Batch   string `placeholder:"BATCH-ID" help:"Only deliveries about this batch."`
@@ -216,18 +223,14 @@ func (c *listDeliveries) Run(s *invocation, g *grammar) error {
 	}
 	rows := []string{"CREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
 	for _, d := range deliveries {
+		answer := cmp.Or(d.LastError, "-") // why there was none
+		if d.LastStatus != 0 {
+			answer = fmt.Sprintf("HTTP %d", d.LastStatus)
+		}
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", formatTime(d.CreatedAt), d.Event, d.Batch,
-			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, formatTime(d.NextAt), lastAnswer(d)))
+			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, formatTime(d.NextAt), answer))
 	}
 	return s.table(rows)
-}
-
-// lastAnswer says what the last attempt came to: a status, or why there was none.
-func lastAnswer(d admin.Delivery) string {
-	if d.LastStatus != 0 {
-		return fmt.Sprintf("HTTP %d", d.LastStatus)
-	}
-	return cmp.Or(d.LastError, "-")
 }
 
 // removedObject says in JSON that a webhook is no more.

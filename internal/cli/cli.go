@@ -37,7 +37,7 @@ type Process struct {
 	Build   string
 }
 
-// grammar is every command with its flags.
+// grammar is every command with its flags. Help, errors and usage lines follow from the tags.
 type grammar struct {
 	Serve    serveCommand    `cmd:"" help:"Run the server: the Files and Batches API in front of your inference servers."`
 	Run      runCommand      `cmd:"" help:"Run one input file without a server. The same command again resumes."`
@@ -63,7 +63,7 @@ func Main(p Process) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var watching sync.WaitGroup
-	over := make(chan struct{})
+	over := make(chan struct{}) // closed below, once the command has returned
 	watching.Go(func() { watchSignals(p, stop, over) })
 	s := &invocation{Process: p, ctx: ctx}
 	err := s.explain(execute(s))
@@ -88,7 +88,8 @@ func (s *invocation) explain(err error) error {
 	return fmt.Errorf("%w\n%s; `batchd keys create`, run where the server's data directory is, creates one", err, remedy)
 }
 
-// watchSignals ends the command's context at the first signal and the process at the second.
+// watchSignals ends the command's context at the first signal and the process at the second, until over is closed. It must
+// return then, since p.Exit in the middle of writing the last words would cut them off.
 func watchSignals(p Process, stop context.CancelFunc, over <-chan struct{}) {
 	for n := 0; ; n++ {
 		select {
@@ -104,7 +105,8 @@ func watchSignals(p Process, stop context.CancelFunc, over <-chan struct{}) {
 	}
 }
 
-// parser returns what fills in g. exited is called once help or the version has been shown.
+// parser returns the parser that fills in g. exited is called once help or the version has been shown, in place of ending the
+// process: output may be buffered, and tests go on.
 func (s *invocation) parser(g *grammar, exited func(code int)) (*kong.Kong, error) {
 	return kong.New(g, kong.Name("batchd"),
 		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
@@ -204,7 +206,7 @@ const (
 	errInterrupted silentError = "interrupted"
 )
 
-// exitCode is the only place where an error becomes an exit code.
+// exitCode is the only place where an error becomes an exit code. The codes are a promise to scripts.
 func exitCode(err error) int {
 	var usage *usageError
 	switch {

@@ -12,7 +12,7 @@ import (
 	"batchd/internal/config"
 )
 
-// dataFlags are the flags of every command that opens a server's data directory itself.
+// dataFlags are the flags of every command that opens a server's data directory itself, beside the server as well as without it.
 type dataFlags struct {
 	Config  *string `placeholder:"FILE" help:"Read the data directory from the server's YAML file."`
 	DataDir *string `placeholder:"DIR" help:"Data directory of the server (default $$BATCHD_DATA_DIR or ./batchd-data)."`
@@ -44,7 +44,8 @@ func (f dataFlags) administer(s *invocation, use func(*admin.Service) error) err
 // allowRemedy is what to do about a receiver at an address that is not public.
 const allowRemedy = "list its range, like 10.0.0.0/8, under webhooks.allow in the server's settings, and name their file with --config here too"
 
-// remedied adds to an error of administration which command helps, and makes one of a wrong order end in exit code 2.
+// remedied adds to an error of administration which command helps: admin names the thing in Param, which is also what the commands
+// on it are called. What is wrong with the command line ends in exit code 2.
 func remedied(err error) error {
 	var fault *batch.Error
 	if !errors.As(err, &fault) {

@@ -20,6 +20,7 @@ type filesCommand struct {
 	Delete  deleteFile  `cmd:"" help:"Delete a file."`
 }
 
+// uploadFile uploads a file of this machine.
 type uploadFile struct {
 	File    string `arg:"" help:"File to upload."`
 	Purpose string `default:"batch" placeholder:"batch" help:"Purpose of the file (default batch)."`
@@ -38,7 +39,8 @@ func (c *uploadFile) Run(s *invocation, g *grammar) error {
 	return s.showFile(f, g.Files.JSON)
 }
 
-// upload sends a file from this machine.
+// upload sends a file from this machine. Only a regular file has a size that can be told to the
+// server before its content.
 func upload(s *invocation, api *client.Client, path, purpose string) (client.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -57,6 +59,7 @@ func upload(s *invocation, api *client.Client, path, purpose string) (client.Fil
 	})
 }
 
+// listFiles shows one page of a server's files.
 type listFiles struct {
 	Purpose string `placeholder:"batch" help:"Only files with this purpose."`
 	Limit   int    `default:"100" placeholder:"N" help:"How many to list (default 100)."`
@@ -88,6 +91,7 @@ func (c *listFiles) Run(s *invocation, g *grammar) error {
 	return nil
 }
 
+// getFile shows what a server knows about a file.
 type getFile struct {
 	ID string `arg:"" name:"file-id" help:"ID of the file."`
 }
@@ -105,6 +109,7 @@ func (c *getFile) Run(s *invocation, g *grammar) error {
 	return s.showFile(f, g.Files.JSON)
 }
 
+// showFile writes a file's metadata for people, or as it came.
 func (s *invocation) showFile(f client.File, raw bool) error {
 	if raw {
 		return s.printJSON(f.Raw)
@@ -115,6 +120,7 @@ func (s *invocation) showFile(f client.File, raw bool) error {
 	})
 }
 
+// contentFile downloads a file, to standard output unless a file is named: then it is whole or not there.
 type contentFile struct {
 	ID     string `arg:"" name:"file-id" help:"ID of the file."`
 	Output string `short:"o" placeholder:"FILE" help:"Write to this file, which must not exist, instead of standard output."`
@@ -161,6 +167,7 @@ func keep(content io.Reader, path string) (err error) {
 	return nil
 }
 
+// deleteFile deletes a file. A batch that is reading it goes on.
 type deleteFile struct {
 	ID string `arg:"" name:"file-id" help:"ID of the file."`
 }

@@ -19,6 +19,8 @@ type keysCommand struct {
 	Rotate rotateKey `cmd:"" help:"Replace an API key with a new one; the old one keeps working for an overlap."`
 }
 
+// createKey creates a key. Unlike its siblings it makes the data directory if there is none: a server that others can reach does
+// not start without a key.
 type createKey struct {
 	Tenant  string `required:"" placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores."`
 	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: ${dialects} (default: the server's)."`
@@ -55,7 +57,7 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 	return s.showMinted(k, g.Keys.JSON)
 }
 
-// expiryOf reads when a key expires; "" is never.
+// expiryOf reads when a key expires; "" is never. A time in the past is for admin to refuse.
 func expiryOf(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -87,6 +89,7 @@ func (s *invocation) showMinted(k admin.MintedKey, asJSON bool) error {
 	return err
 }
 
+// listKeys lists keys. What opens the API is stored nowhere, so it cannot be shown.
 type listKeys struct {
 	Tenant string `placeholder:"NAME" help:"Only keys of this tenant."`
 }
@@ -112,6 +115,7 @@ func (c *listKeys) Run(s *invocation, g *grammar) error {
 	return s.table(rows)
 }
 
+// revokeKey revokes a key. It is kept in the list.
 type revokeKey struct {
 	ID string `arg:"" name:"key-id" help:"ID of the key, as keys list shows it."`
 }
@@ -137,6 +141,7 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 	return nil
 }
 
+// rotateKey replaces a key: the new one is like the old one, which goes on working for the overlap.
 type rotateKey struct {
 	ID      string `arg:"" name:"key-id" help:"ID of the key to replace, as keys list shows it."`
 	Overlap string `default:"24h" placeholder:"24h" help:"How long the old key keeps working (default 24h); 0 revokes it immediately."`

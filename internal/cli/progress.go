@@ -14,10 +14,11 @@ import (
 	"golang.org/x/term"
 )
 
-// plainEvery is the pause between two lines of progress where there is no terminal.
+// plainEvery is the pause between two lines of progress where there is no terminal: often enough to see that a run is
+// alive, seldom enough for a log file.
 const plainEvery = 5 * time.Second
 
-// view is what is to be shown of a batch.
+// view is what is to be shown of a batch, wherever it runs.
 type view struct {
 	status string
 	total  int64
@@ -34,7 +35,7 @@ type view struct {
 
 func (v view) done() int64 { return v.completed + v.failed }
 
-// describe puts a view into one line. rates may have seen nothing yet.
+// describe puts a view into one line, for where there is no terminal. rates may have seen nothing yet.
 func describe(v view, rates *meter) string {
 	sentences := []string{strings.Join(figures(v, rates), ", ")}
 	for _, n := range v.notes {
@@ -67,7 +68,7 @@ func figures(v view, rates *meter) []string {
 	return parts
 }
 
-// phase is what a status means to whoever waits.
+// phase is what a status means to whoever waits; one that says it well itself stays as it is.
 func phase(status string) string {
 	switch status {
 	case "validating":
@@ -79,8 +80,9 @@ func phase(status string) string {
 	}
 }
 
-// display shows how a batch comes along.
+// display shows how a batch comes along. One goroutine calls it; a live display is drawn by another.
 type display struct {
+	// live or plain is set, the other is nil.
 	rates meter
 	now   func() time.Time
 	live  *liveBar
@@ -137,12 +139,14 @@ func (d *display) logs(w io.Writer) io.Writer {
 
 // plainLines writes progress as lines, not more often than every few seconds.
 type plainLines struct {
-	w     io.Writer
-	last  time.Time
+	w    io.Writer
+	last time.Time
+	// line is the newest; shown is set once it was written.
 	line  string
 	shown bool
 }
 
+// show takes a line, and writes it if the last one was long enough ago.
 func (p *plainLines) show(line string, now time.Time) {
 	p.line, p.shown = line, false
 	if now.Sub(p.last) >= plainEvery {
@@ -165,7 +169,8 @@ type liveBar struct {
 	bar      *mpb.Bar
 	// text is what to write beside the bar and below it, which the drawing goroutine reads.
 	text atomic.Pointer[barText]
-	all  bool
+	// all is set while everything is done: then close leaves a full bar behind, and else what there is.
+	all bool
 }
 
 // barText is what stands beside a bar and below it.
@@ -175,11 +180,13 @@ type barText struct {
 }
 
 const (
+	// barWidth leaves more than half of a line of 80 columns to the figures.
 	barWidth = 24
 	// besideBar is what a line has beside the figures: the bar and the spaces around it.
 	besideBar = barWidth + 4
 )
 
+// newLiveBar draws on w until close. The functions that it hands to mpb run in the drawing goroutine, and read text only.
 func newLiveBar(w io.Writer) *liveBar {
 	b := &liveBar{progress: mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh())}
 	b.text.Store(&barText{figures: []string{"starting"}})
@@ -218,6 +225,7 @@ func (t *barText) rows(width int) []string {
 	return rows
 }
 
+// show takes what is drawn from now on. The text goes first, so that no bar is drawn with figures older than itself.
 func (b *liveBar) show(v view, figures []string) {
 	b.text.Store(&barText{figures, v.notes})
 	b.all = v.total > 0 && v.done() == v.total
@@ -226,6 +234,7 @@ func (b *liveBar) show(v view, figures []string) {
 	b.bar.SetCurrent(v.done())
 }
 
+// close draws the last state and waits for the drawing goroutine: afterwards the terminal is free.
 func (b *liveBar) close() {
 	if b.all {
 		b.bar.SetTotal(-1, true) // what is there becomes all there is
@@ -245,7 +254,7 @@ type besides struct {
 func (b besides) Write(p []byte) (int, error) {
 	n, err := b.bar.Write(p)
 	if errors.Is(err, mpb.ErrDone) {
-		return b.w.Write(p)
+		return b.w.Write(p) // the bar is gone, so nothing can be torn
 	}
 	return n, err
 }

@@ -2,7 +2,8 @@ package cli
 
 import "time"
 
-// rateWindow is how far back the shown rate of requests looks.
+// rateWindow is how far back the shown rate of requests looks. A shorter one jumps with every answer where answers take
+// seconds; a longer one shows an outage late.
 const rateWindow = 10 * time.Second
 
 // sample is how much was done at some moment.
@@ -20,7 +21,8 @@ type meter struct {
 	recent []sample
 }
 
-// observe takes a sample. Samples come in order of time.
+// observe takes a sample. Samples come in order of time. Those that are older than the window are dropped but for the newest of
+// them, from which the window is measured; two are kept however old they are, since a rate needs two.
 func (m *meter) observe(s sample) {
 	if len(m.recent) == 0 {
 		m.first = s
@@ -59,6 +61,7 @@ func (m *meter) left(total int64) (time.Duration, bool) {
 	return time.Duration(float64(rest) / rate * float64(time.Second)), true
 }
 
+// perSecond is 0 for what did not advance or took no time: a first sample, or a clock that was set back.
 func perSecond(n int64, d time.Duration) float64 {
 	if d <= 0 || n <= 0 {
 		return 0

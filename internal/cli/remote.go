@@ -15,7 +15,8 @@ type remoteFlags struct {
 	JSON   bool   `name:"json" help:"Print the server's answer as JSON."`
 }
 
-// keyVariable is the environment variable that holds the key for the server.
+// keyVariable is the environment variable that holds the key for the server. There is no flag for it, since a command line can be
+// read by every user of the machine.
 const keyVariable = "BATCHD_API_KEY"
 
 // client makes the client of the server that was named.
@@ -34,7 +35,7 @@ func (f remoteFlags) client(s *invocation) (*client.Client, error) {
 	return c, nil
 }
 
-// printJSON writes an object of the API as it came, indented.
+// printJSON writes an object of the API as it came, indented: members that this version does not know are shown too.
 func (s *invocation) printJSON(raw []byte) error {
 	var out bytes.Buffer
 	if err := json.Indent(&out, raw, "", "  "); err != nil {
@@ -54,7 +55,7 @@ func (s *invocation) table(rows []string) error {
 	return w.Flush()
 }
 
-// sayMore says how to get the next page.
+// sayMore says how to get the next page, on standard error so that the table or JSON can be piped.
 func (s *invocation) sayMore(command string, more bool, last string) {
 	if more {
 		fmt.Fprintf(s.Stderr, "There are more: batchd %s --after %s\n", command, last)

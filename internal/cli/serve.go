@@ -11,7 +11,7 @@ import (
 	"batchd/internal/config"
 )
 
-// serveCommand runs the server.
+// serveCommand runs the server. A flag that was not given is nil, so that it does not override the file and the environment.
 type serveCommand struct {
 	engineFlags
 	Listen       *string  `placeholder:"HOST:PORT" help:"Address of the API (default 127.0.0.1:8080)."`
@@ -23,7 +23,7 @@ type serveCommand struct {
 	Role         *string  `placeholder:"all" help:"Role of this process; this version has none but all."`
 }
 
-// Run serves until a signal comes.
+// Run serves until a signal comes. A second signal ends the process at once, which loses nothing that was acknowledged.
 func (c *serveCommand) Run(s *invocation) error {
 	var flags []config.Flag
 	flags = add(flags, "--listen", "listen", c.Listen)
@@ -50,7 +50,8 @@ func (c *serveCommand) Run(s *invocation) error {
 	return err
 }
 
-// announce says where the server is. A log in JSON stays JSON.
+// announce says where the server is, with the port that it got if none was given. A log in JSON stays JSON, since whoever asks for
+// that has a program read every line.
 func announce(s *invocation, cfg config.Config, log *slog.Logger, a net.Addr) {
 	scheme := "http"
 	if cfg.TLS.Cert != "" {

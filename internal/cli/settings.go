@@ -11,7 +11,8 @@ import (
 	"batchd/internal/config"
 )
 
-// engineFlags are the flags of every command that sends requests itself.
+// engineFlags are the flags of every command that sends requests itself. Each stands for a setting: config reads and checks it as
+// it does the same setting in a file or a variable, so that the words of an error are the same.
 type engineFlags struct {
 	Config           *string  `placeholder:"FILE" help:"Read settings from a YAML file; environment variables and flags override it."`
 	Upstream         []string `sep:"none" placeholder:"URL" help:"Inference server, as the base URL that an OpenAI SDK takes (http://host:8000/v1), or sim for the built-in simulator. May be given several times."`
@@ -34,7 +35,7 @@ func (f engineFlags) flags() []config.Flag {
 	return flags
 }
 
-// add appends a flag that was given.
+// add appends a flag that was given. name is for errors, key is what the setting is called in a file.
 func add(flags []config.Flag, name, key string, text *string) []config.Flag {
 	if text == nil {
 		return flags
@@ -89,7 +90,7 @@ func logger(w io.Writer, l config.Log, least slog.Level) *slog.Logger {
 	_ = level.UnmarshalText([]byte(l.Level)) // Validate has checked it
 	options := &slog.HandlerOptions{Level: max(level, least)}
 	if level == slog.LevelDebug {
-		options.Level = level
+		options.Level = level // whoever asks for that wants to see everything
 	}
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))

@@ -16,7 +16,8 @@ const (
 	engineBatching = "batching"
 )
 
-// simCommand runs the simulated engine. Its flags are the engine's options.
+// simCommand runs the simulated engine. Its flags are the options of the engine, where 0 stands for a default: a placeholder that
+// is a value is that default.
 type simCommand struct {
 	Listen         string        `default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Address to serve on (default 127.0.0.1:9000)."`
 	Seed           uint64        `placeholder:"N" help:"Random seed: with the same seed, the same request gets the same answer."`

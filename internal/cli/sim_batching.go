@@ -40,7 +40,8 @@ func (f *simBatchingFlags) check() error {
 	return nil
 }
 
-// apply turns an engine's options into those of one that batches.
+// apply turns an engine's options into those of one that batches. Two flags that both engines have, tokens of the KV cache and time
+// per token of the prompt, move from the engine with seats to the replica.
 func (f *simBatchingFlags) apply(o *sim.Options) error {
 	replica := batching.Reference()
 	replica.MaxSequences = cmp.Or(f.MaxNumSeqs, replica.MaxSequences)
@@ -64,7 +65,7 @@ func (f *simBatchingFlags) apply(o *sim.Options) error {
 	return nil
 }
 
-// traffic is what others send to the engine.
+// traffic is the interactive traffic that shares the engine.
 func (f *simBatchingFlags) traffic() batching.Traffic {
 	t := batching.Online()
 	t.Rate, t.Mix.Priority = f.InteractiveRate, f.InteractivePriority

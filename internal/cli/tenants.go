@@ -16,6 +16,8 @@ type tenantsCommand struct {
 	Set  setTenant   `cmd:"" help:"Change a tenant's weight and limits."`
 }
 
+// listTenants shows what each tenant uses beside its limits, as they are in the database: a running server counts requests per
+// minute in memory, so these have a limit and no use.
 type listTenants struct{}
 
 // Run lists tenants.
@@ -42,7 +44,8 @@ func (*listTenants) Run(s *invocation, g *grammar) error {
 	return s.table(rows)
 }
 
-// setTenant takes every limit as a text, since 0 lifts one and none leaves it as it is.
+// setTenant changes the weight and limits that are given. Every limit is a text, since 0 removes one and none leaves it as it
+// is. What is over a new limit stays.
 type setTenant struct {
 	Name                 string  `arg:"" name:"name" help:"Name of the tenant."`
 	Weight               *int    `placeholder:"N" help:"Share of upstream capacity relative to other tenants, from 1 to 1000."`

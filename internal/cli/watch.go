@@ -7,9 +7,12 @@ import (
 	"batchd/internal/client"
 )
 
-// watchEvery is how often a server is asked how far a batch is.
+// watchEvery is how often a server is asked how far a batch is. Twice a second looks live; more often would use up
+// the tenant's requests per minute where these are limited.
 const watchEvery = 500 * time.Millisecond
 
+// watchBatch shows progress on standard error, and the batch as it ended on standard output. It ends with 1 if the batch did not
+// complete, with 3 if lines of it failed.
 type watchBatch struct {
 	ID string `arg:"" name:"batch-id" help:"Id of the batch."`
 }
@@ -41,7 +44,8 @@ func (s *invocation) watch(api *client.Client, id string, raw bool) error {
 	return verdict(b)
 }
 
-// follow asks for the batch again and again.
+// follow asks for the batch again and again until it has ended or the context has. A server that cannot be asked is an error at
+// once: the batch goes on without being watched.
 func (s *invocation) follow(api *client.Client, id string, d *display) (client.Batch, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

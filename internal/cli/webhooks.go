@@ -175,7 +175,7 @@ func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
 	return s.showSecret(w, g.Webhooks.JSON)
 }
 
-// callbackSecret prints the secret that signs the callbacks of batches, which have no webhook to ask.
+// callbackSecret prints the secret that signs a tenant's callbacks: these belong to batches and to no webhook.
 type callbackSecret struct {
 	Tenant string `default:"default" placeholder:"NAME" help:"Tenant whose callbacks the secret signs (default: default)."`
 }

@@ -110,7 +110,7 @@ var durable = []mutation{
 		name: "journals are synced before the last results are in", promise: "what a stop in order has shown survives a power cut",
 		dir: "internal/app",
 		old: `	loops.Wait()
-	e.starter.Wait()
+	e.starter.Wait() // a batch that is being started may append a last outcome
 	stopSyncing()
 	syncer.Wait()
 `,

@@ -35,21 +35,15 @@ func versionOf(linked string, info *debug.BuildInfo) (version, build string) {
 	default:
 		version = "devel"
 	}
-	return version, describe(revision, settings["vcs.time"], modified, info.GoVersion, settings["GOOS"]+"/"+settings["GOARCH"])
-}
-
-// describe says in one line which revision was built, with what and for which platform.
-func describe(revision, at string, modified bool, compiler, platform string) string {
-	built := fmt.Sprintf("built with %s for %s", compiler, platform)
-	if revision == "" {
-		return built
+	if revision != "" {
+		build = "revision " + revision
+		if at := settings["vcs.time"]; at != "" {
+			build += " of " + at
+		}
+		if modified {
+			build += ", with changes that are not committed"
+		}
+		build += ", "
 	}
-	of := "revision " + revision
-	if at != "" {
-		of += " of " + at
-	}
-	if modified {
-		of += ", with changes that are not committed"
-	}
-	return of + ", " + built
+	return version, build + fmt.Sprintf("built with %s for %s/%s", info.GoVersion, settings["GOOS"], settings["GOARCH"])
 }

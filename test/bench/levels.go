@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -96,20 +98,17 @@ func bounded(t *times, seats, queue int) []trial {
 				status: status, retryAfter: after, lasts: t.settle + t.measure,
 			}
 			name := fmt.Sprintf("%d seats and %d may wait, else %d, Retry-After %s", seats, queue, status, words(after))
-			group = append(group, trial{name, o, func(s *site) ([]figure, error) { return s.refused(t) }})
+			group = append(group, trial{name, o, func(s *site) ([]figure, error) {
+				l, err := s.level(t.settle, t.measure)
+				return []figure{
+					{"share of what the seats can do", values{l.share}, "at least 0.93", "", atLeast(0.93)},
+					{"refusals per 1,000 answers", values{l.refusals}, "at most 20", "", atMost(20)},
+					{what: "mean in flight over the seats", values: values{l.inFlight}},
+				}, err
+			}})
 		}
 	}
 	return group
-}
-
-// refused measures the level at an upstream that refuses calls.
-func (s *site) refused(t *times) ([]figure, error) {
-	l, err := s.level(t.settle, t.measure)
-	return []figure{
-		{"share of what the seats can do", values{l.share}, "at least 0.93", "", atLeast(0.93)},
-		{"refusals per 1,000 answers", values{l.refusals}, "at most 20", "", atMost(20)},
-		{what: "mean in flight over the seats", values: values{l.inFlight}},
-	}, err
 }
 
 // tooHigh is a concurrency of five times the seats.
@@ -191,4 +190,156 @@ func (b *bench) try(t trial, in string) ([]figure, error) {
 		err = fmt.Errorf("the batch is %s before the trial is over", v.Status)
 	}
 	return figures, err
+}
+
+const (
+	// outageCalls an hour are allowed during an outage, or outageShare of the normal if that is more.
+	outageCalls = 130
+	outageShare = 0.01
+	// recovered is the share of the speed before that ends an outage, reached over recoveredFor seconds.
+	recovered    = 0.8
+	recoveredFor = 3
+	// recoverWithin is how long is waited for that.
+	recoverWithin = 5 * time.Minute
+)
+
+// outage is a way in which an upstream serves nobody.
+type outage struct {
+	name       string
+	begin, end func(s *site) error
+}
+
+// outages are an upstream that is stopped, one that breaks on every call, and one that refuses the key.
+func outages(t *times) []trial {
+	var group []trial
+	for _, o := range []outage{
+		{"upstream stopped", func(s *site) error { s.upstream.stop(os.Kill); return nil }, (*site).restartUpstream},
+		{"500 to every call", answering(http.StatusInternalServerError), answering(0)},
+		{"401 to every call", answering(http.StatusUnauthorized), answering(0)},
+	} {
+		where := siteOptions{seats: 48, queue: -1, latency: 100 * time.Millisecond, jitter: t.jitter, lasts: t.settle + t.measure + recoverWithin}
+		name := fmt.Sprintf("%s for %s, 48 seats, calls of 0.1 s", o.name, words(t.outage))
+		group = append(group, trial{name, where, func(s *site) ([]figure, error) { return s.outlast(t, o) }})
+	}
+	return group
+}
+
+// outlast measures the speed, then an outage, then how soon the speed is back.
+func (s *site) outlast(t *times, o outage) ([]figure, error) {
+	time.Sleep(time.Until(s.began.Add(t.settle)))
+	speed, err := s.speed(t.measure)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := s.during(o, t.outage)
+	if err != nil {
+		return nil, err
+	}
+	back, err := s.recovers(speed)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.view()
+	bar := max(outageCalls, outageShare*speed*3600)
+	return []figure{
+		{"calls an hour", values{calls}, "at most " + number(bar), "", atMost(bar)},
+		{"lines given up", values{float64(v.Counts.Failed)}, "0", "", atMost(0)},
+		{"seconds to 80% of the speed before", values{back}, "at most 60.2", "", atMost(60 + 2*s.latency.Seconds())},
+		{what: "speed before over what the seats can do", values: values{speed / s.capacity()}},
+	}, err
+}
+
+// during has the outage pass and returns how many calls an hour were made in it.
+func (s *site) during(o outage, length time.Duration) (float64, error) {
+	before, err := s.calls()
+	if err != nil {
+		return 0, err
+	}
+	if err := o.begin(s); err != nil {
+		return 0, err
+	}
+	time.Sleep(length)
+	after, err := s.calls()
+	if err != nil {
+		return 0, err
+	}
+	return (after - before) / length.Hours(), o.end(s)
+}
+
+// speed measures how many calls are served in a second.
+func (s *site) speed(d time.Duration) (float64, error) {
+	before, err := s.stats()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(d)
+	after, err := s.stats()
+	return float64(after.Now.Served-before.Now.Served) / (after.Now.At - before.Now.At), err
+}
+
+// calls is how many calls the server has made, whatever became of them.
+func (s *site) calls() (float64, error) { return metric(s.server.url, "batchd_upstream_calls_total") }
+
+// recovers returns how many seconds pass from the reset of the upstream's counts until it is fast again.
+func (s *site) recovers(speed float64) (float64, error) {
+	for end := time.Now().Add(recoverWithin); time.Now().Before(end); time.Sleep(time.Second) {
+		h, err := s.stats()
+		if err != nil {
+			return 0, err
+		}
+		if at, ok := h.reaches(recovered * speed); ok {
+			fmt.Fprintf(os.Stderr, "  %s: %s\n", s.name, h.course(float64(s.seats)))
+			return at, nil
+		}
+	}
+	return recoverWithin.Seconds(), nil
+}
+
+// restartUpstream starts the upstream again, at the address that it had.
+func (s *site) restartUpstream() error {
+	p, err := start(s.bench.self, s.siteOptions.upstream(strings.TrimPrefix(s.upstream.url, "http://"))...)
+	if err == nil {
+		s.upstream = p
+	}
+	return err
+}
+
+// answering returns what makes the upstream answer every call with a status, 0 for as before, and count anew.
+func answering(status int) func(s *site) error {
+	return func(s *site) error {
+		if err := call(http.MethodPost, fmt.Sprintf("%s/break?status=%d", s.upstream.url, status), "", nil, nil); err != nil {
+			return err
+		}
+		return call(http.MethodPost, s.upstream.url+"/reset", "", nil, nil)
+	}
+}
+
+// reaches returns the end of the first second from which on so many calls were served in a second, over a few.
+func (h *history) reaches(speed float64) (float64, bool) {
+	moments := append([]moment{{}}, h.Seconds...)
+	for i := recoveredFor; i < len(moments); i++ {
+		from, to := moments[i-recoveredFor], moments[i]
+		if float64(to.Served-from.Served)/(to.At-from.At) >= speed {
+			return moments[i-recoveredFor+1].At, true
+		}
+	}
+	return 0, false
+}
+
+// courseOf is for how many seconds one figure of a course stands.
+const courseOf = 10
+
+// course is the mean in flight in tens of seconds, as multiples of the seats, and the refusals in them.
+func (h *history) course(seats float64) string {
+	var out strings.Builder
+	out.WriteString("in flight over seats by tens of seconds:")
+	moments := append([]moment{{}}, h.Seconds...)
+	for i := courseOf; i < len(moments); i += courseOf {
+		from, to := moments[i-courseOf], moments[i]
+		fmt.Fprintf(&out, " %.2f", (to.Flight-from.Flight)/(to.At-from.At)/seats)
+		if n := to.Refused - from.Refused; n > 0 {
+			fmt.Fprintf(&out, " (%d refused)", n)
+		}
+	}
+	return out.String()
 }

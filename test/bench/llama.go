@@ -37,7 +37,15 @@ func (b *bench) llama() error {
 	}
 	defer model.stop(os.Kill)
 	e := &engineRace{bench: b, url: model.url}
-	if err := e.size(); err != nil {
+	if err := e.input(llamaTrial); err != nil {
+		return err
+	}
+	rate, err := e.rate(realmodel.Sequences)
+	if err != nil {
+		return err
+	}
+	e.shortest = 0 // of the runs that count
+	if err := e.input(int(rate * llamaRun.Seconds())); err != nil {
 		return err
 	}
 	if err := e.search(); err != nil {
@@ -55,19 +63,6 @@ type engineRace struct {
 	best  int
 	// shortest is the least time that a run took.
 	shortest time.Duration
-}
-
-// size makes a file that takes as long as a run is to take.
-func (e *engineRace) size() error {
-	if err := e.input(llamaTrial); err != nil {
-		return err
-	}
-	rate, err := e.rate(realmodel.Sequences)
-	if err != nil {
-		return err
-	}
-	e.shortest = 0 // of the runs that count
-	return e.input(int(rate * llamaRun.Seconds()))
 }
 
 // input makes the file of so many prompts; the same number gives the same prompts.

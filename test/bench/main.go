@@ -40,12 +40,6 @@ func fail(err error) {
 	}
 }
 
-// scenario is one row or more of the table.
-type scenario struct {
-	name string
-	run  func(b *bench) error
-}
-
 // compare runs the scenarios and prints each figure as it comes, so that one that is stopped half-way has told something.
 func compare(args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
@@ -76,21 +70,4 @@ func compare(args []string) error {
 	}
 	title := fmt.Sprintf("Measured on %s; medians of %d runs or alternating pairs.", machine(), *pairs)
 	return b.report.write(*write, table{"make bench", title, benchHead})
-}
-
-// scenarios are those of `bench` without a word behind it, in the order in which they run.
-var scenarios = []scenario{
-	{"zero latency, 50,000 requests of 1 KB, the loop with 128 in flight, batchd on auto", func(b *bench) error {
-		return b.versusLoop(race{n: 50_000, loop: 128}, bars{0.6, 0.9, 2.0, 1.5})
-	}},
-	{"50 ms latency, 200,000 requests of 1 KB, 256 in flight", func(b *bench) error {
-		return b.versusLoop(race{200_000, 256, 256, 50 * time.Millisecond}, bars{rate: 0.97, rateAim: 0.99})
-	}},
-	{"cpu per request against another binary", (*bench).versusBinary},
-	{"llama.cpp, auto against the best fixed limit", (*bench).llama},
-
-	{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
-	{"small batches, shipped settings", (*bench).small},
-	{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},
-	{"lists of 1,000,000 batches", (*bench).lists},
 }

@@ -117,20 +117,18 @@ func New(o Options) *Dispatcher {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
 	o.Reasons = cmp.Or(o.Reasons, o.Logger)
 	d := &Dispatcher{
-		o: o, metrics: newMetrics(o.Registerer), schedule: newSchedule(o.Targets, o.Rand),
+		o: o, schedule: newSchedule(o.Targets, o.Rand),
 		pumpWakeUp: make(chan struct{}, 1), leaseWakeUp: make(chan struct{}, 1), seals: make(chan struct{}, 2),
 	}
-	d.schedule.changed = d.limitChanged
-	o.Registerer.MustRegister(newGauges(d.Upstreams))
+	// Gates find such a number while the mutex is held.
+	d.schedule.changed = func(g *gate, c limit.Change) {
+		d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
+		d.notes = append(d.notes, note{level: slog.LevelDebug, text: "calls worth having in flight", args: []any{
+			"upstream", g.target.upstream.Name(), "model", g.queue.model, "from", c.From, "to", c.To, "why", c.Why,
+		}})
+	}
+	d.metrics = newMetrics(o.Registerer, d.Upstreams)
 	return d
-}
-
-// limitChanged tells that a gate has found another number of calls worth having in flight. The mutex is held.
-func (d *Dispatcher) limitChanged(g *gate, c limit.Change) {
-	d.metrics.changes.WithLabelValues(g.target.upstream.Name(), string(c.Why)).Inc()
-	d.notes = append(d.notes, note{level: slog.LevelDebug, text: "calls worth having in flight", args: []any{
-		"upstream", g.target.upstream.Name(), "model", g.queue.model, "from", c.From, "to", c.To, "why", c.Why,
-	}})
 }
 
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
@@ -260,7 +258,7 @@ func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 			}
 		}
 	}
-	if d.schedule.hunger() {
+	if d.schedule.noteWantedModels() {
 		wake(d.leaseWakeUp)
 	}
 	d.alarm = d.schedule.nextTime(now)

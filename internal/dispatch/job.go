@@ -56,28 +56,14 @@ func (j *job) mayLease(model int) bool {
 	return j.unleased > 0 && !j.exhaustedModels[model] && j.stop == batch.StopNone
 }
 
-// drained notes that a unit has nothing left to take.
-func (j *job) drained() { j.filling-- }
+// canLease reports whether the next lease of the job may begin: one goes after the other, when all of the last is open.
+func (j *job) canLease() bool {
+	return j.stop == batch.StopNone && !j.leasing && j.opening == 0 && j.unleased > 0
+}
 
 // wantsUnits reports whether units should be leased ahead of need.
 func (j *job) wantsUnits() bool {
-	return j.stop == batch.StopNone && !j.leasing && j.opening == 0 && j.unleased > 0 &&
-		(j.filling < leaseAhead+j.extra || len(j.wantModels) > 0)
-}
-
-// hungerFor notes that t could take lines of this job, had units of its models been leased. The plan is sorted by
-// model, so without this an upstream would wait until all units of the models before its own are done.
-func (j *job) hungerFor(t *target) {
-	if len(j.batch.Models) < 2 || j.leasing || j.opening > 0 || j.unleased == 0 || j.stop != batch.StopNone {
-		return
-	}
-	j.wantModels = j.wantModels[:0]
-	for i, model := range j.batch.Models {
-		l := j.lanes[i]
-		if !j.exhaustedModels[i] && (l == nil || len(l.filling) == 0) && t.upstream.Serves(model) {
-			j.wantModels = append(j.wantModels, i)
-		}
-	}
+	return j.canLease() && (j.filling < leaseAhead+j.extra || len(j.wantModels) > 0)
 }
 
 // noneLeft notes that a lease of the given models, or of any, found nothing.

@@ -50,9 +50,11 @@ func (l *lane) has(now time.Time) bool {
 // controls.
 func (l *lane) next(g *gate) *task {
 	if len(l.retries.lulls) > 0 {
-		if t := l.lulled(g); t != nil {
-			return t
+		// At an idle gate a line that needs a lull may be served although that was short; it is not given up then if it is not.
+		if g.InFlight() == 0 {
+			return l.retries.takeLull()
 		}
+		g.Hold(l.now, l.retries.lulls[0].lull)
 	}
 	if !l.retried || len(l.filling) == 0 {
 		if t := l.retries.take(g, l.now, anyBucket); t != nil {
@@ -68,16 +70,6 @@ func (l *lane) next(g *gate) *task {
 }
 
 func anyBucket(*bucket) bool { return true }
-
-// lulled takes the line that needs a lull if nothing is in flight, and else asks the gate to make one. At an idle gate it
-// may be served although the lull was short; it is not given up then if it is not.
-func (l *lane) lulled(g *gate) *task {
-	if g.InFlight() == 0 {
-		return l.retries.takeLull()
-	}
-	g.Hold(l.now, l.retries.lulls[0].lull)
-	return nil
-}
 
 // fresh takes the next line that was never tried, in plan order but for a while after the gate has opened.
 func (l *lane) fresh(g *gate) *task {
@@ -148,7 +140,7 @@ func (l *lane) from(at int, take func(Unit) (Line, bool)) *task {
 	line, ok := take(u.Unit)
 	if !u.Untaken() {
 		l.filling = append(l.filling[:at], l.filling[at+1:]...)
-		l.job.drained()
+		l.job.filling--
 	}
 	if !ok {
 		return nil
@@ -168,7 +160,15 @@ const smallBatch = 20
 func (l *lane) probe(g *gate, turn limit.Turn) *task {
 	switch turn {
 	case limit.TurnFresh:
-		return l.far()
+		// The farthest line, the last one that is open, and one unit more, so that a block of bad lines longer than what is
+		// open is got over.
+		for len(l.filling) > 0 {
+			if t := l.from(len(l.filling)-1, Unit.TakeLast); t != nil {
+				l.job.extra++
+				return t
+			}
+		}
+		return nil
 	case limit.TurnPutOff:
 		if g.queue.openElsewhere(g) {
 			return nil
@@ -185,16 +185,4 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 	default:
 		return nil
 	}
-}
-
-// far takes the fresh line that is the farthest away, the last one that is open, and asks for one unit more, so that a block of bad lines longer
-// than what is open is got over.
-func (l *lane) far() *task {
-	for len(l.filling) > 0 {
-		if t := l.from(len(l.filling)-1, Unit.TakeLast); t != nil {
-			l.job.extra++
-			return t
-		}
-	}
-	return nil
 }

@@ -17,7 +17,9 @@ type metrics struct {
 	changes *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) metrics {
+// newMetrics registers the dispatcher's metrics; states says how the upstreams stand when somebody reads them.
+func newMetrics(r prometheus.Registerer, states func() []UpstreamState) metrics {
+	r.MustRegister(newGauges(states))
 	return metrics{
 		repeats: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
 			Name: "batchd_upstream_repeats_total",

@@ -58,7 +58,7 @@ func (s *schedule) through(g *gate, l *lane, now time.Time) *assignment {
 		if t := l.retries.takeLull(); t != nil {
 			return start(t, g, permit, now)
 		}
-		if !g.queue.lullDue() {
+		if !slices.ContainsFunc(g.queue.lanes, func(l *lane) bool { return len(l.retries.lulls) > 0 }) {
 			g.Unhold(now)
 		}
 	default:
@@ -137,7 +137,13 @@ func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limi
 // putOff queues the line for another try.
 func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
 	a.due, a.lull, a.failedAt, a.back = now.Add(v.Pause), v.Lull, a.gate, time.Time{}
-	if v.Elsewhere > 0 && v.Elsewhere < v.Pause && a.gate.queue.several() {
+	serving := 0 // while no other upstream serves the model there is no elsewhere
+	for _, g := range a.gate.queue.gates {
+		if g.serves {
+			serving++
+		}
+	}
+	if v.Elsewhere > 0 && v.Elsewhere < v.Pause && serving > 1 {
 		a.due, a.back = now.Add(v.Elsewhere), a.due
 	}
 	if a.since.IsZero() {
@@ -173,7 +179,11 @@ func (s *schedule) nextTime(now time.Time) time.Time {
 		if len(l.retries.waiting) > 0 {
 			earlier(l.retries.waiting[0].due)
 		}
-		earlier(l.retries.backAt(now))
+		for _, b := range l.retries.ready {
+			for _, t := range b.tasks[:min(len(b.tasks), backLook)] {
+				earlier(t.back)
+			}
+		}
 		if len(l.retries.lulls) > 0 {
 			for _, g := range l.queue.gates {
 				found, asked := g.LullAt(l.retries.lulls[0].lull)

@@ -104,18 +104,6 @@ func (s *schedule) laneOf(j *job, model string, now time.Time) *lane {
 	if l := j.lanes[ordinal]; l != nil {
 		return l
 	}
-	l := &lane{job: j, model: ordinal, queue: s.queueOf(model)}
-	j.lanes[ordinal] = l
-	s.lanes = append(s.lanes, l)
-	l.queue.lanes = append(l.queue.lanes, l)
-	l.queue.turn = len(l.queue.lanes) - 1 // a probe for its sake carries a line of its own
-	for _, g := range l.queue.gates {
-		g.Arrived(now)
-	}
-	return l
-}
-
-func (s *schedule) queueOf(model string) *queue {
 	q := s.queues[model]
 	if q == nil {
 		q = &queue{model: model}
@@ -123,7 +111,15 @@ func (s *schedule) queueOf(model string) *queue {
 		s.queues[model] = q
 	}
 	q.connect(s.targets, s.rand, s.changed)
-	return q
+	l := &lane{job: j, model: ordinal, queue: q}
+	j.lanes[ordinal] = l
+	s.lanes = append(s.lanes, l)
+	q.lanes = append(q.lanes, l)
+	q.turn = len(q.lanes) - 1 // a probe for its sake carries a line of its own
+	for _, g := range q.gates {
+		g.Arrived(now)
+	}
+	return l
 }
 
 // leave takes a sealed unit off.
@@ -136,6 +132,7 @@ func (s *schedule) leave(u *unit, now time.Time) {
 	}
 }
 
+// removeLane takes a lane off, and forgets models that no work was there for in a long time, or that are too many.
 func (s *schedule) removeLane(l *lane, now time.Time) {
 	if l.job.lanes[l.model] != l {
 		return
@@ -151,16 +148,11 @@ func (s *schedule) removeLane(l *lane, now time.Time) {
 	}
 	if len(q.lanes) == 0 {
 		q.idleSince = now
-		s.dropQueues(now)
-	}
-}
-
-// dropQueues forgets models that no work was there for in a long time, or that are too many.
-func (s *schedule) dropQueues(now time.Time) {
-	for model, q := range s.queues {
-		idle := len(q.lanes) == 0 && !slices.ContainsFunc(q.gates, func(g *gate) bool { return g.InFlight() > 0 })
-		if idle && (now.Sub(q.idleSince) > queueTTL || len(s.queues) > queuesKept) {
-			delete(s.queues, model)
+		for model, q := range s.queues {
+			idle := len(q.lanes) == 0 && !slices.ContainsFunc(q.gates, func(g *gate) bool { return g.InFlight() > 0 })
+			if idle && (now.Sub(q.idleSince) > queueTTL || len(s.queues) > queuesKept) {
+				delete(s.queues, model)
+			}
 		}
 	}
 }
@@ -196,15 +188,23 @@ func (s *schedule) needs(maxFilling, maxOpen int) (*job, int) {
 	return nil, 0
 }
 
-// hunger notes which jobs could use a target that has permits to spare.
-func (s *schedule) hunger() (any bool) {
+// noteWantedModels notes which models an upstream with permits to spare could take lines of, had units of them been leased,
+// and reports whether a job wants units. The plan is sorted by model, so without this an upstream would wait until all
+// units of the models before its own are done.
+func (s *schedule) noteWantedModels() (any bool) {
 	for _, t := range s.targets {
-		if t.address.InFlight() >= t.address.Cap() {
+		if t.free() <= 0 {
 			continue
 		}
 		for _, j := range s.ring {
-			if len(j.batch.Models) > 1 {
-				j.hungerFor(t)
+			if len(j.batch.Models) > 1 && j.canLease() {
+				j.wantModels = j.wantModels[:0]
+				for i, model := range j.batch.Models {
+					l := j.lanes[i]
+					if !j.exhaustedModels[i] && (l == nil || len(l.filling) == 0) && t.upstream.Serves(model) {
+						j.wantModels = append(j.wantModels, i)
+					}
+				}
 			}
 			any = any || j.wantsUnits()
 		}

@@ -97,17 +97,6 @@ func (q *queue) at(t *target) *gate {
 	return nil
 }
 
-// several reports whether more than one upstream serves the model.
-func (q *queue) several() bool {
-	n := 0
-	for _, g := range q.gates {
-		if g.serves {
-			n++
-		}
-	}
-	return n > 1
-}
-
 // openElsewhere reports whether another gate of the model takes calls.
 func (q *queue) openElsewhere(than *gate) bool {
 	for _, g := range q.gates {
@@ -153,13 +142,3 @@ func (q *queue) waiting() limit.Queue {
 
 // manyLines stands for the lines of units that are not leased: more than any rule asks about.
 const manyLines = 1000
-
-// lullDue reports whether a line waits for a lull.
-func (q *queue) lullDue() bool {
-	for _, l := range q.lanes {
-		if len(l.retries.lulls) > 0 {
-			return true
-		}
-	}
-	return false
-}

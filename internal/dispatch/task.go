@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"batchd/internal/limit"
@@ -59,21 +60,16 @@ func (r *retries) advance(now time.Time) {
 			r.lulls = append(r.lulls, t)
 			continue
 		}
-		b := r.bucketFor(t)
-		b.tasks = append(b.tasks, t)
-	}
-}
-
-func (r *retries) bucketFor(t *task) *bucket {
-	proven, suspect := t.history.Proven(), t.history.Suspect()
-	for _, b := range r.ready {
-		if b.failedAt == t.failedAt && b.proven == proven && b.suspect == suspect {
-			return b
+		proven, suspect := t.history.Proven(), t.history.Suspect()
+		i := slices.IndexFunc(r.ready, func(b *bucket) bool {
+			return b.failedAt == t.failedAt && b.proven == proven && b.suspect == suspect
+		})
+		if i < 0 {
+			i = len(r.ready)
+			r.ready = append(r.ready, &bucket{failedAt: t.failedAt, proven: proven, suspect: suspect})
 		}
+		r.ready[i].tasks = append(r.ready[i].tasks, t)
 	}
-	b := &bucket{failedAt: t.failedAt, proven: proven, suspect: suspect}
-	r.ready = append(r.ready, b)
-	return b
 }
 
 // due reports whether a line could be taken by somebody.
@@ -102,21 +98,15 @@ func (r *retries) take(g *gate, now time.Time, fits func(*bucket) bool) *task {
 		return nil
 	}
 	for _, b := range r.ready {
-		if b.failedAt == g && may(b) {
-			if t := r.popBack(b, now); t != nil {
-				return t
-			}
+		if b.failedAt != g || !may(b) {
+			continue
 		}
-	}
-	return nil
-}
-
-// popBack takes the first line of a bucket that may go again to where it failed; so many lines are looked at.
-func (r *retries) popBack(b *bucket, now time.Time) *task {
-	for i, t := range b.tasks[:min(len(b.tasks), backLook)] {
-		if !t.back.After(now) {
-			b.tasks[0], b.tasks[i] = t, b.tasks[0]
-			return r.pop(b)
+		// The first that may go back to where it failed, unless it was told to wait longer there.
+		for i, t := range b.tasks[:min(len(b.tasks), backLook)] {
+			if !t.back.After(now) {
+				b.tasks[0], b.tasks[i] = t, b.tasks[0]
+				return r.pop(b)
+			}
 		}
 	}
 	return nil
@@ -124,18 +114,6 @@ func (r *retries) popBack(b *bucket, now time.Time) *task {
 
 // backLook bounds how many lines that failed at a gate are looked at for one that may go there again.
 const backLook = 64
-
-// backAt returns the earliest time after now at which a line may go back to where it failed; zero for none.
-func (r *retries) backAt(now time.Time) (next time.Time) {
-	for _, b := range r.ready {
-		for _, t := range b.tasks[:min(len(b.tasks), backLook)] {
-			if t.back.After(now) && (next.IsZero() || t.back.Before(next)) {
-				next = t.back
-			}
-		}
-	}
-	return next
-}
 
 func (r *retries) pop(b *bucket) *task {
 	t := b.tasks[0]

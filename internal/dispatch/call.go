@@ -20,32 +20,29 @@ const writeRetry = time.Second
 // send makes the call of a, and then further calls with the permit that came free, until there is no line for it.
 func (d *Dispatcher) send(a *assignment) {
 	for a != nil {
-		a = d.call(a)
+		j := a.unit.job
+		loaded, err := a.unit.Load(j.ctx, a.line)
+		if err != nil {
+			a = d.landUnread(a, err)
+			continue
+		}
+		a.sent = true
+		answer := a.gate.target.upstream.Call(j.ctx, Call{
+			Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
+			Key: j.batch.ID + "-" + strconv.FormatUint(uint64(a.line.Number), 10), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
+		})
+		failpoint.Hit(failpoint.AnswerReceived)
+		switch answer.Signal.Kind {
+		case limit.Served, limit.Answered:
+			// The permit is given back only when the outcome is durable, so that results which the disk does not take hold up
+			// further calls.
+			d.record(a, loaded.CustomID, &answer.Outcome)
+			_, a = d.land(a, &answer.Signal)
+		default:
+			a = d.landFailed(a, loaded.CustomID, &answer)
+		}
 	}
 	wake(d.pumpWakeUp) // nobody else may be left to look after the retries that fall due later
-}
-
-// call reads the line, sends it, lands what came back, and returns what to send next.
-func (d *Dispatcher) call(a *assignment) *assignment {
-	j := a.unit.job
-	loaded, err := a.unit.Load(j.ctx, a.line)
-	if err != nil {
-		return d.landUnread(a, err)
-	}
-	a.sent = true
-	answer := a.gate.target.upstream.Call(j.ctx, Call{
-		Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
-		Key: j.batch.ID + "-" + strconv.FormatUint(uint64(a.line.Number), 10), Deadline: j.batch.ExpiresAt.Add(d.o.CancelGrace),
-	})
-	failpoint.Hit(failpoint.AnswerReceived)
-	switch answer.Signal.Kind {
-	case limit.Served, limit.Answered:
-		d.record(a, loaded.CustomID, &answer.Outcome)
-		_, next := d.land(a, &answer.Signal)
-		return next
-	default:
-		return d.landFailed(a, loaded.CustomID, &answer)
-	}
 }
 
 // landUnread settles a line that could not be read: for good with an error line, or for now with another try.
@@ -62,7 +59,15 @@ func (d *Dispatcher) landUnread(a *assignment, err error) *assignment {
 	d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
 	d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
 	// The gate learns nothing from it, but the line is over as if it had been answered.
-	return d.landOver(a, &abandoned)
+	now := d.o.Now()
+	d.mu.Lock()
+	if v := d.schedule.done(a, now, &abandoned); !v.Final {
+		a.unit.lane.left--
+	}
+	next := d.landed(a, now)
+	d.unlock()
+	d.settleUnit(a.unit)
+	return next
 }
 
 // landFailed lands a call that failed: the gate decides whose fault that was, and so whether the line goes again.
@@ -86,7 +91,10 @@ func (d *Dispatcher) landFailed(a *assignment, customID []byte, answer *Answer) 
 		d.work.Go(func() { d.send(next) })
 	}
 	d.record(a, customID, &answer.Outcome)
-	d.settled(a)
+	d.mu.Lock()
+	a.unit.inFlight--
+	d.mu.Unlock()
+	d.settleUnit(a.unit)
 	return nil
 }
 
@@ -122,8 +130,8 @@ func (d *Dispatcher) record(a *assignment, customID []byte, o *batch.Outcome) {
 }
 
 // land gives back what the call held, tells the gate what it taught, puts the line off if it is to go again, and
-// returns what the gate made of it and what to send next. A line that is given up still counts as in flight: settled
-// follows.
+// returns what the gate made of it and what to send next. A line that is given up still counts as in flight at its unit,
+// until its outcome is recorded.
 func (d *Dispatcher) land(a *assignment, signal *limit.Signal) (limit.Verdict, *assignment) {
 	now := d.o.Now()
 	d.mu.Lock()
@@ -143,8 +151,15 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	if over {
 		a.unit.inFlight++ // until its outcome is recorded
 	}
-	if !v.Final {
-		d.keep(a, v, now, signal.Kind == limit.Abandoned)
+	switch {
+	case v.Final:
+	case a.unit.job.stop != batch.StopNone:
+		a.unit.tell(a.task, a.sent && signal.Kind == limit.Abandoned)
+	default:
+		d.schedule.putOff(a, v, now)
+		if d.earlier(a.due) {
+			wake(d.pumpWakeUp)
+		}
 	}
 	d.noteGate(a.gate, now)
 	next = d.landed(a, now)
@@ -156,32 +171,6 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 		wake(d.pumpWakeUp) // there may be permits that this call alone does not use
 	}
 	return v, next, !over && d.sealable(a.unit)
-}
-
-// landOver lands a call whose line is over, whatever the gate makes of it.
-func (d *Dispatcher) landOver(a *assignment, signal *limit.Signal) *assignment {
-	now := d.o.Now()
-	d.mu.Lock()
-	if v := d.schedule.done(a, now, signal); !v.Final {
-		a.unit.lane.left--
-	}
-	next := d.landed(a, now)
-	d.unlock()
-	d.settleUnit(a.unit)
-	return next
-}
-
-// keep keeps a line for another try, or for the end of a batch that is stopped. abandoned says that its call was ended by
-// us.
-func (d *Dispatcher) keep(a *assignment, v limit.Verdict, now time.Time, abandoned bool) {
-	if a.unit.job.stop != batch.StopNone {
-		a.unit.tell(a.task, a.sent && abandoned)
-		return
-	}
-	d.schedule.putOff(a, v, now)
-	if d.earlier(a.due) {
-		wake(d.pumpWakeUp)
-	}
 }
 
 // earlier reports whether the pump would look again only after t.
@@ -196,14 +185,6 @@ func (d *Dispatcher) landed(a *assignment, now time.Time) *assignment {
 		wake(d.pumpWakeUp)
 	}
 	return d.takeLocked(a.gate.target, now)
-}
-
-// settled notes that the outcome of a line that was given up is recorded.
-func (d *Dispatcher) settled(a *assignment) {
-	d.mu.Lock()
-	a.unit.inFlight--
-	d.mu.Unlock()
-	d.settleUnit(a.unit)
 }
 
 // settleUnit seals a unit that nothing more comes for.

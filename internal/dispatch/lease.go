@@ -38,12 +38,19 @@ func (d *Dispatcher) later(ch chan struct{}) { time.AfterFunc(leaseRetry, func()
 func pause(ctx context.Context) { sleep(ctx, leaseRetry) }
 
 // needy returns a job that wants units, and how many it may have; nil when there is none, or when the disk is nearly
-// full, which is looked at again after a second: nobody says when it has room.
+// full, which is looked at again after a second: nobody says when it has room. It tells when that begins and ends.
 func (d *Dispatcher) needy() (*job, int) {
 	full := d.o.MayLease != nil && !d.o.MayLease()
 	d.mu.Lock()
 	defer d.unlock()
-	d.noteDisk(full)
+	switch {
+	case full && d.full.IsZero():
+		d.full = d.o.Now()
+		d.tell(slog.LevelWarn, "no new work is started", "reason", limit.ReasonDisk)
+	case !full && !d.full.IsZero():
+		d.tell(slog.LevelInfo, "new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
+		d.full = time.Time{}
+	}
 	if full {
 		if len(d.schedule.ring) > 0 {
 			d.later(d.leaseWakeUp)
@@ -53,25 +60,19 @@ func (d *Dispatcher) needy() (*job, int) {
 	return d.schedule.needs(d.o.MaxFilling, d.o.MaxOpen)
 }
 
-// noteDisk notes whether the disk takes new work, and tells when that changes. The mutex is held.
-func (d *Dispatcher) noteDisk(full bool) {
-	switch {
-	case full && d.full.IsZero():
-		d.full = d.o.Now()
-		d.tell(slog.LevelWarn, "no new work is started", "reason", limit.ReasonDisk)
-	case !full && !d.full.IsZero():
-		d.tell(slog.LevelInfo, "new work is started again", "reason", limit.ReasonDisk, "after", d.o.Now().Sub(d.full).Round(time.Second))
-		d.full = time.Time{}
-	}
-}
-
 // leaseUnits leases up to n units of j and opens them in the background.
 func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	d.mu.Lock()
 	models := j.wantModels
 	j.wantModels = nil
 	d.mu.Unlock()
-	units, err := d.takeUnits(ctx, j, models, n)
+	var units []batch.Unit
+	var err error
+	if len(models) > 0 {
+		units, err = d.o.Store.LeaseUnitsOf(ctx, j.batch.ID, d.o.Node, models, n)
+	} else {
+		units, err = d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, n)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	j.leasing = false
@@ -85,25 +86,15 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 		j.noneLeft(models)
 		wake(d.pumpWakeUp) // controls may have waited for what does not come
 	}
-	d.work.Go(func() { d.openAll(ctx, j, units) })
-	return nil
-}
-
-// openAll opens units in the plan's order, but one that cannot be opened keeps the next ones from nothing.
-func (d *Dispatcher) openAll(ctx context.Context, j *job, units []batch.Unit) {
-	for _, leased := range units {
-		if !d.tryOpen(ctx, j, leased) {
-			d.work.Go(func() { d.open(ctx, j, leased) })
+	d.work.Go(func() {
+		// In the plan's order, but one that cannot be opened keeps the next ones from nothing.
+		for _, leased := range units {
+			if !d.tryOpen(ctx, j, leased) {
+				d.work.Go(func() { d.open(ctx, j, leased) })
+			}
 		}
-	}
-}
-
-// takeUnits leases units of some models, or of any if models is empty.
-func (d *Dispatcher) takeUnits(ctx context.Context, j *job, models []int, n int) ([]batch.Unit, error) {
-	if len(models) > 0 {
-		return d.o.Store.LeaseUnitsOf(ctx, j.batch.ID, d.o.Node, models, n)
-	}
-	return d.o.Store.LeaseUnits(ctx, j.batch.ID, d.o.Node, n)
+	})
+	return nil
 }
 
 // open opens a leased unit that could not be opened, trying again until it works: nobody else can take it.
@@ -124,8 +115,12 @@ func (d *Dispatcher) tryOpen(ctx context.Context, j *job, leased batch.Unit) boo
 		return false
 	}
 	d.mu.Lock()
+	now := d.o.Now()
 	told := j.trouble.Reason != ""
-	j.blocked(limit.ReasonBlobUnreadable, err, d.o.Now())
+	if !told {
+		j.trouble = limit.Condition{Reason: limit.ReasonBlobUnreadable, Since: now}
+	}
+	j.trouble.Message, j.trouble.Next = err.Error(), now.Add(leaseRetry)
 	d.mu.Unlock()
 	if !told {
 		d.o.Logger.Error("open unit; trying again every second", "unit", leased.String(), "error", err)

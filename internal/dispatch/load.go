@@ -20,8 +20,12 @@ const (
 func (d *Dispatcher) watchLoad(ctx context.Context, t *target) {
 	failed := 0
 	pause := loadEvery
-	for sleep(ctx, jittered(pause)) {
-		if pause = loadEvery; !d.working(t) {
+	for sleep(ctx, pause-pause/10+rand.N(pause/5)) { // more or less a tenth, so that several nodes do not ask together
+		pause = loadEvery
+		d.mu.Lock()
+		working := t.address.InFlight() > 0
+		d.mu.Unlock()
+		if !working {
 			continue
 		}
 		loads, err := t.load(ctx)
@@ -36,11 +40,6 @@ func (d *Dispatcher) watchLoad(ctx context.Context, t *target) {
 	}
 }
 
-// jittered is d, more or less a tenth, so that several nodes do not ask together.
-func jittered(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5)
-}
-
 // sleep waits; false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -51,13 +50,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return true
 	}
-}
-
-// working reports whether the upstream has calls in flight.
-func (d *Dispatcher) working(t *target) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return t.address.InFlight() > 0
 }
 
 // takeLoad hands a reading to the upstream's gates, each that of its model where the engine tells them apart.

@@ -89,12 +89,7 @@ func (d *Dispatcher) noteChange(told, c *limit.Condition, idle bool, now time.Ti
 	if c.Reason == limit.ReasonDenied || c.Reason == limit.ReasonAccount || c.Reason == limit.ReasonMisconfigured {
 		level = slog.LevelError // it takes a person to mend it
 	}
-	d.tell(level, "upstream keeps lines waiting", append(where, details(c)...)...)
-}
-
-// details are what is known of a condition, as arguments of a log line.
-func details(c *limit.Condition) []any {
-	args := []any{"reason", c.Reason}
+	args := append(where, "reason", c.Reason)
 	add := func(name, value string) {
 		if value != "" {
 			args = append(args, name, value)
@@ -106,5 +101,5 @@ func details(c *limit.Condition) []any {
 	}
 	add("code", c.Code)
 	add("answer", c.Message)
-	return args
+	d.tell(level, "upstream keeps lines waiting", args...)
 }

@@ -145,7 +145,16 @@ func (d *Dispatcher) placeOf(g *gate) int { return slices.Index(d.schedule.targe
 
 // waitingIn returns why the lines of a lane wait, what concerns most of them first.
 func (d *Dispatcher) waitingIn(l *lane) []Waiting {
-	open, shut := l.queue.split()
+	var open, shut []*gate // those that take calls, and those that do not
+	for _, g := range l.queue.gates {
+		switch {
+		case !g.serves:
+		case g.Closed():
+			shut = append(shut, g)
+		default:
+			open = append(open, g)
+		}
+	}
 	if len(open) == 0 {
 		if len(shut) == 0 {
 			return []Waiting{{Condition: limit.Condition{Reason: limit.ReasonMisconfigured, Detail: "no upstream lists the model"}, Model: l.queue.model, Lines: l.waiting()}}
@@ -190,20 +199,6 @@ func (l *lane) own(w *Waiting) {
 func soonest(g *gate) time.Time {
 	c, _ := g.Condition()
 	return c.Next
-}
-
-// split returns the serving gates that take calls, and those that do not.
-func (q *queue) split() (open, shut []*gate) {
-	for _, g := range q.gates {
-		switch {
-		case !g.serves:
-		case g.Closed():
-			shut = append(shut, g)
-		default:
-			open = append(open, g)
-		}
-	}
-	return open, shut
 }
 
 // idleReason is why lines that could go now do not.
@@ -262,12 +257,4 @@ func (d *Dispatcher) putOffs(l *lane) []Waiting {
 		all = append(all, *w)
 	}
 	return all
-}
-
-// blocked notes that units of the job cannot be opened.
-func (j *job) blocked(reason limit.Reason, err error, now time.Time) {
-	if j.trouble.Reason == "" {
-		j.trouble = limit.Condition{Reason: reason, Since: now}
-	}
-	j.trouble.Message, j.trouble.Next = err.Error(), now.Add(leaseRetry)
 }

@@ -211,7 +211,7 @@ func (s *simulation) ends(c *simCall, after time.Duration) {
 	s.push(event{at: s.now.Add(after), call: c})
 }
 
-// land ends a call: what Dispatcher.call does once the answer is there.
+// land ends a call: what Dispatcher.send does once the answer is there.
 func (s *simulation) land(c *simCall) {
 	c.upstream.leave(s, c)
 	unit := c.unit.Unit.(*simUnit) //nolint:errcheck // there are no others here //nolint:errcheck // a simulation has no others

@@ -72,38 +72,32 @@ func (u *unit) tell(t *task, inFlight bool) {
 	u.told[t.line.Number] = text
 }
 
-// lastAnswer is what a line was last answered, as a sentence.
+// lastAnswer is what a line was last answered, or what became of its call, as a sentence.
 func lastAnswer(s *limit.Signal) string {
 	switch {
-	case s.Status == 0 && s.Message != "":
-		return "The last try ended with: " + s.Message
-	case s.Status == 0:
-		return fmt.Sprintf("The last try ended with: %s.", wordsFor(s))
-	case s.Message != "":
+	case s.Status != 0 && s.Message != "":
 		return fmt.Sprintf("The upstream last answered %d: %s", s.Status, s.Message)
-	default:
+	case s.Status != 0:
 		return fmt.Sprintf("The upstream last answered %d (%s).", s.Status, http.StatusText(s.Status))
+	case s.Message != "":
+		return "The last try ended with: " + s.Message
 	}
-}
-
-// wordsFor says what became of a call that got no status.
-func wordsFor(s *limit.Signal) string {
+	what := string(s.Reason)
 	switch {
 	case s.Kind == limit.Unreachable && s.Detail != "":
-		return "upstream unreachable (" + s.Detail + ")"
+		what = "upstream unreachable (" + s.Detail + ")"
 	case s.Kind == limit.Unreachable:
-		return "upstream unreachable"
+		what = "upstream unreachable"
 	case s.Detail == "truncated":
-		return "answer cut short"
+		what = "answer cut short"
 	case s.Detail == "reset", s.Lost:
-		return "connection lost"
+		what = "connection lost"
 	case s.Detail == "timeout":
-		return "no answer in time"
+		what = "no answer in time"
 	case s.Detail != "":
-		return string(s.Reason) + " (" + s.Detail + ")"
-	default:
-		return string(s.Reason)
+		what += " (" + s.Detail + ")"
 	}
+	return fmt.Sprintf("The last try ended with: %s.", what)
 }
 
 // settle seals the units of a stopped batch that nobody has leased. It needs no permit and no upstream.
@@ -179,7 +173,21 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop, told map[uint32]str
 		d.seals <- struct{}{}
 		result, err := u.Seal(context.WithoutCancel(d.runContext()), stop, told)
 		<-d.seals
-		if d.sealed(u, result, err) {
+		var reopened *Reopened
+		switch {
+		case err == nil:
+			d.finished(u.job, result, u)
+			return
+		case errors.As(err, &reopened):
+			d.o.Logger.Error("sealing found damage in a journal; the lines concerned are sent again", "unit", u.ID().String(), "lines", reopened.Lines)
+			d.reenter(u)
+			return
+		case errors.Is(err, store.ErrLeaseLost):
+			d.o.Logger.Warn("unit is held under another lease; its results here are not used", "unit", u.ID().String(), "error", err)
+			d.finished(u.job, store.SealResult{}, u)
+			return
+		case d.o.Final(err):
+			d.fail(err)
 			return
 		}
 		d.o.Logger.Error("seal unit; trying again", "unit", u.ID().String(), "error", err)
@@ -187,26 +195,6 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop, told map[uint32]str
 			return
 		}
 	}
-}
-
-// sealed does what follows from a seal; false means that it is to be tried again.
-func (d *Dispatcher) sealed(u *unit, result store.SealResult, err error) bool {
-	var reopened *Reopened
-	switch {
-	case err == nil:
-		d.finished(u.job, result, u)
-	case errors.As(err, &reopened):
-		d.o.Logger.Error("sealing found damage in a journal; the lines concerned are sent again", "unit", u.ID().String(), "lines", reopened.Lines)
-		d.reenter(u)
-	case errors.Is(err, store.ErrLeaseLost):
-		d.o.Logger.Warn("unit is held under another lease; its results here are not used", "unit", u.ID().String(), "error", err)
-		d.finished(u.job, store.SealResult{}, u)
-	case d.o.Final(err):
-		d.fail(err)
-	default:
-		return false
-	}
-	return true
 }
 
 // Reopened is the error of a seal that found outcomes missing: the unit has lines to take again.

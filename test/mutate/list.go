@@ -262,9 +262,9 @@ var sending = []mutation{
 	{
 		name: "a line that failed once is not sent again", promise: "every line gets an outcome (D2)",
 		dir: "internal/dispatch",
-		old: `	d.schedule.putOff(a, v, now)
-	if`,
-		new: `	if`,
+		old: `		d.schedule.putOff(a, v, now)
+		if`,
+		new: `		if`,
 		run: "NoLineIsForgotten|U15|U01",
 	},
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -233,58 +232,6 @@ func (d *Dispatcher) pump(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
-}
-
-// fill starts as many calls as permits and lines allow, upstreams with the most free permits first, and returns when
-// to look again even if nothing happens; zero for never. Looking and asking when to look again go by one and the same
-// time: what fell due between two would be found by neither.
-func (d *Dispatcher) fill() time.Time {
-	d.mu.Lock()
-	defer d.unlock()
-	d.fillWith(d.o.Now(), func(a *assignment) { d.work.Go(func() { d.send(a) }) })
-	return d.alarm
-}
-
-// fillWith hands each call that may start to send. The mutex is held.
-func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
-	order := slices.Clone(d.schedule.targets)
-	for more := true; more; {
-		more = false
-		slices.SortStableFunc(order, func(a, b *target) int { return cmp.Compare(b.free(), a.free()) })
-		for _, t := range order {
-			if a := d.takeLocked(t, now); a != nil {
-				send(a)
-				more = true
-			}
-		}
-	}
-	if d.schedule.noteWantedModels() {
-		wake(d.leaseWakeUp)
-	}
-	d.alarm = d.schedule.nextTime(now)
-}
-
-// takeLocked takes a line for t, with its permit and its share of memory; nil if there is none.
-func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
-	if d.stopped || d.ctx == nil || d.ctx.Err() != nil {
-		return nil
-	}
-	if d.bytes >= d.o.MaxBytes {
-		if d.memoryBlocked.IsZero() {
-			d.memoryBlocked = now
-		}
-		return nil
-	}
-	a := d.schedule.next(t, now)
-	if a == nil {
-		return nil
-	}
-	d.inFlight++
-	d.bytes += a.charge()
-	if a.unit.job.wantsUnits() {
-		wake(d.leaseWakeUp)
-	}
-	return a
 }
 
 // fail hands a final error out, once.

@@ -65,17 +65,3 @@ func (j *job) canLease() bool {
 func (j *job) wantsUnits() bool {
 	return j.canLease() && (j.filling < leaseAhead+j.extra || len(j.wantModels) > 0)
 }
-
-// noneLeft notes that a lease of the given models, or of any, found nothing.
-func (j *job) noneLeft(models []int) {
-	if len(models) == 0 {
-		j.unleased = 0 // another node has the rest
-		return
-	}
-	if j.exhaustedModels == nil {
-		j.exhaustedModels = make(map[int]bool)
-	}
-	for _, i := range models {
-		j.exhaustedModels[i] = true
-	}
-}

@@ -60,6 +60,30 @@ func (d *Dispatcher) needy() (*job, int) {
 	return d.schedule.needs(d.o.MaxFilling, d.o.MaxOpen)
 }
 
+// needs returns a job that wants units leased, and how many it may have; nil when there is none. A job with nothing to
+// take may have a unit however many others hold, so that no batch keeps another from its turn.
+func (s *schedule) needs(maxFilling, maxOpen int) (*job, int) {
+	filling, open := 0, 0
+	for _, j := range s.ring {
+		filling += j.filling
+		open += len(j.open)
+	}
+	room := min(leaseAtOnce, maxFilling-filling, maxOpen-open)
+	for i := range s.ring {
+		j := s.ring[(s.leaseTurn+i)%len(s.ring)]
+		n := room
+		if j.filling == 0 {
+			n = max(1, n)
+		}
+		if n > 0 && j.wantsUnits() {
+			s.leaseTurn = (s.leaseTurn + i + 1) % len(s.ring)
+			j.leasing = true
+			return j, min(n, j.unleased)
+		}
+	}
+	return nil, 0
+}
+
 // leaseUnits leases up to n units of j and opens them in the background.
 func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	d.mu.Lock()
@@ -95,6 +119,20 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 		}
 	})
 	return nil
+}
+
+// noneLeft notes that a lease of the given models, or of any, found nothing.
+func (j *job) noneLeft(models []int) {
+	if len(models) == 0 {
+		j.unleased = 0 // another node has the rest
+		return
+	}
+	if j.exhaustedModels == nil {
+		j.exhaustedModels = make(map[int]bool)
+	}
+	for _, i := range models {
+		j.exhaustedModels[i] = true
+	}
 }
 
 // open opens a leased unit that could not be opened, trying again until it works: nobody else can take it.

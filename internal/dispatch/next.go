@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -18,6 +19,58 @@ type assignment struct {
 
 // charge is what the call is charged of the memory for calls in flight.
 func (a *assignment) charge() int64 { return int64(a.line.Length) + lineCharge }
+
+// fill starts as many calls as permits and lines allow, upstreams with the most free permits first, and returns when
+// to look again even if nothing happens; zero for never. Looking and asking when to look again go by one and the same
+// time: what fell due between two would be found by neither.
+func (d *Dispatcher) fill() time.Time {
+	d.mu.Lock()
+	defer d.unlock()
+	d.fillWith(d.o.Now(), func(a *assignment) { d.work.Go(func() { d.send(a) }) })
+	return d.alarm
+}
+
+// fillWith hands each call that may start to send. The mutex is held.
+func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
+	order := slices.Clone(d.schedule.targets)
+	for more := true; more; {
+		more = false
+		slices.SortStableFunc(order, func(a, b *target) int { return cmp.Compare(b.free(), a.free()) })
+		for _, t := range order {
+			if a := d.takeLocked(t, now); a != nil {
+				send(a)
+				more = true
+			}
+		}
+	}
+	if d.schedule.noteWantedModels() {
+		wake(d.leaseWakeUp)
+	}
+	d.alarm = d.schedule.nextTime(now)
+}
+
+// takeLocked takes a line for t, with its permit and its share of memory; nil if there is none.
+func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
+	if d.stopped || d.ctx == nil || d.ctx.Err() != nil {
+		return nil
+	}
+	if d.bytes >= d.o.MaxBytes {
+		if d.memoryBlocked.IsZero() {
+			d.memoryBlocked = now
+		}
+		return nil
+	}
+	a := d.schedule.next(t, now)
+	if a == nil {
+		return nil
+	}
+	d.inFlight++
+	d.bytes += a.charge()
+	if a.unit.job.wantsUnits() {
+		wake(d.leaseWakeUp)
+	}
+	return a
+}
 
 // next takes the next line that t may send now, and starts its permit; nil if there is none.
 func (s *schedule) next(t *target, now time.Time) *assignment {
@@ -118,43 +171,6 @@ func (s *schedule) probe(g *gate, permit limit.Permit, now time.Time) *assignmen
 	return nil
 }
 
-// done ends the call of a; it returns what that means for the line, and takes note of a gate that has opened.
-func (s *schedule) done(a *assignment, now time.Time, signal *limit.Signal) limit.Verdict {
-	closed := a.gate.Closed()
-	a.gate.target.learn(a.history.Batch, signal, now)
-	v := a.permit.Done(now, &a.history, signal, a.gate.queue.ask)
-	a.unit.inFlight--
-	a.unit.lane.inFlight--
-	if closed && !a.gate.Closed() {
-		a.gate.scatter = scatterFor
-	}
-	if v.Final {
-		a.unit.lane.left--
-	}
-	return v
-}
-
-// putOff queues the line for another try.
-func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
-	a.due, a.lull, a.failedAt, a.back = now.Add(v.Pause), v.Lull, a.gate, time.Time{}
-	serving := 0 // while no other upstream serves the model there is no elsewhere
-	for _, g := range a.gate.queue.gates {
-		if g.serves {
-			serving++
-		}
-	}
-	if v.Elsewhere > 0 && v.Elsewhere < v.Pause && serving > 1 {
-		a.due, a.back = now.Add(v.Elsewhere), a.due
-	}
-	if a.since.IsZero() {
-		a.since = now
-	}
-	if a.history.Proven() {
-		a.unit.lane.faults++
-	}
-	a.unit.lane.retries.add(a.task)
-}
-
 // nextTime returns the earliest time after now at which a line falls due or a gate is to be asked again; zero for
 // never.
 func (s *schedule) nextTime(now time.Time) time.Time {
@@ -193,4 +209,28 @@ func (s *schedule) nextTime(now time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// noteWantedModels notes which models an upstream with permits to spare could take lines of, had units of them been leased,
+// and reports whether a job wants units. The plan is sorted by model, so without this an upstream would wait until all
+// units of the models before its own are done.
+func (s *schedule) noteWantedModels() (any bool) {
+	for _, t := range s.targets {
+		if t.free() <= 0 {
+			continue
+		}
+		for _, j := range s.ring {
+			if len(j.batch.Models) > 1 && j.canLease() {
+				j.wantModels = j.wantModels[:0]
+				for i, model := range j.batch.Models {
+					l := j.lanes[i]
+					if !j.exhaustedModels[i] && (l == nil || len(l.filling) == 0) && t.upstream.Serves(model) {
+						j.wantModels = append(j.wantModels, i)
+					}
+				}
+			}
+			any = any || j.wantsUnits()
+		}
+	}
+	return any
 }

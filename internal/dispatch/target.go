@@ -33,23 +33,6 @@ type target struct {
 	refused limit.Condition
 }
 
-// learn notes what a call was told, for those who ask whether the target has ever worked.
-func (t *target) learn(batchID string, s *limit.Signal, now time.Time) {
-	switch {
-	case t.worked, s.Kind == limit.Abandoned:
-	case s.Kind != limit.Denied && s.Kind != limit.Unreachable:
-		t.worked, t.refused = true, limit.Condition{}
-	default:
-		since := t.refused.Since
-		if since.IsZero() {
-			since = now
-		}
-		t.refused = limit.Condition{
-			Reason: s.Reason, Detail: s.Detail, Since: since, Status: s.Status, Code: s.Code, Message: s.Message, Batch: batchID,
-		}
-	}
-}
-
 // free is how many calls more the target could take, as far as it has gates.
 func (t *target) free() int { return t.address.Cap() - t.address.InFlight() }
 

@@ -17,7 +17,8 @@ var ErrUnreadable = errors.New("line is unreadable")
 // writeRetry is the pause before a result is written again that the disk did not take.
 const writeRetry = time.Second
 
-// send makes the call of a, and then further calls with the permit that came free, until there is no line for it.
+// send makes the call of a, and then further calls with the permit that came free, until there is no line for it. An
+// outcome is recorded before its call is landed: what is counted as over is durable.
 func (d *Dispatcher) send(a *assignment) {
 	for a != nil {
 		j := a.unit.job
@@ -34,8 +35,6 @@ func (d *Dispatcher) send(a *assignment) {
 		failpoint.Hit(failpoint.AnswerReceived)
 		switch answer.Signal.Kind {
 		case limit.Served, limit.Answered:
-			// The permit is given back only when the outcome is durable, so that results which the disk does not take hold up
-			// further calls.
 			d.record(a, loaded.CustomID, &answer.Outcome)
 			_, a = d.land(a, &answer.Signal)
 		default:

@@ -17,10 +17,12 @@ import (
 )
 
 const (
-	// leaseAhead is how many units with lines to take a job keeps ready; leaseAtOnce how many one transaction takes.
+	// leaseAhead is how many units with lines to take a job keeps ready: one to take from, and one for the time in which the
+	// next are leased and opened. leaseAtOnce is how many one transaction takes, as jobs take turns in leasing.
 	leaseAhead  = 2
 	leaseAtOnce = 4
-	// lineCharge is what a call in flight is charged beside its request.
+	// lineCharge is what a call in flight is charged beside its request: as much of its answer as every call may hold, see
+	// upstream.LargeBodyBudget.
 	lineCharge = 64 * batch.KiB
 )
 
@@ -201,6 +203,7 @@ func wake(ch chan struct{}) {
 	}
 }
 
+// wakeAll wakes the pump and the leasing loop.
 func (d *Dispatcher) wakeAll() {
 	wake(d.pumpWakeUp)
 	wake(d.leaseWakeUp)

@@ -43,15 +43,17 @@ func (d *Dispatcher) landLocked(a *assignment, signal *limit.Signal, now time.Ti
 	next = d.landed(a, now)
 	grows, growing := a.gate.Growing()
 	spare := next != nil && a.gate.target.free() > 0 && a.gate.InFlight() < a.gate.Limit()
-	// At the end of a lane other gates may have permits for its controls, which this answer may have set free.
+	// The goroutine goes on with one line only, for its own upstream. What else has changed is the pump's: permits to spare,
+	// a gate that opened or closed, and a limit that will have grown before the pump looks again. At the end of a lane other
+	// gates may have permits for its controls, which this answer may have set free.
 	last := len(a.unit.lane.controls) > 0 && !a.unit.lane.mayHaveFresh()
 	if a.gate.Closed() != closed || spare || last || growing && d.earlier(grows) {
-		wake(d.pumpWakeUp) // there may be permits that this call alone does not use
+		wake(d.pumpWakeUp)
 	}
 	return v, next, !over && d.sealable(a.unit)
 }
 
-// earlier reports whether the pump would look again only after t.
+// earlier reports whether the pump would look again only after t. The mutex is held.
 func (d *Dispatcher) earlier(t time.Time) bool { return d.alarm.IsZero() || t.Before(d.alarm) }
 
 // landed gives back what a call held and takes the next line for its upstream. The mutex is held.

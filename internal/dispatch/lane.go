@@ -8,7 +8,7 @@ import (
 
 const (
 	// controlClear is how far off the next try of a line must be for controls to go before it; controlLook bounds how many
-	// lines are looked at for that.
+	// lines are looked at for that, as everybody waits for the mutex meanwhile.
 	controlClear = 10 * time.Second
 	controlLook  = 64
 	// fewFaults failed tries of lines that are at fault themselves make a lane's last control wait for what is in flight

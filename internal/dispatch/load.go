@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// loadEvery is how often the metrics of an engine are read that has work; loadNever how long one is left alone whose
-	// metrics could not be read loadTries times in a row.
+	// loadEvery is how often the metrics of an engine are read that has work: three readings are expected in the time for
+	// which a gate goes by one. loadNever is how long one is left alone whose metrics could not be read loadTries times in a
+	// row.
 	loadEvery = 2 * time.Second
 	loadNever = 10 * time.Minute
 	loadTries = 3

@@ -40,7 +40,8 @@ func (d *Dispatcher) InFlight() int {
 }
 
 const (
-	// modelsShown is how many models have series of their own; the others' sum is under the model otherModels.
+	// modelsShown is how many models have series of their own, as users may name any number of them; the others' sum is
+	// under the model otherModels.
 	modelsShown = 100
 	otherModels = "other"
 	// maxLabel bounds a label: a model may be any string that a user writes.

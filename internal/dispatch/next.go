@@ -49,7 +49,8 @@ func (d *Dispatcher) fillWith(now time.Time, send func(*assignment)) {
 	d.alarm = d.schedule.nextTime(now)
 }
 
-// takeLocked takes a line for t, with its permit and its share of memory; nil if there is none.
+// takeLocked takes a line for t, with its permit and its share of memory; nil if there is none. The mutex is held. No line
+// is so long that it could not go: the bound holds back what comes after it.
 func (d *Dispatcher) takeLocked(t *target, now time.Time) *assignment {
 	if d.stopped || d.ctx == nil || d.ctx.Err() != nil {
 		return nil

@@ -215,7 +215,7 @@ func (d *Dispatcher) idleReason(l *lane, open []*gate) limit.Reason {
 	}
 }
 
-// lookAt bounds how many lines are looked at to tell why they wait.
+// lookAt bounds how many lines are looked at to tell why they wait, as no call starts or ends meanwhile.
 const lookAt = 10_000
 
 // putOffs tells the lines that were put off, together where they were answered alike.

@@ -11,7 +11,8 @@ import (
 )
 
 // schedule knows the running batches, what is open of them, and which line goes next through which gate. It is pure: it
-// holds no lock, starts no goroutine and reads no clock, so that tables of given times can test it.
+// holds no lock, starts no goroutine and reads no clock, so that tables of given times can test it. The dispatcher's mutex
+// guards all of it.
 //
 // Batches take turns: the lanes stand in a ring, and each line that is taken moves the turn on. A retry is kept in its
 // lane, in a list for the gates that may take it, so that none hides another.

@@ -157,6 +157,7 @@ func (d *Dispatcher) seal(u *unit) {
 	d.sealLocked(u)
 }
 
+// sealLocked is seal with the mutex held.
 func (d *Dispatcher) sealLocked(u *unit) {
 	if u.sealing {
 		return

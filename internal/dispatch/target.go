@@ -51,7 +51,8 @@ type gate struct {
 	told limit.Condition
 }
 
-// scatterFor is how many lines are taken at random after a gate has opened.
+// scatterFor is how many lines are taken at random after a gate has opened: if the next ones in plan order were all bad,
+// they alone would close it again.
 const scatterFor = 1000
 
 // queue is what waits for one model, and the gates it may go through.

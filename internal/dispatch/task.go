@@ -112,7 +112,8 @@ func (r *retries) take(g *gate, now time.Time, fits func(*bucket) bool) *task {
 	return nil
 }
 
-// backLook bounds how many lines that failed at a gate are looked at for one that may go there again.
+// backLook bounds how many lines that failed at a gate are looked at for one that may go there again, as everybody waits
+// for the mutex meanwhile.
 const backLook = 64
 
 func (r *retries) pop(b *bucket) *task {

@@ -10,6 +10,15 @@ import (
 	"batchd/internal/sim/batching"
 )
 
+// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat
+// keep it; those in the queue take seats that become free by it at once.
+func (e *Engine) SetSeats(n int) {
+	e.seats.mu.Lock()
+	defer e.seats.mu.Unlock()
+	e.seats.cap = max(n, 0)
+	e.seats.admitLocked()
+}
+
 // work takes a job through the model of the engine, and returns how many tokens of its prefix were remembered. The
 // error is batching.ErrQueueFull, batching.ErrNeverFits, or why nobody is to be answered.
 func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err error) {
@@ -112,14 +121,6 @@ func (s *seats) leave(tokens int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaveLocked(tokens)
-}
-
-// resize changes the number of seats.
-func (s *seats) resize(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cap = n
-	s.admitLocked()
 }
 
 // view is what the seats show.

@@ -74,7 +74,6 @@ func New(opts Options) (*Engine, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	opts.fill()
 	faults, err := compile(opts.Faults)
 	if err != nil {
 		return nil, err
@@ -130,10 +129,6 @@ func (e *Engine) Stats() Stats {
 	}
 }
 
-// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat
-// keep it; those in the queue take seats that become free by it at once.
-func (e *Engine) SetSeats(n int) { e.seats.resize(max(n, 0)) }
-
 // ServeHTTP answers one request. Faults below HTTP need a connection that can be hijacked; without one the handler
 // panics with http.ErrAbortHandler, which ends the answer as roughly.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -156,10 +151,8 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		get = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 	case path == "/metrics" && !e.opts.HideMetrics:
 		get = e.serveMetrics
-	case path == "/v1/models":
+	case path == "/v1/models", strings.HasPrefix(path, "/v1/models/"):
 		get = e.serveModels
-	case strings.HasPrefix(path, "/v1/models/"):
-		get = e.serveModel
 	default:
 		writeError(w, &apiError{status: http.StatusNotFound, message: "Unknown request URL: " + r.Method + " " + path + "."})
 		return

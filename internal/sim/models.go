@@ -33,21 +33,21 @@ func newModelItem(id string) modelItem {
 	return modelItem{ID: id, Object: "model", Created: created, OwnedBy: "batchd-sim"}
 }
 
-func (e *Engine) serveModels(w http.ResponseWriter, _ *http.Request) {
+// serveModels answers with the list of models, or with the one that the path names.
+func (e *Engine) serveModels(w http.ResponseWriter, r *http.Request) {
+	if id, one := strings.CutPrefix(r.URL.Path, "/v1/models/"); one {
+		if !slices.Contains(e.served(), id) {
+			writeError(w, modelNotFound(id))
+			return
+		}
+		writeJSON(w, mustEncode(newModelItem(id)))
+		return
+	}
 	list := modelList{Object: "list"}
 	for _, id := range e.served() {
 		list.Data = append(list.Data, newModelItem(id))
 	}
 	writeJSON(w, mustEncode(list))
-}
-
-func (e *Engine) serveModel(w http.ResponseWriter, r *http.Request) {
-	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
-	if !slices.Contains(e.served(), id) {
-		writeError(w, modelNotFound(id))
-		return
-	}
-	writeJSON(w, mustEncode(newModelItem(id)))
 }
 
 func writeJSON(w http.ResponseWriter, body []byte) {

@@ -87,7 +87,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// check reports the first option that is wrong.
+// check reports the first option that is wrong. If none is, it sets those that were left open to their defaults.
 func (o *Options) check() error {
 	for _, f := range []struct {
 		name     string
@@ -131,6 +131,18 @@ func (o *Options) check() error {
 		}
 		last = s.At
 	}
+	if o.RefuseStatus == 0 {
+		o.RefuseStatus = http.StatusTooManyRequests
+	}
+	if o.RetryAfter == 0 {
+		o.RetryAfter = time.Second
+	}
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return nil
 }
 
@@ -169,20 +181,4 @@ func (o *Options) checkModel() error {
 		}
 	}
 	return nil
-}
-
-// fill sets what was left open to its default.
-func (o *Options) fill() {
-	if o.RefuseStatus == 0 {
-		o.RefuseStatus = http.StatusTooManyRequests
-	}
-	if o.RetryAfter == 0 {
-		o.RetryAfter = time.Second
-	}
-	if o.MaxBodyBytes == 0 {
-		o.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 }

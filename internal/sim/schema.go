@@ -14,33 +14,6 @@ const (
 	maxSchemaBytes = 64 << 10
 )
 
-// A format is what a request says of the text it wants. In /v1/responses the schema is a member of the format, in
-// chat completions it is one level deeper.
-type format struct {
-	Type       string `json:"type"`
-	Schema     schema `json:"schema"`
-	JSONSchema struct {
-		Schema schema `json:"schema"`
-	} `json:"json_schema"`
-}
-
-// instance renders a text as the JSON value the format asks for; a format that wants plain text returns it unchanged.
-func (f *format) instance(text string) string {
-	switch {
-	case f == nil:
-		return text
-	case f.Type == "json_object":
-		return string(mustEncode(struct {
-			Answer string `json:"answer"`
-		}{text}))
-	case f.Type == "json_schema" && len(f.JSONSchema.Schema) > 0:
-		return string(newInstance(f.JSONSchema.Schema, text))
-	case f.Type == "json_schema":
-		return string(newInstance(f.Schema, text))
-	}
-	return text
-}
-
 // A schema is the part of JSON Schema that structured output uses, still encoded.
 type schema jsontext.Value
 

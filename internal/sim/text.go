@@ -52,6 +52,33 @@ func (w wish) check() *apiError {
 	return nil
 }
 
+// A format is what a request says of the text it wants. In /v1/responses the schema is a member of the format, in
+// chat completions it is one level deeper.
+type format struct {
+	Type       string `json:"type"`
+	Schema     schema `json:"schema"`
+	JSONSchema struct {
+		Schema schema `json:"schema"`
+	} `json:"json_schema"`
+}
+
+// instance renders a text as the JSON value the format asks for; a format that wants plain text returns it unchanged.
+func (f *format) instance(text string) string {
+	switch {
+	case f == nil:
+		return text
+	case f.Type == "json_object":
+		return string(mustEncode(struct {
+			Answer string `json:"answer"`
+		}{text}))
+	case f.Type == "json_schema" && len(f.JSONSchema.Schema) > 0:
+		return string(newInstance(f.JSONSchema.Schema, text))
+	case f.Type == "json_schema":
+		return string(newInstance(f.Schema, text))
+	}
+	return text
+}
+
 // A passage is generated text.
 type passage struct {
 	text   string

@@ -38,7 +38,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// validSegment reports whether a key may hold s between its slashes. "." and ".." are what would lead out of a directory.
+// validSegment reports whether a key may hold s between its slashes. "." and ".." are what would lead out of a
+// directory.
 func validSegment(s string) bool {
 	if s == "" || s == "." || s == ".." || len(s) > maxSegment {
 		return false

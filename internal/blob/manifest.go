@@ -49,8 +49,8 @@ func pieceAt(m batch.Manifest, offset, length int64) (piece, bool) {
 }
 
 // ReadFileAt fills p with the bytes of the file that m describes, from offset on. It reads through the store's cache of
-// blocks, as readers of small pieces here and there want it; NewReader goes past it. Every byte has been checked; damage,
-// and a range that leaves the file, are ErrCorrupt: whoever asks knows from elsewhere where the file ends.
+// blocks, as readers of small pieces here and there want it; NewReader goes past it. Every byte has been checked;
+// damage, and a range that leaves the file, are ErrCorrupt: whoever asks knows from elsewhere where the file ends.
 func ReadFileAt(ctx context.Context, s Store, m batch.Manifest, p []byte, offset int64) error {
 	for len(p) > 0 {
 		from, ok := pieceAt(m, offset, int64(len(p)))
@@ -84,7 +84,8 @@ type manifestReader struct {
 	manifest batch.Manifest
 	// position is where in the file the next byte lies; left is how many bytes are still to be returned.
 	position, left int64
-	// current reads the extent under way, in the blob of that key, which has currentLeft bytes to give; nil between extents.
+	// current reads the extent under way, in the blob of that key, which has currentLeft bytes to give; nil between
+	// extents.
 	current     io.ReadCloser
 	currentKey  string
 	currentLeft int64

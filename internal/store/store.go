@@ -1,7 +1,7 @@
 // Package store is the contract of the metadata store: files, batches, units and leases. Each method is one atomic
-// operation of the domain that is durable when it returns nil; no transaction crosses this interface. No request ever
-// has a row. Times are passed in, so that every implementation and fake time agree. One conformance suite,
-// storetest, is run on every implementation.
+// operation of the domain that is durable when it returns nil; no transaction crosses this interface. The single
+// requests of a batch have no rows. Times are passed in, so that every implementation and fake time agree. One
+// conformance suite, storetest, is run on every implementation.
 package store
 
 import (
@@ -56,8 +56,8 @@ type Store interface {
 	Webhooks
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
-	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is the id of
-	// the last batch of the page before, "" for the first page; an unknown one is ErrBadCursor.
+	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is
+	// the id of the last batch of the page before, "" for the first page; an unknown one is ErrBadCursor.
 	ListAllBatches(ctx context.Context, after string, limit int) (Page[batch.Batch], error)
 	// Probe writes something that changes nothing, to find out whether the store takes writes.
 	Probe(ctx context.Context) error
@@ -68,8 +68,8 @@ type Store interface {
 // Files are the methods on files. A file that was deleted, or that had expired by the given time, is absent.
 type Files interface {
 	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict. A
-	// file that would pass the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
-	// pass as there is room for.
+	// file that would exceed the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
+	// succeed as there is room for.
 	CreateFile(ctx context.Context, f batch.File) error
 	// File returns a file, or ErrNotFound: ErrExpired while it is known that there was one which has expired.
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
@@ -115,9 +115,10 @@ type Batches interface {
 	// CreateFailedBatch stores a batch that is failed from the beginning, with its errors: version 1, no counts, nothing
 	// held. Its input file need not exist. It counts against batches per hour only.
 	CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error)
+	// Batch returns a batch of the tenant, or ErrNotFound.
 	Batch(ctx context.Context, tenant, id string) (batch.Batch, error)
-	// EditBatch changes what may be changed at any time, and returns the batch as it then is. Version and UpdatedAt move,
-	// also if the value is the same.
+	// EditBatch changes what may be changed at any time, and returns the batch as it then is. Version and UpdatedAt
+	// move, also if the value is the same.
 	EditBatch(ctx context.Context, tenant, id string, e Edit, now time.Time) (batch.Batch, error)
 	// ListBatches returns a page, newest first.
 	ListBatches(ctx context.Context, tenant string, q BatchQuery) (Page[batch.Batch], error)
@@ -137,6 +138,7 @@ type IdempotencyKey struct {
 
 // BatchQuery selects a page of batches.
 type BatchQuery struct {
+	// After is the id of the last batch of the page before; "" for the first page. An unknown one is ErrBadCursor.
 	After string
 	Limit int
 	// Statuses keeps only batches in one of these states; none keeps all.
@@ -181,8 +183,8 @@ type Work interface {
 	InputFile(ctx context.Context, batchID string) (batch.File, error)
 	// StartBatch stores the units, the totals and the plan and moves a validating batch to in_progress, in one
 	// transaction. A batch that was stopped meanwhile is ErrConflict and stays as it was; a batch with no lease of this
-	// id is ErrLeaseLost; one that would pass the tenant's quota of enqueued tokens is *QuotaError. It may hold tens of
-	// thousands of units, and must hold one. Batch.Model is set if there is one model only.
+	// id is ErrLeaseLost; one that would exceed the tenant's quota of enqueued tokens is *QuotaError. It may hold tens
+	// of thousands of units, and must hold one. Batch.Model is set if there is one model only.
 	StartBatch(ctx context.Context, s Start) error
 	// FailBatch moves a validating batch to failed with its errors. ErrConflict if it was stopped meanwhile.
 	FailBatch(ctx context.Context, f Failure) error
@@ -191,13 +193,13 @@ type Work interface {
 	RunningBatches(ctx context.Context) ([]batch.Batch, error)
 	// BatchByID returns a batch of any tenant.
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
-	// LeaseUnits takes up to n pending units of a batch in order of their ordinals, giving each its own new lease id. None
-	// left is an empty slice. Units of a stopped batch are leased like any other. No such batch is ErrNotFound.
+	// LeaseUnits takes up to n pending units of a batch in order of their ordinals, giving each its own new lease id.
+	// None left is an empty slice. Units of a stopped batch are leased like any other. No such batch is ErrNotFound.
 	LeaseUnits(ctx context.Context, batchID, node string, n int) ([]batch.Unit, error)
 	// LeaseUnitsOf is LeaseUnits for units of the given models only, by their ordinals in the batch's table.
 	LeaseUnitsOf(ctx context.Context, batchID, node string, models []int, n int) ([]batch.Unit, error)
-	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost. A sealed unit
-	// is ErrSealed, whatever the ids: only then is a journal of it of no more use.
+	// AdoptUnit puts a new lease id in place of any of the ids in from on an unsealed unit, or ErrLeaseLost. A sealed
+	// unit is ErrSealed, whatever the ids: only then is a journal of it of no more use.
 	AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.LeaseID, h Holder) (batch.Unit, error)
 	// ReclaimUnits makes pending again every unit that another node holds, and returns how many. The lease id stays
 	// in the row until the next lease replaces it, so that AdoptUnit can bring it back; until then it seals nothing.
@@ -208,9 +210,9 @@ type Work interface {
 	SealUnits(ctx context.Context, seals []batch.Seal, now time.Time) (SealResult, error)
 	// SealedUnits returns the seals of a batch from ordinal first on, at most n, in order.
 	SealedUnits(ctx context.Context, batchID string, first, n int) ([]batch.Seal, error)
-	// CloseBatch creates the result files and moves the batch to its terminal state, in one transaction. The stop is read
-	// again inside it: none gives completed, cancel cancelled, expire expired. It also closes a batch that was stopped
-	// while validating: total 0, no files. It returns the batch as it then is.
+	// CloseBatch creates the result files and moves the batch to its terminal state, in one transaction. The stop is
+	// read again inside it: none gives completed, cancel cancelled, expire expired. It also closes a batch that was
+	// stopped while validating: total 0, no files. It returns the batch as it then is.
 	CloseBatch(ctx context.Context, c Close) (batch.Batch, error)
 }
 
@@ -263,8 +265,8 @@ type ResultFile struct {
 // stays short, and return how many they did: fewer than n means that nothing is left to do.
 type Maintenance interface {
 	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose
-	// window has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so neither
-	// does a version.
+	// window has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so
+	// neither does a version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
@@ -274,8 +276,8 @@ type Maintenance interface {
 	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
 	// returns how many. The batches stay.
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
-	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment of
-	// a batch that is not terminal.
+	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment
+	// of a batch that is not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)

@@ -68,8 +68,8 @@ type Tenants interface {
 	SetTenant(ctx context.Context, t Tenant) error
 	// Usage returns what counts against a tenant's limits at now; ErrNotFound for a tenant without a row.
 	Usage(ctx context.Context, tenant string, now time.Time) (Usage, error)
-	// StorageLeft returns how many bytes more the tenant may store at now, below zero if it is over, math.MaxInt64 without
-	// a limit.
+	// StorageLeft returns how many bytes more the tenant may store at now, below zero if it is over, math.MaxInt64
+	// without a limit.
 	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
 
 	// CreateKey stores a new key. An id that is taken is ErrConflict, an unknown tenant ErrNotFound.
@@ -105,15 +105,16 @@ const (
 	QuotaBatchesPerHour Quota = "batches per hour"
 )
 
-// QuotaError refuses a write that would pass a tenant's limit. Nothing was done.
+// QuotaError refuses a write that would exceed a tenant's limit. Nothing was done.
 type QuotaError struct {
 	Quota Quota
 	Limit int64
-	// Asked is how much the write would have added, where that can be more than one. More than Limit never passes.
+	// Asked is how much the write would have added, where that can be more than one. More than Limit can never succeed.
 	Asked int64
 	// Used is how much of the limit was taken; it may be more than all of it.
 	Used int64
-	// RetryAfter is when the call can pass if nothing else is called, zero where only the tenant can make room.
+	// RetryAfter is after how long the call can succeed if nothing else is called, zero where only the tenant can make
+	// room.
 	RetryAfter time.Duration
 }
 

@@ -28,7 +28,8 @@ type Webhook struct {
 	URL    string
 	// Events are those it wants; none means every one that the batch's dialect announces.
 	Events []batch.Event
-	// Secret signs, in the form "whsec_" and base64. Previous signs too until PreviousUntil, while receivers change over.
+	// Secret signs, in the form "whsec_" and base64. Previous signs too until PreviousUntil, while receivers change
+	// over.
 	Secret        string
 	Previous      string
 	PreviousUntil time.Time
@@ -113,6 +114,7 @@ type Webhooks interface {
 	AddWebhook(ctx context.Context, w Webhook) error
 	// ListWebhooks returns the webhooks of a tenant, or all with "", oldest first.
 	ListWebhooks(ctx context.Context, tenant string) ([]Webhook, error)
+	// Webhook returns a webhook of any tenant by its id.
 	Webhook(ctx context.Context, id string) (Webhook, error)
 	// RemoveWebhook forgets a webhook and its deliveries, done or not; ErrNotFound.
 	RemoveWebhook(ctx context.Context, id string) error
@@ -125,8 +127,8 @@ type Webhooks interface {
 	// again at the given time: until then nobody else sends them, and after a crash they are sent again. It writes
 	// nothing when none is due.
 	LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]Delivery, error)
-	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that is
-	// gone or not pending any more is ErrNotFound.
+	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that
+	// is gone or not pending any more is ErrNotFound.
 	RecordAttempt(ctx context.Context, a Attempt) error
 	// ListDeliveries returns the newest deliveries first, without secrets.
 	ListDeliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)

@@ -58,20 +58,20 @@ func (h *Hosts) check(r *http.Request) error {
 	if !h.answersTo(hostname(r.Host)) {
 		return &batch.Error{
 			Class: batch.Misdirected, Code: "host_not_allowed",
-			Message: fmt.Sprintf("This server asks for no key, so it does not answer to the host '%s'. %s", clip(r.Host), wayOut),
+			Message: fmt.Sprintf("This server asks for no key, so it does not answer to the host '%s'. %s", clip(r.Host), allowHostRemedy),
 		}
 	}
 	if page, foreign := h.foreign(r); foreign {
 		return &batch.Error{
 			Class: batch.Forbidden, Code: "origin_not_allowed",
-			Message: fmt.Sprintf("This server asks for no key, so it takes no calls from web pages of other sites%s. %s", page, wayOut),
+			Message: fmt.Sprintf("This server asks for no key, so it takes no calls from web pages of other sites%s. %s", page, allowHostRemedy),
 		}
 	}
 	return nil
 }
 
-// wayOut says what the operator can do for a host that is refused.
-const wayOut = "Its operator can list the host in the setting allowed_hosts, or create API keys."
+// allowHostRemedy says what the operator can do for a host that is refused.
+const allowHostRemedy = "Its operator can list the host in the setting allowed_hosts, or create API keys."
 
 // answersTo reports whether a host is the server's: the machine's own name for itself, an address, which no foreign
 // name can be, the name that is listened on, or one of the settings.

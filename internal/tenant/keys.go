@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// keyCacheTTL is how long what was read about keys is cached. A change, such as a revocation, takes effect within it.
+	// keyCacheTTL is how long what was read about keys is cached. A change, such as a revocation, takes effect within
+	// it.
 	keyCacheTTL = 5 * time.Second
 	// maxCachedKeys bounds the keys in memory; beyond it, keys are read more often.
 	maxCachedKeys = 10_000

@@ -15,10 +15,10 @@ type OpenUntilKeys struct {
 	keys *Keys
 	log  *slog.Logger
 
-	// mu guards demanded and checked. It is never held while the store is read.
+	// mu guards required and checked. It is never held while the store is read.
 	mu sync.Mutex
-	// demanded is set once a key was seen; checked is when none was.
-	demanded bool
+	// required is set once a key was seen; checked is when none was.
+	required bool
 	checked  time.Time
 }
 
@@ -29,27 +29,27 @@ func NewOpenUntilKeys(open Open, keys *Keys, logger *slog.Logger) *OpenUntilKeys
 
 // Authenticate lets everybody in as the one tenant while there are no keys, and then only who has one.
 func (o *OpenUntilKeys) Authenticate(r *http.Request) (Identity, error) {
-	demanded, err := o.closed(r)
+	required, err := o.keysRequired(r)
 	switch {
 	case err != nil:
 		return Identity{}, err
-	case demanded:
+	case required:
 		return o.keys.Authenticate(r)
 	default:
 		return o.open.Authenticate(r)
 	}
 }
 
-// closed reports whether keys are demanded. The store is asked without the lock held, by several requests at once if
-// they come together: none of them waits for another's read.
-func (o *OpenUntilKeys) closed(r *http.Request) (bool, error) {
+// keysRequired reports whether a request must carry a key. The store is asked without the lock held, by several
+// requests at once if they come together: none of them waits for another's read.
+func (o *OpenUntilKeys) keysRequired(r *http.Request) (bool, error) {
 	now := o.keys.now()
 	o.mu.Lock()
 	age := now.Sub(o.checked)
-	demanded, fresh := o.demanded, age >= 0 && age < keyCacheTTL
+	required, fresh := o.required, age >= 0 && age < keyCacheTTL
 	o.mu.Unlock()
-	if demanded || fresh {
-		return demanded, nil
+	if required || fresh {
+		return required, nil
 	}
 	exist, err := o.keys.store.HasKeys(r.Context())
 	if err != nil {
@@ -57,10 +57,10 @@ func (o *OpenUntilKeys) closed(r *http.Request) (bool, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if exist && !o.demanded {
-		o.demanded = true
+	if exist && !o.required {
+		o.required = true
 		o.log.Info("an API key exists now: from here on every call must carry one")
 	}
 	o.checked = now
-	return o.demanded, nil
+	return o.required, nil
 }

@@ -11,14 +11,14 @@ import (
 const (
 	// maxHeld bounds the leased deliveries in memory: some 500 bytes each.
 	maxHeld = 16_384
-	// callsWell is how many calls a receiver that answers well gets at once. Any other gets one: a receiver that does not
-	// answer, or that was not called yet, holds one slot.
-	callsWell  = 4
-	callsOther = 1
+	// callsHealthy is how many calls a receiver that answers well gets at once. Any other gets one: a receiver that
+	// does not answer, or that was not called yet, holds one slot.
+	callsHealthy = 4
+	callsOther   = 1
 	// waitingEach is how many deliveries wait here for one receiver; for one that fails it is less, because few of them
 	// would be sent before their leases end.
-	waitingEach   = 1024
-	waitingUnwell = 4
+	waitingEach      = 1024
+	waitingUnhealthy = 4
 )
 
 // receiver is what calls are counted by. Two tenants that name the same host are two receivers: one must not wait for
@@ -54,14 +54,14 @@ type health int
 
 const (
 	unknown health = iota
-	well
-	// unwell is a receiver that failed or was slow.
-	unwell
+	healthy
+	// unhealthy is a receiver that failed or was slow.
+	unhealthy
 )
 
 // mayCall reports whether the receiver may get another call now.
 func (l *lane) mayCall() bool {
-	return len(l.waiting) > 0 && (l.running < callsOther || l.health == well && l.running < callsWell)
+	return len(l.waiting) > 0 && (l.running < callsOther || l.health == healthy && l.running < callsHealthy)
 }
 
 // empty reports whether nothing waits and nothing runs. How the receiver did is forgotten with the lane.
@@ -95,14 +95,14 @@ func (q *queue) add(d leased) {
 		q.lanes[d.to] = l
 		q.turns = append(q.turns, l)
 	}
-	full := len(l.waiting) >= waitingEach || l.health == unwell && len(l.waiting) >= waitingUnwell
+	full := len(l.waiting) >= waitingEach || l.health == unhealthy && len(l.waiting) >= waitingUnhealthy
 	if !full {
 		l.waiting = append(l.waiting, d)
 		q.held++
 	}
 }
 
-// next takes the delivery that is to be sent now and gives it a slot, which leave gives back.
+// next takes the delivery that is to be sent now and gives it a slot, which release gives back.
 func (q *queue) next() (leased, bool) {
 	if q.running == q.slots {
 		return leased{}, false
@@ -123,8 +123,8 @@ func (q *queue) next() (leased, bool) {
 	return d, true
 }
 
-// leave gives a slot back, and notes how the receiver did.
-func (q *queue) leave(r receiver, h health) {
+// release gives a slot back, and notes how the receiver did.
+func (q *queue) release(r receiver, h health) {
 	l := q.lanes[r]
 	l.health = h
 	l.running--
@@ -133,8 +133,8 @@ func (q *queue) leave(r receiver, h health) {
 	if q.calls[r.tenant]--; q.calls[r.tenant] == 0 {
 		delete(q.calls, r.tenant)
 	}
-	if l.health == unwell && len(l.waiting) > waitingUnwell {
-		q.keep(l, l.waiting[:waitingUnwell])
+	if l.health == unhealthy && len(l.waiting) > waitingUnhealthy {
+		q.keep(l, l.waiting[:waitingUnhealthy])
 	}
 	if l.empty() {
 		q.forgetEmpty()

@@ -39,7 +39,7 @@ func TestReceiversTakeTurnsAndHaveOneCallUntilTheyAreKnownToBeWell(t *testing.T)
 	if got, want := names(take(q, 100)), "[a/one a/two b/one]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	q.leave(receiver{"a", "one"}, well)
+	q.release(receiver{"a", "one"}, healthy)
 	q.add(leasedTo("c", "one", time.Time{}))
 	if got, want := names(take(q, 100)), "[a/one c/one a/one a/one a/one]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -78,20 +78,20 @@ func TestAnUnwellReceiverGetsOneCallAndLittleRoom(t *testing.T) {
 		q.add(leasedTo("t", "h", time.Time{}))
 	}
 	for _, d := range take(q, 100) {
-		q.leave(d.to, unwell)
+		q.release(d.to, unhealthy)
 	}
-	if q.held != waitingUnwell {
-		t.Errorf("%d are held, want %d", q.held, waitingUnwell)
+	if q.held != waitingUnhealthy {
+		t.Errorf("%d are held, want %d", q.held, waitingUnhealthy)
 	}
 	q.add(leasedTo("t", "h", time.Time{}))
-	if q.held != waitingUnwell {
+	if q.held != waitingUnhealthy {
 		t.Errorf("%d are held after one more", q.held)
 	}
 	taken := take(q, 100)
 	if len(taken) != 1 {
 		t.Errorf("%d calls, want 1", len(taken))
 	}
-	q.leave(taken[0].to, well)
+	q.release(taken[0].to, healthy)
 	if n := len(take(q, 100)); n != 3 {
 		t.Errorf("%d calls after a success, want the 3 that wait", n)
 	}
@@ -131,7 +131,7 @@ func TestQueueKeepsItsLimits(t *testing.T) {
 			"next": func(*rapid.T) { running = append(running, take(q, 3)...) },
 			"leave": func(t *rapid.T) {
 				if len(running) > 0 {
-					q.leave(running[0].to, rapid.SampledFrom([]health{unknown, well, unwell}).Draw(t, "health"))
+					q.release(running[0].to, rapid.SampledFrom([]health{unknown, healthy, unhealthy}).Draw(t, "health"))
 					running = running[1:]
 				}
 			},
@@ -142,7 +142,7 @@ func TestQueueKeepsItsLimits(t *testing.T) {
 			"": func(t *rapid.T) { checkQueue(t, q, running) },
 		})
 		for _, d := range running {
-			q.leave(d.to, well)
+			q.release(d.to, healthy)
 		}
 		q.drop(now.Add(time.Hour))
 		if q.held != 0 || q.running != 0 || len(q.lanes) != 0 || len(q.turns) != 0 || len(q.calls) != 0 {
@@ -157,7 +157,7 @@ func checkQueue(t *rapid.T, q *queue, running []leased) {
 		waiting += len(l.waiting)
 		calls += l.running
 		tenants[to.tenant] += l.running
-		if l.running > callsWell || len(l.waiting) > waitingEach || l.empty() {
+		if l.running > callsHealthy || len(l.waiting) > waitingEach || l.empty() {
 			t.Fatalf("%v has %d calls and %d that wait", to, l.running, len(l.waiting))
 		}
 	}

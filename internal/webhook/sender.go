@@ -25,8 +25,9 @@ import (
 const (
 	// pollEvery is how often the outbox is asked for retries that have become due.
 	pollEvery = time.Second
-	// leaseFor is how long a delivery is ours. What has waited here so long that its lease might end during an attempt is
-	// dropped: it comes back when the lease has ended. The longer a lease, the later a delivery is sent after a crash.
+	// leaseFor is how long a delivery is ours. What has waited here so long that its lease might end during an attempt
+	// is dropped: it comes back when the lease has ended. The longer a lease, the later a delivery is sent after a
+	// crash.
 	leaseFor = time.Minute
 	// leaseMargin is how long before its lease's end the last attempt at a delivery may begin: the time of a call and
 	// some more for storing its result.
@@ -119,21 +120,21 @@ func (s *Sender) Run(ctx context.Context) {
 	defer tick.Stop()
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	over := make(chan end, s.o.Concurrency) // room for every call in flight, so that none waits for a Run that has returned
+	ended := make(chan end, s.o.Concurrency) // room for every call in flight, so that none waits for a Run that has returned
 	always := make(chan struct{})
 	close(always)
 	q := newQueue(s.o.Concurrency)
 	for more := true; ; {
-		var again <-chan struct{}
+		var leaseMore <-chan struct{} // nil, which never receives, while there is nothing to lease or no room
 		if more && q.held+leaseAtOnce <= maxHeld {
-			again = always
+			leaseMore = always
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-over:
-			q.leave(e.to, e.health)
-		case <-again:
+		case e := <-ended:
+			q.release(e.to, e.health)
+		case <-leaseMore:
 			more = s.lease(ctx, q)
 		case <-s.wakeup:
 			more = true
@@ -146,7 +147,7 @@ func (s *Sender) Run(ctx context.Context) {
 			if !ok {
 				break // no slot is free, or no receiver may be called
 			}
-			calls.Go(func() { over <- end{d.to, s.deliver(ctx, d.Delivery)} })
+			calls.Go(func() { ended <- end{d.to, s.deliver(ctx, d.Delivery)} })
 		}
 	}
 }
@@ -190,9 +191,9 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	}
 	s.record(ctx, d, judge(d, answer, s.o.Now()))
 	if answer.OK() && answer.Took < slow {
-		return well
+		return healthy
 	}
-	return unwell
+	return unhealthy
 }
 
 // judge decides what an attempt means for its delivery. A success ends it, and so does 410, by which a receiver says

@@ -15,7 +15,7 @@ import (
 var readCases = []test{
 	{"absent object", func(t *testing.T, b blob.Backend) {
 		wantNoObject(t, b, "files/absent")
-		wantNoObject(t, b, "no/such/folder/absent")
+		wantNoObject(t, b, "no/such/directory/absent")
 		wantKeys(t, b, "")
 	}},
 	{"read at and past the end", func(t *testing.T, b blob.Backend) {

@@ -71,23 +71,23 @@ var storeCases = []test{
 			for _, at := range []int{first, last} {
 				bad := bytes.Clone(sound)
 				bad[at] ^= 0x10
-				wantCorrupt(t, b, harm{sound, bad, block}, 0)
-				wantCorrupt(t, b, harm{sound, bad, block}, min(at+1, last))
+				wantCorrupt(t, b, corruption{sound, bad, block}, 0)
+				wantCorrupt(t, b, corruption{sound, bad, block}, min(at+1, last))
 			}
 		}
 	}},
 	{"cut off", func(t *testing.T, b blob.Backend) {
 		sound := Random(3, size)
 		for length, block := range map[int]int{0: 0, 1: 0, batch.BlobBlock: 1, 2 * batch.BlobBlock: 2, size - 1: 2} {
-			wantCorrupt(t, b, harm{sound, sound[:length], block}, 0)
+			wantCorrupt(t, b, corruption{sound, sound[:length], block}, 0)
 		}
 		whole := sound[:2*batch.BlobBlock]
-		wantCorrupt(t, b, harm{whole, whole[:len(whole)-1], 1}, 0)
+		wantCorrupt(t, b, corruption{whole, whole[:len(whole)-1], 1}, 0)
 	}},
 	{"too long", func(t *testing.T, b blob.Backend) {
 		for _, length := range []int{1, size, 2 * batch.BlobBlock} {
 			sound := Random(4, length)
-			wantCorrupt(t, b, harm{sound, append(bytes.Clone(sound), 0), (length - 1) / batch.BlobBlock}, 0)
+			wantCorrupt(t, b, corruption{sound, append(bytes.Clone(sound), 0), (length - 1) / batch.BlobBlock}, 0)
 		}
 	}},
 	{"another object's reference", func(t *testing.T, b blob.Backend) {
@@ -257,19 +257,19 @@ type damage struct {
 	Blocks   []int64
 }
 
-// harm is sound bytes, bad ones in their place, and the first block in which they differ.
-type harm struct {
+// corruption is sound bytes, bad ones in their place, and the first block in which they differ.
+type corruption struct {
 	sound, bad []byte
 	block      int
 }
 
 // wantCorrupt stores sound bytes, puts bad ones in their place, and reports an error unless both ways of reading from
 // offset from on notice that block is damaged, without handing out any byte of it.
-func wantCorrupt(t *testing.T, b blob.Backend, h harm, from int) {
+func wantCorrupt(t *testing.T, b blob.Backend, c corruption, from int) {
 	t.Helper()
-	sound, block := h.sound, h.block
+	sound, block := c.sound, c.block
 	ref := putStore(t, blob.NewStore(b, blob.Options{}), "a", sound)
-	put(t, b, "a", h.bad)
+	put(t, b, "a", c.bad)
 	var reported []int64
 	s := blob.NewStore(b, blob.Options{OnCorrupt: func(key string, block int64) {
 		if key != "a" {

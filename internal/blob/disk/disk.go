@@ -20,8 +20,8 @@ import (
 const (
 	// leaf ends the names of files. No key holds it, so that "a" and "a/b" can both be objects: a file and a directory.
 	leaf = "@"
-	// defaultBuffer is the size of a write: large enough that its call costs nothing beside the disk, small enough that a
-	// hundred uploads at once take 25 MiB.
+	// defaultBuffer is the size of a write: large enough that its call costs nothing beside the disk, small enough that
+	// a hundred uploads at once take 25 MiB.
 	defaultBuffer = 256 << 10
 )
 

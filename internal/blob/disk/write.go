@@ -19,8 +19,8 @@ import (
 const (
 	// maxEmptyReads is how many reads in a row may return nothing at all, as in package bufio.
 	maxEmptyReads = 100
-	// maxKnown bounds the memory for directories that are known to be durable. Forgetting one costs a sync, no more. Keys
-	// as blob.BatchKey makes them need 16 for each kind of object.
+	// maxKnown bounds the memory for directories that are known to be durable. Forgetting one costs a sync, no more.
+	// Keys as blob.BatchKey makes them need 16 for each kind of object.
 	maxKnown = 10_000
 )
 

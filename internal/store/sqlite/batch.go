@@ -44,7 +44,7 @@ func oneBatch(ctx context.Context, q querier, condition string, args ...any) (ba
 	return b, err
 }
 
-// isNotFound reports whether a row was looked for in vain. Callers turn that into the sentinel that fits them.
+// isNotFound reports whether err says that there is no such row. Callers turn that into the sentinel of their contract.
 func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 // Batch implements store.Batches.
@@ -93,8 +93,8 @@ func (s *Store) CancelBatch(ctx context.Context, tenant, id string, now time.Tim
 		if b.Stop != batch.StopNone || !b.Status.CanMoveTo(batch.Cancelling) {
 			return fmt.Errorf("%s, stop %s: %w", b.Status, b.Stop, store.ErrConflict)
 		}
-		// The conditions repeat what was just checked. Within one transaction they cannot fail; they keep the statement right
-		// by itself, as it stands in the contract.
+		// The conditions repeat what was just checked. Within one transaction they cannot fail; they keep the statement
+		// right by itself, as it stands in the contract.
 		if _, err := t.change(ctx, `
 			UPDATE batches SET stop = 'cancel', status = 'cancelling', cancelling_at = ?, updated_at = ?, version = version + 1
 			WHERE seq = ? AND stop = 'none' AND status = ?`,

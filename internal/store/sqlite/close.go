@@ -33,8 +33,8 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 		stamp := map[batch.Status]string{
 			batch.Completed: "completed_at", batch.Expired: "expired_at", batch.Cancelled: "cancelled_at",
 		}[final]
-		// This clears the lease. Leaving a state that is not terminal also releases the input file, which may be purged from
-		// then on.
+		// This clears the lease. Leaving a state that is not terminal also releases the input file, which may be purged
+		// from then on.
 		if _, err := t.change(ctx, `
 			UPDATE batches SET status = ?, output_file_id = ?, error_file_id = ?, `+stamp+` = ?, updated_at = ?,
 				version = version + 1, node = NULL

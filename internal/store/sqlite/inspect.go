@@ -21,8 +21,8 @@ const (
 	// headerSize is the length of SQLite's file header; the application id stands at its offset 68.
 	headerSize          = 100
 	applicationIDOffset = 68
-	// fullCheckBytes is the size up to which every page is checked at each start: 2 to 3 ms per MiB. More than that would
-	// make the start slow; a larger file has its header, its length and its schema checked, and a damaged page is
+	// fullCheckBytes is the size up to which every page is checked at each start: 2 to 3 ms per MiB. More than that
+	// would make the start slow; a larger file has its header, its length and its schema checked, and a damaged page is
 	// still noticed by SQLite when it is read.
 	fullCheckBytes = 64 << 20
 )
@@ -86,7 +86,8 @@ func inspect(path string, mayCreate bool) (bool, error) {
 			return false, &UnusableError{Path: path, Problem: "is missing, though its write-ahead log is there", Remedy: restoreRemedy}
 		}
 		if !mayCreate {
-			// A new store would know nothing of the blobs and journals that are there, and the sweeper would collect them.
+			// A new store would know nothing of the blobs and journals that are there, and the sweeper would collect
+			// them.
 			return false, &UnusableError{
 				Path:    path,
 				Problem: "is missing, but blobs/ or journals/ is not empty",
@@ -199,8 +200,8 @@ func checkPages(ctx context.Context, w *writer) error {
 	if want > fullCheckBytes {
 		return nil
 	}
-	// quick_check looks at the structure of every page. Unlike integrity_check it does not compare indexes with their tables,
-	// which would take several times as long.
+	// quick_check looks at the structure of every page. Unlike integrity_check it does not compare indexes with their
+	// tables, which would take several times as long.
 	var result string
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
 		return damaged(w.path, err)

@@ -56,8 +56,8 @@ func (s *Store) listBatches(ctx context.Context, tenant string, q store.BatchQue
 	if len(statuses) == 0 && len(q.Statuses) > 0 || created.from >= created.to {
 		return nil, nil // nothing can match
 	}
-	// A span of time is first turned into a span of sequence numbers, since that is the order of the list and its indexes.
-	// Both ends are read in one statement, because a clock that is set back between two would make them wrong.
+	// A span of time is first turned into a span of sequence numbers, since that is the order of the list and its
+	// indexes. Both ends are read in one statement, because a clock that is set back between two would make them wrong.
 	lower := int64(0)
 	if created.bounded {
 		var end int64

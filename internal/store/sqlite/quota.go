@@ -20,24 +20,24 @@ type account struct {
 
 const accountQuery = `SELECT ` + limitColumns + `, t.stored_bytes, t.files FROM tenants t WHERE t.id = ?`
 
-// accountOf returns a tenant's account; one without a row has no limits. It is the whole cost of every quota for a
-// tenant that has none.
+// accountOf returns a tenant's account; one without a row has no limits. A tenant without limits costs each check this
+// one lookup and no more.
 func accountOf(ctx context.Context, q querier, tenant string) (account, error) {
 	var a account
 	_, err := one(ctx, q, append(limitDest(&a.limits), &a.storedBytes, &a.files), accountQuery, tenant)
 	return a, err
 }
 
-// passes reports whether more on top of used is over limit. It is written so that it cannot overflow. What asks for
-// nothing passes no limit, however far over it the tenant is already.
-func passes(limit, used, more int64) bool {
+// exceeds reports whether more on top of used is over limit, where 0 is no limit. Asking for nothing exceeds none,
+// however far over it the tenant is already. The sum is never formed: it could overflow.
+func exceeds(limit, used, more int64) bool {
 	return limit > 0 && more > 0 && used > limit-more
 }
 
 // growth is what a write would add to what a tenant stores.
 type growth struct{ bytes, files int64 }
 
-// checkStorage refuses what would pass the tenant's quotas of bytes or files.
+// checkStorage refuses what would exceed the tenant's quotas of bytes or files.
 func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now time.Time) error {
 	a, err := accountOf(ctx, t, tenant)
 	if err != nil || a.overStorage(more) == nil {
@@ -53,19 +53,19 @@ func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now ti
 	return a.overStorage(more)
 }
 
-// overStorage returns the quota that storing more would pass, nil for none.
+// overStorage returns the quota that storing more would exceed, nil for none.
 func (a account) overStorage(more growth) error {
 	switch {
-	case passes(a.limits.StoredBytes, a.storedBytes, more.bytes):
+	case exceeds(a.limits.StoredBytes, a.storedBytes, more.bytes):
 		return &store.QuotaError{Quota: store.QuotaStoredBytes, Limit: a.limits.StoredBytes, Asked: more.bytes, Used: a.storedBytes}
-	case passes(a.limits.Files, a.files, more.files):
+	case exceeds(a.limits.Files, a.files, more.files):
 		return &store.QuotaError{Quota: store.QuotaFiles, Limit: a.limits.Files, Used: a.files}
 	default:
 		return nil
 	}
 }
 
-// endedFilesQuery and endedPartsQuery sum up what the tenant's row still counts though its end has come. They name
+// endedFilesQuery and endedPartsQuery sum up what has expired and the tenant's row still counts. They name
 // their indexes, because the planner would rather walk all files of the tenant.
 const (
 	endedFilesQuery = `
@@ -102,8 +102,8 @@ func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (
 	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
 }
 
-// checkNewBatch refuses a batch of so many lines that would pass one of the tenant's quotas. It runs in the
-// transaction that stores the batch, so that calls at the same time cannot pass together.
+// checkNewBatch refuses a batch of so many lines if it would exceed one of the tenant's quotas. It runs in the
+// transaction that stores the batch, so that two calls cannot both take the last room.
 func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	a, err := accountOf(ctx, t, b.Tenant)
 	if err != nil {
@@ -114,9 +114,9 @@ func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error
 		return err
 	}
 	switch {
-	case passes(a.limits.OpenBatches, open.batches, 1):
+	case exceeds(a.limits.OpenBatches, open.batches, 1):
 		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches, Used: open.batches}
-	case passes(a.limits.EnqueuedLines, open.lines, lines):
+	case exceeds(a.limits.EnqueuedLines, open.lines, lines):
 		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines, Used: open.lines}
 	default:
 		return a.checkBatchRate(ctx, t, b)
@@ -141,7 +141,7 @@ func (a account) openBatches(ctx context.Context, t *tx, tenant string) (enqueue
 	return open, err
 }
 
-// checkBatchRate refuses a batch that would pass the tenant's quota of batches per hour, failed ones included.
+// checkBatchRate refuses a batch that would exceed the tenant's quota of batches per hour, failed ones included.
 func checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
 	a, err := accountOf(ctx, t, b.Tenant)
 	if err != nil {
@@ -154,7 +154,7 @@ func checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
 const rateQuery = `
 	SELECT b.created_at FROM batches b WHERE b.tenant = ? AND b.created_at > ? ORDER BY b.created_at DESC LIMIT 1 OFFSET ?`
 
-// checkBatchRate looks for the batch that stands in the way, which also says when the next one may come.
+// checkBatchRate looks for the batch that has to become an hour old first; its age says when to try again.
 func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error {
 	limit := a.limits.BatchesPerHour
 	if limit <= 0 {
@@ -171,7 +171,7 @@ func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error
 	}
 }
 
-// checkTokens refuses to start a batch of so many tokens if that would pass the tenant's quota. The batch itself is
+// checkTokens refuses to start a batch of so many tokens if that would exceed the tenant's quota. The batch itself is
 // among the open ones, with no tokens yet.
 func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error {
 	a, err := accountOf(ctx, t, tenant)
@@ -179,7 +179,7 @@ func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error 
 		return err
 	}
 	open, err := a.openBatches(ctx, t, tenant)
-	if err == nil && passes(a.limits.EnqueuedTokens, open.tokens, tokens) {
+	if err == nil && exceeds(a.limits.EnqueuedTokens, open.tokens, tokens) {
 		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens, Used: open.tokens}
 	}
 	return err

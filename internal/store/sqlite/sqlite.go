@@ -52,8 +52,8 @@ type Options struct {
 	// use the store. Either may be nil.
 	OnCommit func()
 	OnFsync  func(n int)
-	// OnFault is called in the same way with the error of a transaction that could not be begun or committed: nothing was
-	// written, as far as is known.
+	// OnFault is called in the same way with the error of a transaction that could not be begun or committed: nothing
+	// was written, as far as is known.
 	OnFault func(error)
 }
 

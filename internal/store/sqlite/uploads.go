@@ -139,8 +139,8 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 	if err := checkStorage(ctx, t, f.Tenant, growth{bytes: f.Bytes - u.received, files: 1}, now); err != nil {
 		return err
 	}
-	// A manifest that is a blob of its own names parts that cannot be seen from here, so such a file refers to all of them.
-	// Other files name their blobs themselves.
+	// A manifest that is a blob of its own names parts that cannot be seen from here, so such a file refers to all of
+	// them. Other files name their blobs themselves.
 	var parts []string
 	if !f.ContentBlob.Zero() {
 		var err error
@@ -152,8 +152,8 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 			return err
 		}
 	}
-	// The file's references are there before endUpload drops those of the parts, and both in one transaction: at no moment
-	// is a blob of the file without a reference.
+	// The file's references are there before endUpload drops those of the parts, and both in one transaction: at no
+	// moment is a blob of the file without a reference.
 	if err := insertFile(ctx, t, f, parts); err != nil {
 		return fmt.Errorf("file %s: %w", f.ID, err)
 	}

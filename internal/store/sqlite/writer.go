@@ -35,11 +35,11 @@ type writer struct {
 	onFsync  func(int)
 	onFault  func(error)
 
-	// queue holds the steps that wait for a transaction. It has a lock of its own, so that steps can join while others are
-	// committed.
+	// queue holds the steps that wait for a transaction. It has a lock of its own, so that steps can join while others
+	// are committed.
 	queue queue
-	// turn holds a token while somebody commits steps; it guards all that follows. It is a channel and not a mutex because
-	// the wait for it must end with a context, or when the store is closed.
+	// turn holds a token while somebody commits steps; it guards all that follows. It is a channel and not a mutex
+	// because the wait for it must end with a context, or when the store is closed.
 	turn  chan struct{}
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
@@ -134,7 +134,8 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) 
 		case <-ctx.Done():
 			gaveUp = ctx.Err()
 		case w.turn <- struct{}{}:
-			// Our step may be beyond the group that we commit. Then we wait again, and someone else's turn may come first.
+			// Our step may be beyond the group that we commit. Then we wait again, and someone else's turn may come
+			// first.
 			s.lead(ctx)
 			<-w.turn
 			continue
@@ -278,8 +279,8 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
 		return false, fmt.Errorf("checkpoint: %w", err)
 	}
-	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log anew;
-	// of a part only the log's is certain.
+	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log
+	// anew; of a part only the log's is certain.
 	folded := busy == 0 && frames == copied
 	if folded {
 		w.onFsync(3)

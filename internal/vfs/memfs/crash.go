@@ -48,7 +48,7 @@ func (m *FS) crash(names func([]change) []change, contents func(*content) []byte
 		}
 	}
 	after.pending = nil
-	settle(after.root, contents, map[*node]bool{})
+	keepDurable(after.root, contents, map[*node]bool{})
 	return after
 }
 
@@ -110,8 +110,8 @@ func anySectors(c *content, rng *rand.Rand) []byte {
 	return out
 }
 
-// settle makes what is durable below n all there is.
-func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
+// keepDurable drops whatever is not durable of n and of everything below it.
+func keepDurable(n *node, contents func(*content) []byte, done map[*node]bool) {
 	if done[n] {
 		return
 	}
@@ -123,7 +123,7 @@ func settle(n *node, contents func(*content) []byte, done map[*node]bool) {
 	}
 	n.entries = maps.Clone(n.durable)
 	for _, name := range slices.Sorted(maps.Keys(n.entries)) { // in order, so that a seed stands for one image
-		settle(n.entries[name], contents, done)
+		keepDurable(n.entries[name], contents, done)
 	}
 }
 
@@ -141,7 +141,8 @@ func (c copier) node(n *node) *node {
 	d.content.cached = append([]byte(nil), n.content.cached...)
 	d.content.synced = append([]byte(nil), n.content.synced...)
 	if n.content.shadow != nil {
-		// An empty shadow stays one: nil would mean that there is none, and a sync would write what a failed one has lost.
+		// An empty shadow stays one: nil would mean that there is none, and a sync would write what a failed one has
+		// lost.
 		d.content.shadow = append([]byte{}, n.content.shadow...)
 	}
 	c[n] = d

@@ -11,7 +11,7 @@ import (
 var attemptCases = []group{
 	{"attempts", []test{
 		{"an attempt that is to be repeated is counted and due again at its time", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			want := x.deliver("we_1", 1)[0]
@@ -27,12 +27,13 @@ var attemptCases = []group{
 				x.same(len(x.due(a.NextAt)), 1)
 			}
 		}},
+		// Two senders may have one delivery, the second after the first one's lease: what came first stands.
 		{"a final attempt is the last, and counted unless it was skipped", func(x *fixture) {
 			for state, counted := range map[store.DeliveryState]int{
 				store.DeliveryDone: 1, store.DeliveryAbandoned: 1, store.DeliverySkipped: 0,
 			} {
 				x := x.fresh()
-				x.enrol()
+				x.addTenants()
 				x.addWebhook("we_1")
 				x.fail("b1")
 				want := x.deliver("we_1", 1)[0]
@@ -50,7 +51,7 @@ var attemptCases = []group{
 			}
 		}},
 		{"refuses an attempt at a delivery that is not there, of no known state, or due at no time", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			want := x.deliver("we_1", 1)[0]
@@ -63,7 +64,7 @@ var attemptCases = []group{
 			x.same(x.deliver("we_1", 1)[0], want)
 		}},
 		{"a delivery that is sent again, by retry or lease, keeps its ids", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			first := x.due(x.now)[0]
@@ -74,7 +75,7 @@ var attemptCases = []group{
 	}},
 	{"delivery lists", []test{
 		{"lists the newest first, by tenant, webhook and batch, without secrets", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.addWebhook("we_2", batch.EventFailed)
 			x.addForeignWebhook("we_3")
@@ -116,8 +117,9 @@ var attemptCases = []group{
 				x.same(list(q), []string(nil))
 			}
 		}},
+		// What is pending is ended by the sender alone, when it gives up.
 		{"forgets what is over, longest ago first and so many at a time, and never what is pending", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			for i, state := range []store.DeliveryState{
 				store.DeliveryDone, store.DeliveryAbandoned, store.DeliverySkipped, store.DeliveryDone,

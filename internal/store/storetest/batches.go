@@ -160,6 +160,7 @@ var batchCases = []group{
 			x.same([]any{b.Status, b.Stop, b.Ready}, []any{batch.Cancelling, batch.StopCancel, true})
 			x.same(x.close("b1").Status, batch.Cancelled)
 		}},
+		// The finalizer has read the batch by then. If its word counted, a cancel that was answered would be lost.
 		{"is taken by the closing transaction, also when it comes after the lease", func(x *fixture) {
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -169,6 +170,7 @@ var batchCases = []group{
 			x.ok(err)
 			x.same(b.Status, batch.Cancelled)
 		}},
+		// The API shows clients the state that was in the way.
 		{"comes too late for another end, and shows the batch", func(x *fixture) {
 			for _, s := range situations() {
 				if s.stop == batch.StopExpire || s.status.Terminal() && s.status != batch.Cancelled {

@@ -35,6 +35,7 @@ var closingCases = []group{
 			}
 			x.same(x.fileIDs(store.FileQuery{Limit: 9, Purpose: batch.PurposeBatchOutput}), []string{"err", "out"})
 		}},
+		// A file of no bytes would be shown to users, and fetched, for nothing.
 		{"leaves out a file that no line went to", func(x *fixture) {
 			for _, which := range []string{"output", "error", "neither"} {
 				x := x.fresh()
@@ -52,6 +53,7 @@ var closingCases = []group{
 				x.same([]bool{b.OutputFileID == "out", b.ErrorFileID == "err"}, []bool{which == "output", which == "error"})
 			}
 		}},
+		// The one that comes second finds the lease gone, and its files must be gone too.
 		{"happens once, also when two try at once", func(x *fixture) {
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -77,6 +79,7 @@ var closingCases = []group{
 			x.same([]int{closed, lost}, []int{1, 5})
 			x.same(x.fileIDs(store.FileQuery{Limit: 9, Purpose: batch.PurposeBatchOutput}), []string{"out"})
 		}},
+		// The first file was stored before the second was refused. If it stayed, the next try would be refused as well.
 		{"a result file whose id is taken undoes all of it", func(x *fixture) {
 			x.start("b1", 1)
 			x.createFiles("err")
@@ -93,6 +96,7 @@ var closingCases = []group{
 		}},
 	}},
 	{"closing refused", []test{
+		// What was stopped while it was validated has no results, and so no file that could be empty.
 		{"gives no files to a batch that never started", func(x *fixture) {
 			x.create("b1")
 			x.cancel("b1")
@@ -105,6 +109,7 @@ var closingCases = []group{
 			x.ok(err)
 			x.same([]any{b.Status, b.Counts, b.OutputFileID, b.ErrorFileID}, []any{batch.Cancelled, batch.Counts{}, "", ""})
 		}},
+		// The store is the last to see whose results these are.
 		{"refuses a result file of another tenant", func(x *fixture) {
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -118,6 +123,7 @@ var closingCases = []group{
 			}
 			x.same(x.read("b1").Status, batch.Finalizing)
 		}},
+		// A finalizer that only seemed dead must not close the batch as well.
 		{"a batch whose finalizer died is closed by another node", func(x *fixture) {
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -167,6 +173,7 @@ var closingCases = []group{
 			x.fails(err, store.ErrNotFound)
 			x.same(x.fileIDs(store.FileQuery{Limit: 9, Now: now}), []string{"ever", "f4"})
 		}},
+		// Until it is purged a list may page on from a file, and a download may still read it.
 		{"a hidden file is purged later, and its blobs are free then", func(x *fixture) {
 			x.createFiles("f1", "f2", "kept")
 			x.same(x.free("uploads/f1", "nowhere"), []string{"nowhere"})
@@ -188,6 +195,7 @@ var closingCases = []group{
 		}},
 	}},
 	{"references", []test{
+		// A batch reads its input again whenever a unit of it is opened, to its very end.
 		{"an input file is held until every batch over it is terminal", func(x *fixture) {
 			x.createFiles("in-b1")
 			b := x.newBatch("b1")
@@ -216,6 +224,8 @@ var closingCases = []group{
 			x.fails(err, store.ErrNotFound)
 			x.same(x.read("b2").InputFileID, "in-b1")
 		}},
+		// Between the closing of the batch and the storing of its files there is no moment: both are one transaction,
+		// so no look at references finds a segment free that a result file is made of.
 		{"plans and segments are referenced while the batch is not terminal, results while their file is there", func(x *fixture) {
 			x.start("b1", 1)
 			u := x.take("b1", 1)
@@ -241,6 +251,7 @@ var closingCases = []group{
 			x.ok(err)
 			x.same(x.free(keys...), keys)
 		}},
+		// The two result files of a batch are made of the same segments.
 		{"a blob that two files share is free when both are gone", func(x *fixture) {
 			x.createFiles("f1")
 			f := x.newFile("f2")

@@ -35,6 +35,7 @@ var completionCases = []group{
 			_, err = x.store.CancelUpload(x.ctx, tenant, "u1", x.now)
 			x.fails(err, store.ErrConflict)
 		}},
+		// A client whose first call got no answer repeats it.
 		{"again gives the same file, also after the upload's time, and makes none", func(x *fixture) {
 			x.begin("u1", "p1")
 			u, f := x.complete("u1", "p1")
@@ -88,6 +89,7 @@ var completionCases = []group{
 			}
 			x.same(x.partIDs("u1"), []string{"p1"})
 		}},
+		// The store cannot see which parts such a manifest names.
 		{"a file whose manifest is a blob of its own holds every part", func(x *fixture) {
 			x.begin("u1", "p1", "p2")
 			f := x.fileOf("u1", "p1", "p2")
@@ -159,6 +161,7 @@ var completionCases = []group{
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "f1", x.now))
 			x.addPart("u1", "p3", 500)
 		}},
+		// Its bytes were counted as they came, as parts.
 		{"a completed upload needs room for a file, and no more bytes than it has", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			x.begin("u1", "p1", "p2")

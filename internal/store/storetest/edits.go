@@ -30,6 +30,7 @@ var editCases = []group{
 				}
 			}
 		}},
+		// A client that edits expects to see the version move.
 		{"an edit to the same, or of nothing, is an edit", func(x *fixture) {
 			x.create("b1")
 			_, err := x.store.EditBatch(x.ctx, tenant, "b1", remark("a note"), x.now)
@@ -52,6 +53,7 @@ var editCases = []group{
 			}
 			x.same(x.read("b1"), want)
 		}},
+		// An edit must not look like a lost lease to whoever works on the batch.
 		{"does not disturb who holds the batch", func(x *fixture) {
 			x.create("b1")
 			lease := x.lease(store.StageValidate, "b1")

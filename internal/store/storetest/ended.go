@@ -8,8 +8,8 @@ import (
 	"batchd/internal/store"
 )
 
-// mortal stores a file that expires in a second.
-func (x *fixture) mortal(id string) batch.File {
+// createExpiring stores a file that expires in a second.
+func (x *fixture) createExpiring(id string) batch.File {
 	x.Helper()
 	f := x.newFile(id)
 	f.ExpiresAt = x.now.Add(time.Second)
@@ -29,7 +29,7 @@ func (x *fixture) absent(owner, id string, ended bool) {
 var endedCases = []group{
 	{"expired files", []test{
 		{"are known as such until they are purged", func(x *fixture) {
-			x.mortal("f1")
+			x.createExpiring("f1")
 			x.tick()
 			x.absent(tenant, "f1", true)
 			_, err := x.store.DeleteExpiredFiles(x.ctx, x.now, 9)
@@ -41,7 +41,7 @@ var endedCases = []group{
 			x.absent(tenant, "f1", false)
 		}},
 		{"are just absent for other tenants", func(x *fixture) {
-			x.mortal("f1")
+			x.createExpiring("f1")
 			x.tick()
 			x.absent(stranger, "f1", false)
 			_, err := x.store.DeleteExpiredFiles(x.ctx, x.now, 9)
@@ -49,7 +49,7 @@ var endedCases = []group{
 			x.absent(stranger, "f1", false)
 		}},
 		{"were not deleted by their tenant, which is the end of a file for good", func(x *fixture) {
-			x.mortal("f1")
+			x.createExpiring("f1")
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "f1", x.now.Add(time.Second-1)))
 			x.absent(tenant, "f1", false)
 			x.tick()
@@ -59,7 +59,7 @@ var endedCases = []group{
 			x.absent(tenant, "f1", false)
 		}},
 		{"that were noticed stay ended when the clock goes back", func(x *fixture) {
-			x.mortal("f1")
+			x.createExpiring("f1")
 			_, err := x.store.DeleteExpiredFiles(x.ctx, x.tick(), 9)
 			x.ok(err)
 			x.now = start

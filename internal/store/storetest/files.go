@@ -63,6 +63,7 @@ var fileCases = []group{
 			x.same(x.fileIDs(store.FileQuery{Limit: 10}), []string{"f2"})
 			x.fails(x.store.CreateFile(x.ctx, x.newFile("f1")), store.ErrConflict)
 		}},
+		// Expiry is what users were told. Maintenance comes by when it can.
 		{"a file is absent from the moment it expires", func(x *fixture) {
 			f := x.newFile("f1")
 			f.ExpiresAt = x.now.Add(time.Minute)
@@ -75,6 +76,7 @@ var fileCases = []group{
 			x.same(x.fileIDs(store.FileQuery{Limit: 10, Now: f.ExpiresAt}), []string(nil))
 			x.fails(x.store.DeleteFile(x.ctx, tenant, "f1", f.ExpiresAt), store.ErrNotFound)
 		}},
+		// A store that keeps zero for none would take 1970 for never.
 		{"keeps times before and at the start of the epoch apart from none", func(x *fixture) {
 			for id, at := range map[string]time.Time{"epoch": time.Unix(0, 0).UTC(), "before": time.Unix(-1, 5).UTC()} {
 				f := x.newFile(id)
@@ -93,6 +95,7 @@ var fileCases = []group{
 			x.ok(err)
 			x.same(p, store.Page[batch.File]{})
 		}},
+		// Clocks are set back; a cursor by time would then skip files.
 		{"newest first, in order of creation and not of time or id", func(x *fixture) {
 			x.createFiles("b", "a")
 			x.now = x.now.Add(-time.Hour)
@@ -100,6 +103,7 @@ var fileCases = []group{
 			x.same(x.fileIDs(store.FileQuery{Limit: 10}), []string{"c", "a", "b"})
 			x.same(x.fileIDs(store.FileQuery{Limit: 10, Ascending: true}), []string{"b", "a", "c"})
 		}},
+		// Clients delete what they page through: a cursor serves on when its file is hidden.
 		{"pages join up in both orders while files come and go", func(x *fixture) {
 			x.createFiles("f1", "f2", "f3", "f4", "f5")
 			x.same(x.fileIDs(store.FileQuery{Limit: 2}), []string{"f5", "f4"})

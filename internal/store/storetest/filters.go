@@ -15,14 +15,7 @@ func (x *fixture) listed(q store.BatchQuery) []string {
 	x.Helper()
 	p, err := x.store.ListBatches(x.ctx, tenant, q)
 	x.ok(err)
-	var ids []string
-	for _, b := range p.Items {
-		ids = append(ids, b.ID)
-	}
-	if p.HasMore {
-		ids = append(ids, "more")
-	}
-	return ids
+	return idsOf(p)
 }
 
 // oneOfEach creates a batch in every state, named for it, in no particular order, and returns the names, newest first.
@@ -92,6 +85,7 @@ var filterCases = []group{
 			x.same(list(batch.Validating, batch.Cancelling), []string{"b1"})
 			x.same(list(batch.Cancelled), []string{"b2"})
 		}},
+		// Batches change their state while a client pages through a list of one state.
 		{"pages join up, also from a cursor that the filter no longer keeps", func(x *fixture) {
 			for i := range 6 {
 				x.create(fmt.Sprintf("b%d", i))
@@ -167,6 +161,7 @@ var filterCases = []group{
 			x.same(x.listed(store.BatchQuery{CreatedAfter: far, Limit: 9}), []string(nil))
 			x.same(x.listed(store.BatchQuery{CreatedBefore: long, Limit: 9}), []string(nil))
 		}},
+		// Lists are in order of creation, which a clock that is set back makes another order than that of times.
 		{"is exact whatever the clock did, with every filter, from every cursor", func(x *fixture) {
 			random := rand.New(rand.NewPCG(1, 2))
 			for name, step := range map[string]func(i int) time.Duration{

@@ -78,15 +78,15 @@ func (x *fixture) foreignCalls() map[string]func(id string) answer {
 	}
 }
 
-// inhabit fills the store with a tenant's objects in every state that an id can name, and returns their ids. None is
+// fillStore fills the store with a tenant's objects in every state that an id can name, and returns their ids. None is
 // part of a word that a message may use.
-func (x *fixture) inhabit() []string {
+func (x *fixture) fillStore() []string {
 	x.Helper()
 	x.limit(tenant, store.Limits{})
 	x.limit(stranger, store.Limits{})
 	x.createFiles("id_here", "id_gone")
 	x.ok(x.store.DeleteFile(x.ctx, tenant, "id_gone", x.now))
-	x.mortal("id_past")
+	x.createExpiring("id_past")
 	x.begin("id_wait", "id_part")
 	x.begin("id_done", "id_kept")
 	x.complete("id_done", "id_kept")
@@ -108,8 +108,9 @@ func (x *fixture) inhabit() []string {
 // foreignCases say that a tenant can neither see nor change, nor even tell apart from nothing, what another has.
 var foreignCases = []group{
 	{"D9 foreign ids", []test{
+		// Ids are not secret. A difference would tell a stranger that there is such an object.
 		{"every method answers a foreign id exactly as an absent one", func(x *fixture) {
-			ids := x.inhabit()
+			ids := x.fillStore()
 			for name, call := range x.foreignCalls() {
 				want := call("none")
 				if want.Err == "" {
@@ -123,7 +124,7 @@ var foreignCases = []group{
 			}
 		}},
 		{"no call of a stranger changes anything", func(x *fixture) {
-			ids := x.inhabit()
+			ids := x.fillStore()
 			seen := func() []any {
 				batches, err := x.store.ListBatches(x.ctx, tenant, store.BatchQuery{Limit: 99})
 				x.ok(err)

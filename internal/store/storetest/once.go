@@ -45,6 +45,7 @@ var onceCases = []group{
 			x.same(got, want)
 			x.same(x.read("b1"), want)
 		}},
+		// The file that the first call named may be gone by then. The key alone decides.
 		{"the same call again gets that batch, as it then is", func(x *fixture) {
 			key := callOf("k", "call")
 			first := x.createOnce("b1", key)
@@ -96,6 +97,7 @@ var onceCases = []group{
 			x.ok(err)
 			x.same(got.ID, "b1")
 		}},
+		// A client mends what was wrong and sends the call again, under the same key.
 		{"a refused call leaves the key free", func(x *fixture) {
 			_, err := x.store.CreateBatchOnce(x.ctx, x.newBatch("b1"), callOf("k", "call"))
 			x.fails(err, store.ErrNotFound)
@@ -110,6 +112,7 @@ var onceCases = []group{
 			_, err = x.store.CreateBatchOnce(x.ctx, x.newBatch("b1"), callOf("k", "another call"))
 			x.ok(err)
 		}},
+		// It must not take the key from the batch that had it, not even for a clock that then goes back.
 		{"a refused call leaves a key that could be taken anew as it was", func(x *fixture) {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)
@@ -124,6 +127,7 @@ var onceCases = []group{
 		}},
 	}},
 	{"I28 expiry of keys", []test{
+		// Whether or not maintenance has forgotten it yet.
 		{"a key is taken anew a day after its batch was created, and not before", func(x *fixture) {
 			key := callOf("k", "call")
 			x.createOnce("b1", key)

@@ -68,7 +68,7 @@ var outboxCases = []group{
 		{"every end makes one event, and nothing else does, in every situation", func(x *fixture) {
 			for _, s := range situations() {
 				x := x.fresh()
-				x.enrol()
+				x.addTenants()
 				x.addWebhook("we_1")
 				s.build(x, "b1")
 				if !s.status.Terminal() {
@@ -81,7 +81,7 @@ var outboxCases = []group{
 			}
 		}},
 		{"goes to each webhook of the tenant that wants it, and to the batch's own callback", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			every, named := x.addWebhook("we_1"), x.addWebhook("we_2", batch.EventCompleted, batch.EventFailed)
 			x.addWebhook("we_3", batch.EventCompleted)
 			x.addForeignWebhook("we_4")
@@ -113,8 +113,9 @@ var outboxCases = []group{
 			d := x.deliver("", 1)[0]
 			x.same([]any{d.URL, d.Event, d.Webhook, d.Named}, []any{b.CallbackURL, batch.EventCancelled, "", false})
 		}},
+		// An event says that something happened; receivers act on it.
 		{"an end that is refused or undone makes no event", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.start("b1", 1)
 			x.seal(x.take("b1", 1))
@@ -137,12 +138,13 @@ var outboxCases = []group{
 			x.fails(err, store.ErrLeaseLost)
 			x.deliver("we_1", 1)
 		}},
+		// An event that is written twice is then one that receivers can tell is the same.
 		{"ids follow from the batch, the event and the address", func(x *fixture) {
 			var first []store.Delivery
 			seen := make(map[string]bool)
 			for range 2 {
 				x := x.fresh()
-				x.enrol()
+				x.addTenants()
 				x.addWebhook("we_1")
 				x.addWebhook("we_2")
 				b := x.newBatch("b1")
@@ -168,7 +170,7 @@ var outboxCases = []group{
 			}
 		}},
 		{"what is in the outbox outlives the process", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			want := x.deliver("we_1", 1)
@@ -179,7 +181,7 @@ var outboxCases = []group{
 	}},
 	{"leased deliveries", []test{
 		{"what is due comes longest due first, so many at a time, and is put off", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			first := x.now
 			for _, id := range []string{"b1", "b2", "b3"} {
@@ -210,7 +212,7 @@ var outboxCases = []group{
 			}
 		}},
 		{"a leased one is whole, with where it goes and what signs", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			w := x.addWebhook("we_1", batch.EventFailed)
 			b := x.newBatch("b1")
 			b.CallbackURL = "https://example.com/callback"
@@ -223,6 +225,7 @@ var outboxCases = []group{
 			want[0].Secrets, want[1].Secrets = []string{w.Secret}, []string{secret}
 			x.same(x.due(x.now), want)
 		}},
+		// The sender cannot sign it. The batch must not fail for that.
 		{"a callback of a tenant that is not there has nothing to sign with", func(x *fixture) {
 			b := x.newBatch("b1")
 			b.CallbackURL = "https://example.com/callback"
@@ -233,7 +236,7 @@ var outboxCases = []group{
 			x.same(due[0].Secrets, []string(nil))
 		}},
 		{"of many senders one gets each delivery", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			for i := range 12 {
 				x.fail(string(rune('a' + i)))

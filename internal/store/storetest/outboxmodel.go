@@ -21,7 +21,7 @@ var outboxProperty = property{"outbox agrees with a model", func(t *testing.T, o
 	rapid.Check(t, func(r *rapid.T) {
 		m := &outboxModel{T: r, x: newFixture(t, open)}
 		defer func() { m.must(m.x.store.Close()) }()
-		m.x.enrol()
+		m.x.addTenants()
 		actions := []func(){m.add, m.remove, m.rotate, m.end, m.end, m.lease, m.lease, m.record, m.record, m.forget, m.x.reopen}
 		for range rapid.IntRange(5, modelSteps).Draw(r, "steps") {
 			m.x.tick()

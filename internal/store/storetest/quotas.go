@@ -67,6 +67,7 @@ var quotaCases = []group{
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "f1", x.now))
 			x.createFiles("f3")
 		}},
+		// A tenant that waits for something to expire must not wait for the sweeper as well.
 		{"what has ended makes room before anybody noticed", func(x *fixture) {
 			x.limit(tenant, store.Limits{StoredBytes: 2000, Files: 2})
 			f := x.newFile("f1")
@@ -88,6 +89,7 @@ var quotaCases = []group{
 			x.ok(x.another("b1"))
 			x.ok(x.another("b2"))
 		}},
+		// An operator who lowers a limit does not mean to delete anything.
 		{"what is over a new limit stays, and nothing is added", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			x.createFiles("f1", "f2", "f3")
@@ -100,6 +102,7 @@ var quotaCases = []group{
 			x.limit(tenant, store.Limits{})
 			x.createFiles("f4")
 		}},
+		// The work for them is done and paid for.
 		{"result files count and are never refused", func(x *fixture) {
 			x.limit(tenant, store.Limits{StoredBytes: 1100, Files: 2})
 			x.start("b1", 1)

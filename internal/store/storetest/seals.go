@@ -126,6 +126,7 @@ var sealCases = []group{
 			_, err := x.store.SealedUnits(x.ctx, "b2", 0, 9)
 			x.fails(err, store.ErrNotFound)
 		}},
+		// Exactly one of them must hear that the batch is ready.
 		{"at the same time from many callers all count, and one of them is the last", func(x *fixture) {
 			const units = 60
 			x.start("b1", units)
@@ -151,6 +152,7 @@ var sealCases = []group{
 			x.same([]any{ready, b.SealedUnits, b.Status}, []any{1, units, batch.Finalizing})
 			x.same(b.Counts, batch.Counts{Total: 10 * units, Completed: 7 * units, Failed: 2 * units})
 		}},
+		// Users divide one by the other.
 		{"counts may not pass the total", func(x *fixture) {
 			x.start("b1", 1)
 			seals := newSeals(x.take("b1", 1))

@@ -61,6 +61,7 @@ var stageCases = []group{
 				x.same(got[id], 1)
 			}
 		}},
+		// A stage that gave up may still have a write on its way.
 		{"a batch given back can be leased again, and its old lease is void", func(x *fixture) {
 			x.create("b1")
 			old := x.lease(store.StageValidate, "b1")
@@ -73,6 +74,7 @@ var stageCases = []group{
 			x.fails(x.store.ReleaseBatch(x.ctx, "b1", fresh), store.ErrLeaseLost)
 			x.fails(x.store.ReleaseBatch(x.ctx, "none", fresh), store.ErrLeaseLost)
 		}},
+		// The lock on the data directory proves the other node dead. A write of it can only be one that was delayed.
 		{"the batch of a dead node is free, and what that node still writes is refused", func(x *fixture) {
 			x.create("b1")
 			x.create("b2")
@@ -131,6 +133,7 @@ var stageCases = []group{
 			want.Errors, want.ErrorsTotal = f.Errors, f.Total
 			x.same(x.read("b1"), want)
 		}},
+		// A batch that was accepted runs to its end on what it was given.
 		{"reads the input file also when it was deleted or has expired", func(x *fixture) {
 			f := x.newFile("in-b1")
 			f.ExpiresAt = x.now.Add(1)

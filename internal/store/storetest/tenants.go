@@ -66,6 +66,7 @@ var tenantCases = []group{
 			_, err = x.store.Tenant(x.ctx, stranger)
 			x.fails(err, store.ErrNotFound)
 		}},
+		// A store that folds case would let one tenant stand for another.
 		{"names differ by every letter", func(x *fixture) {
 			x.ok(x.store.CreateTenant(x.ctx, x.newTenant(tenant, "Acme")))
 			x.ok(x.store.CreateTenant(x.ctx, x.newTenant(stranger, "acme")))
@@ -108,6 +109,7 @@ var tenantCases = []group{
 			_, err = x.store.Usage(x.ctx, tenant, x.now)
 			x.fails(err, store.ErrNotFound)
 		}},
+		// Only tests have such tenants, and need not make a row for each.
 		{"a tenant without a row works, and has no limits", func(x *fixture) {
 			x.start("b1", 2)
 			left, err := x.store.StorageLeft(x.ctx, tenant, x.now)
@@ -145,6 +147,7 @@ var tenantCases = []group{
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 1000, Files: 1})
 			x.same(x.usage(stranger), store.Usage{})
 		}},
+		// Usage is what quotas go by, so both must say the same at every moment.
 		{"counts a file until it expires, whether or not that was noticed", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			f := x.newFile("f1")

@@ -60,11 +60,13 @@ var unitCases = []group{
 			_, err = x.store.LeaseUnits(x.ctx, "b2", node, 3)
 			x.fails(err, store.ErrNotFound)
 		}},
+		// Lines that never ran are recorded in units as any other result, so a stopped batch has to run through.
 		{"of a stopped batch are leased too, so that they can be sealed", func(x *fixture) {
 			x.start("b1", 2)
 			x.cancel("b1")
 			x.take("b1", 2)
 		}},
+		// A unit that two callers ran would be paid for twice.
 		{"many callers get each unit once", func(x *fixture) {
 			const units, callers = 200, 8
 			x.start("b1", units)
@@ -99,6 +101,7 @@ var unitCases = []group{
 		}},
 	}},
 	{"adoption", []test{
+		// A journal names every lease that it was ever under; whichever of them the row has, the journal is the unit's.
 		{"are adopted by any lease id that the row may carry", func(x *fixture) {
 			x.start("b1", 2)
 			u := x.take("b1", 1)[0]
@@ -142,6 +145,7 @@ var unitCases = []group{
 			x.fails(adopt(u.UnitID, batch.NewLeaseID()), store.ErrSealed)
 			lost(adopt(batch.UnitID{Batch: "b1", Ordinal: 1}, u.Lease))
 		}},
+		// A start reclaims units before it has read all journals, and those journals hold results that are paid for.
 		{"of dead nodes become pending, but keep their lease id for adoption", func(x *fixture) {
 			x.start("b1", 3)
 			u := x.take("b1", 2)

@@ -110,6 +110,7 @@ var uploadCases = []group{
 			got, _ := x.upload("u1")
 			x.same(got, x.newUpload("u1", 1000))
 		}},
+		// Before and after maintenance has ended it, an upload answers the same.
 		{"is expired from the moment its time is over, noticed or not", func(x *fixture) {
 			x.begin("u1", "p1")
 			status := func() batch.UploadStatus {
@@ -215,6 +216,7 @@ var uploadCases = []group{
 			x.ok(err)
 			x.same(got, want)
 		}},
+		// No file refers to them yet. The part's row is what keeps them from being collected.
 		{"hold their blobs while the upload is pending", func(x *fixture) {
 			x.begin("u1", "p1")
 			x.same(x.free("parts/p1", "parts/p2"), []string{"parts/p2"})
@@ -231,6 +233,8 @@ var uploadCases = []group{
 			x.addPart("u1", "rest", 900)
 			x.addPart("u2", "all", 1000)
 		}},
+		// A client that saw no answer sends a part again, and it becomes another part. Without a bound an upload could
+		// take any amount of space.
 		{"may be sent again, and not be longer in all than if each had been", func(x *fixture) {
 			x.begin("u1", "p1")
 			x.fails(x.store.AddPart(x.ctx, tenant, x.newPart("u1", "p2", 1001), x.now), store.ErrTooLong)

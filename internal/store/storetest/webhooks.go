@@ -8,8 +8,8 @@ import (
 	"batchd/internal/store"
 )
 
-// enrol gives the tenants of the tests rows of their own, which owners of webhooks need.
-func (x *fixture) enrol() {
+// addTenants gives the tenants of the tests rows of their own, which owners of webhooks need.
+func (x *fixture) addTenants() {
 	x.Helper()
 	for id, name := range map[string]string{tenant: "tenant", stranger: "stranger"} {
 		x.ok(x.store.CreateTenant(x.ctx, store.Tenant{ID: id, Name: name, CreatedAt: x.now, Weight: 1}))
@@ -52,7 +52,7 @@ func (x *fixture) webhooks(owner string) []store.Webhook {
 var webhookCases = []group{
 	{"webhooks", []test{
 		{"a webhook is as it was added, also when the store is opened again", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			w := store.Webhook{
 				ID: "we_1", Tenant: tenant, URL: "https://example.com/?q=" + odd, Secret: "whsec_" + odd, Previous: "whsec_old",
 				PreviousUntil: x.now.Add(time.Hour), CreatedAt: x.now,
@@ -71,7 +71,7 @@ var webhookCases = []group{
 			}
 		}},
 		{"refuses an id that is taken, by whomever", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			want := x.addWebhook("we_1")
 			for _, owner := range []string{tenant, stranger} {
 				w := x.newWebhook("we_1", batch.EventFailed)
@@ -85,7 +85,7 @@ var webhookCases = []group{
 			x.same(x.webhooks(""), []store.Webhook(nil))
 		}},
 		{"lists those of a tenant, or all, oldest first", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			second, foreign, first := x.addWebhook("we_2"), x.addForeignWebhook("we_3"), x.addWebhook("we_1")
 			x.same(x.webhooks(tenant), []store.Webhook{second, first})
 			x.same(x.webhooks(stranger), []store.Webhook{foreign})
@@ -93,7 +93,7 @@ var webhookCases = []group{
 			x.same(x.webhooks("nobody"), []store.Webhook(nil))
 		}},
 		{"a removed webhook is gone with its deliveries, done or not, and nothing else is", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			kept := x.addWebhook("we_2")
 			x.fail("b1")
@@ -109,7 +109,7 @@ var webhookCases = []group{
 			x.fails(x.store.RemoveWebhook(x.ctx, "we_1"), store.ErrNotFound)
 		}},
 		{"gets nothing that ended before it was added or after it was removed", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.fail("b1")
 			x.addWebhook("we_1")
 			x.fail("b2")
@@ -121,7 +121,7 @@ var webhookCases = []group{
 	}},
 	{"secrets", []test{
 		{"rotation puts a new secret in place and keeps the last one for a while", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			want, other := x.addWebhook("we_1", batch.EventFailed), x.addWebhook("we_2")
 			for _, secret := range []string{"whsec_new", "whsec_newer"} {
 				want.Secret, want.Previous, want.PreviousUntil = secret, want.Secret, x.tick().Add(time.Hour)
@@ -131,7 +131,7 @@ var webhookCases = []group{
 			x.fails(x.store.RotateWebhook(x.ctx, "we_3", "whsec_new", x.now), store.ErrNotFound)
 		}},
 		{"both secrets sign until the last one's end, the current one first", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			end := x.now.Add(time.Minute)
@@ -145,14 +145,14 @@ var webhookCases = []group{
 			x.same(secrets(end), []string{"whsec_new"})
 		}},
 		{"a rotation that ends at no time ends at once", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			x.addWebhook("we_1")
 			x.fail("b1")
 			x.ok(x.store.RotateWebhook(x.ctx, "we_1", "whsec_new", time.Time{}))
 			x.same(x.due(x.now)[0].Secrets, []string{"whsec_new"})
 		}},
 		{"each tenant has a callback secret of its own, from its beginning", func(x *fixture) {
-			x.enrol()
+			x.addTenants()
 			minted, err := x.store.DefaultTenant(x.ctx)
 			x.ok(err)
 			seen := make(map[string]string)

@@ -38,6 +38,7 @@ var wholeCases = []group{
 			x.seal(append(x.take("b1", 1), units[1]))
 			x.same(x.read("b1").Status, batch.Finalizing)
 		}},
+		// A cursor over a purged file must not turn up in the middle of newer ones.
 		{"never gives a sequence number twice", func(x *fixture) {
 			x.createFiles("f1", "f2")
 			f, err := x.store.File(x.ctx, tenant, "f2", x.now)
@@ -53,6 +54,7 @@ var wholeCases = []group{
 				x.Errorf("sequence number %d came after %d", g.Seq, f.Seq)
 			}
 		}},
+		// A start may hold tens of thousands of units, more than one statement takes.
 		{"carries a batch of 20,000 units", func(x *fixture) {
 			const units = 20_000
 			x.start("b1", units)
@@ -83,6 +85,7 @@ var wholeCases = []group{
 		}},
 	}},
 	{"callers", []test{
+		// The caller has given up, and will not hear of what was done.
 		{"does nothing for a context that has ended", func(x *fixture) {
 			x.start("b1", 1)
 			want := x.read("b1")
@@ -96,6 +99,7 @@ var wholeCases = []group{
 			x.same(x.read("b1"), want)
 			x.same(x.fileIDs(store.FileQuery{Limit: 9}), []string{"in-b1"})
 		}},
+		// Steps of several callers share a transaction: one that gives up must not take the others along.
 		{"outlives callers that give up half-way", func(x *fixture) {
 			x.start("b1", 50)
 			var wg sync.WaitGroup
@@ -115,6 +119,7 @@ var wholeCases = []group{
 			x.ok(err)
 			x.same(leased+len(rest), 50)
 		}},
+		// Half a seal would show users counts that go back later.
 		{"reads beside writes see whole steps only", func(x *fixture) {
 			x.start("b1", 100)
 			units := x.take("b1", 100)

@@ -40,26 +40,22 @@ func (b *Buckets) Take(who Identity, now time.Time) Rate {
 		rate.Wait = wait
 	} else {
 		used += share
-		b.keep(who.Tenant, now.Add(used), now)
+		if b.full == nil {
+			b.full, b.gcThreshold = make(map[string]time.Time), minGCThreshold
+		}
+		// Full buckets are dropped each time the number of buckets has doubled. So at most twice as many are kept as there were
+		// tenants within one minute, and the cost per request is constant on average.
+		if _, ok := b.full[who.Tenant]; !ok && len(b.full) >= b.gcThreshold {
+			for other, at := range b.full {
+				if !at.After(now) {
+					delete(b.full, other)
+				}
+			}
+			b.gcThreshold = max(minGCThreshold, 2*len(b.full))
+		}
+		b.full[who.Tenant] = now.Add(used)
 	}
 	rate.Remaining = min(int64((time.Minute-used)/share), limit)
 	rate.Reset = used
 	return rate
-}
-
-// keep notes when a bucket is full again. Full ones are dropped each time the number of buckets has doubled. So at most
-// twice as many are kept as there were tenants within one minute, and the cost per request is constant on average.
-func (b *Buckets) keep(tenant string, full, now time.Time) {
-	if b.full == nil {
-		b.full, b.gcThreshold = make(map[string]time.Time), minGCThreshold
-	}
-	if _, ok := b.full[tenant]; !ok && len(b.full) >= b.gcThreshold {
-		for other, at := range b.full {
-			if !at.After(now) {
-				delete(b.full, other)
-			}
-		}
-		b.gcThreshold = max(minGCThreshold, 2*len(b.full))
-	}
-	b.full[tenant] = full
 }

@@ -25,15 +25,6 @@ const (
 // what the other does.
 type receiver struct{ tenant, host string }
 
-// receiverOf returns who is called for a delivery. Path and query do not count: they are the same machine.
-func receiverOf(d store.Delivery) receiver {
-	u, err := url.Parse(d.URL)
-	if err != nil {
-		return receiver{d.Tenant, d.URL}
-	}
-	return receiver{d.Tenant, u.Host}
-}
-
 // leased is a delivery that is ours until a time; after that somebody else may send it.
 type leased struct {
 	store.Delivery
@@ -59,11 +50,6 @@ const (
 	unhealthy
 )
 
-// mayCall reports whether the receiver may get another call now.
-func (l *lane) mayCall() bool {
-	return len(l.waiting) > 0 && (l.running < callsOther || l.health == healthy && l.running < callsHealthy)
-}
-
 // empty reports whether nothing waits and nothing runs. How the receiver did is forgotten with the lane.
 func (l *lane) empty() bool { return l.running == 0 && len(l.waiting) == 0 }
 
@@ -87,17 +73,21 @@ func newQueue(slots int) *queue {
 	return &queue{slots: slots, lanes: make(map[receiver]*lane), calls: make(map[string]int)}
 }
 
-// add holds a delivery, unless too many wait for its receiver already.
-func (q *queue) add(d leased) {
-	l := q.lanes[d.to]
+// add holds a delivery that is ours until the given time, unless too many wait for its receiver already.
+func (q *queue) add(d store.Delivery, until time.Time) {
+	to := receiver{d.Tenant, d.URL}
+	if u, err := url.Parse(d.URL); err == nil {
+		to.host = u.Host // path and query do not count: they are the same machine
+	}
+	l := q.lanes[to]
 	if l == nil {
-		l = &lane{to: d.to}
-		q.lanes[d.to] = l
+		l = &lane{to: to}
+		q.lanes[to] = l
 		q.turns = append(q.turns, l)
 	}
 	full := len(l.waiting) >= waitingEach || l.health == unhealthy && len(l.waiting) >= waitingUnhealthy
 	if !full {
-		l.waiting = append(l.waiting, d)
+		l.waiting = append(l.waiting, leased{Delivery: d, to: to, until: until})
 		q.held++
 	}
 }
@@ -108,7 +98,11 @@ func (q *queue) next() (leased, bool) {
 		return leased{}, false
 	}
 	i := slices.IndexFunc(q.turns, func(l *lane) bool {
-		return l.mayCall() && q.calls[l.to.tenant] < max(1, q.slots/2)
+		most := callsOther
+		if l.health == healthy {
+			most = callsHealthy
+		}
+		return len(l.waiting) > 0 && l.running < most && q.calls[l.to.tenant] < max(1, q.slots/2)
 	})
 	if i < 0 {
 		return leased{}, false

@@ -10,9 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-func leasedTo(tenant, host string, until time.Time) leased {
-	d := store.Delivery{Tenant: tenant, URL: "https://" + host + "/hook"}
-	return leased{Delivery: d, to: receiverOf(d), until: until}
+// leasedTo returns what add takes.
+func leasedTo(tenant, host string, until time.Time) (store.Delivery, time.Time) {
+	return store.Delivery{Tenant: tenant, URL: "https://" + host + "/hook"}, until
 }
 
 // take takes what may be sent, at most n.

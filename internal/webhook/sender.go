@@ -173,7 +173,7 @@ func (s *Sender) lease(ctx context.Context, q *queue) (more bool) {
 		return false
 	}
 	for _, d := range due {
-		q.add(leased{Delivery: d, to: receiverOf(d), until: until})
+		q.add(d, until)
 	}
 	return len(due) == leaseAtOnce
 }

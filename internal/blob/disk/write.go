@@ -113,15 +113,18 @@ func fill(ctx context.Context, r io.Reader, p []byte) (int, error) {
 // are still being written and synced: many Puts share one. When only the last sync fails, the object is there but may
 // not outlast a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
 func (b *Backend) publish(temp, key string) error {
-	name := b.file(key)
-	release, err := b.dirs.hold(path.Dir(name))
-	if err != nil {
+	name, d := b.file(key), b.dirs
+	d.inUse.RLock() // so that nobody removes the directory before the name in it is synced
+	defer d.inUse.RUnlock()
+	if err := d.ensure(path.Dir(name)); err != nil {
 		return err
 	}
-	defer release()
-	if err = vfs.Publish(b.fsys, temp, name); err != nil {
-		// Perhaps somebody removed the directory: it is looked at anew next time.
-		b.dirs.forget()
+	err := vfs.Publish(b.fsys, temp, name)
+	if err != nil {
+		// Perhaps somebody else removed the directory: every one is looked at anew next time.
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		clear(d.known)
 	}
 	return err
 }
@@ -166,16 +169,6 @@ type dirs struct {
 	known map[string]struct{}
 }
 
-// hold makes the directory durable and keeps it from being removed until release is called.
-func (d *dirs) hold(name string) (release func(), err error) {
-	d.inUse.RLock()
-	if err := d.ensure(name); err != nil {
-		d.inUse.RUnlock()
-		return nil, err
-	}
-	return d.inUse.RUnlock, nil
-}
-
 // ensure makes the directory and its parents and syncs the name of each into its parent. One that is there but that
 // this process knows nothing of is synced too: the process that made it may have died just before.
 func (d *dirs) ensure(name string) error {
@@ -218,11 +211,4 @@ func (d *dirs) removeEmpty(name string) bool {
 	defer d.mu.Unlock()
 	delete(d.known, name)
 	return true
-}
-
-// forget makes every directory unknown.
-func (d *dirs) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	clear(d.known)
 }

@@ -99,7 +99,16 @@ func (m *FS) CutPowerAfter(n int) {
 
 // begin announces an operation and returns the error it has to fail with. changes says whether it is counted.
 func (m *FS) begin(op Op, changes bool) error {
-	hook, err := m.count(&op, changes)
+	m.mu.Lock()
+	hook := m.hook
+	var err error
+	if m.cut || changes && m.ops == m.cutAfter {
+		err = ErrPowerCut
+	} else if changes {
+		m.ops++
+		op.N = m.ops
+	}
+	m.mu.Unlock() // the hook may call Crash and Kill, which lock it
 	if err == nil && hook != nil {
 		err = hook(op)
 	}
@@ -112,17 +121,4 @@ func (m *FS) begin(op Op, changes bool) error {
 		m.mu.Unlock()
 	}
 	return &fs.PathError{Op: op.Kind, Path: op.Name, Err: err}
-}
-
-func (m *FS) count(op *Op, changes bool) (func(Op) error, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.cut || changes && m.ops == m.cutAfter {
-		return nil, ErrPowerCut
-	}
-	if changes {
-		m.ops++
-		op.N = m.ops
-	}
-	return m.hook, nil
 }

@@ -64,20 +64,16 @@ func fill(ctx context.Context, path, tenant string) error {
 	if _, err := db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	if err := storeDefaultTenant(ctx, db, tenant); err != nil {
+	// The tenant that everything belongs to while there are no keys.
+	_, err = db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('default_tenant', ?)`, tenant)
+	if err == nil {
+		_, err = db.ExecContext(ctx, `INSERT INTO tenants (id, name, created_at, callback_secret) VALUES (?, ?, ?, ?)`,
+			tenant, store.DefaultTenantName, time.Now().UnixNano(), store.NewSecret())
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("store the default tenant: %w", err), db.Close())
 	}
 	return db.Close() // folds the write-ahead log in and removes it
-}
-
-// storeDefaultTenant makes the tenant that everything belongs to while there are no keys.
-func storeDefaultTenant(ctx context.Context, db *sql.DB, tenant string) error {
-	if _, err := db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('default_tenant', ?)`, tenant); err != nil {
-		return err
-	}
-	_, err := db.ExecContext(ctx, `INSERT INTO tenants (id, name, created_at, callback_secret) VALUES (?, ?, ?, ?)`,
-		tenant, store.DefaultTenantName, time.Now().UnixNano(), store.NewSecret())
-	return err
 }
 
 // upgrade brings the schema of an existing store up to schemaVersion. Each migration is a transaction of its own that

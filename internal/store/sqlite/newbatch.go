@@ -39,6 +39,27 @@ func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	return insertBatch(ctx, t, b, lines)
 }
 
+// checkNewBatch refuses a batch of so many lines if it would exceed one of the tenant's quotas. It runs in the
+// transaction that stores the batch, so that two calls cannot both take the last room.
+func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
+	a, err := accountOf(ctx, t, b.Tenant)
+	if err != nil {
+		return err
+	}
+	open, err := a.openBatches(ctx, t, b.Tenant)
+	if err != nil {
+		return err
+	}
+	switch {
+	case exceeds(a.limits.OpenBatches, open.batches, 1):
+		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches, Used: open.batches}
+	case exceeds(a.limits.EnqueuedLines, open.lines, lines):
+		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines, Used: open.lines}
+	default:
+		return a.checkBatchRate(ctx, t, b)
+	}
+}
+
 // insertBatch stores what the creator of a batch chose; all else starts at its beginning.
 func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	n, err := t.change(ctx, `

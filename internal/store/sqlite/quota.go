@@ -102,27 +102,6 @@ func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (
 	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
 }
 
-// checkNewBatch refuses a batch of so many lines if it would exceed one of the tenant's quotas. It runs in the
-// transaction that stores the batch, so that two calls cannot both take the last room.
-func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
-	a, err := accountOf(ctx, t, b.Tenant)
-	if err != nil {
-		return err
-	}
-	open, err := a.openBatches(ctx, t, b.Tenant)
-	if err != nil {
-		return err
-	}
-	switch {
-	case exceeds(a.limits.OpenBatches, open.batches, 1):
-		return &store.QuotaError{Quota: store.QuotaOpenBatches, Limit: a.limits.OpenBatches, Used: open.batches}
-	case exceeds(a.limits.EnqueuedLines, open.lines, lines):
-		return &store.QuotaError{Quota: store.QuotaEnqueuedLines, Limit: a.limits.EnqueuedLines, Asked: lines, Used: open.lines}
-	default:
-		return a.checkBatchRate(ctx, t, b)
-	}
-}
-
 // enqueued is what a tenant's batches that are not terminal count.
 type enqueued struct{ batches, lines, tokens int64 }
 
@@ -169,18 +148,4 @@ func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error
 	return &store.QuotaError{
 		Quota: store.QuotaBatchesPerHour, Limit: limit, Used: limit, RetryAfter: blocking.Add(time.Hour).Sub(b.CreatedAt),
 	}
-}
-
-// checkTokens refuses to start a batch of so many tokens if that would exceed the tenant's quota. The batch itself is
-// among the open ones, with no tokens yet.
-func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error {
-	a, err := accountOf(ctx, t, tenant)
-	if err != nil || a.limits.EnqueuedTokens <= 0 {
-		return err
-	}
-	open, err := a.openBatches(ctx, t, tenant)
-	if err == nil && exceeds(a.limits.EnqueuedTokens, open.tokens, tokens) {
-		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens, Used: open.tokens}
-	}
-	return err
 }

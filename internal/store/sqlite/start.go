@@ -67,6 +67,20 @@ func (s *Store) StartBatch(ctx context.Context, st store.Start) error {
 	return nil
 }
 
+// checkTokens refuses to start a batch of so many tokens if that would exceed the tenant's quota. The batch itself is
+// among the open ones, with no tokens yet.
+func checkTokens(ctx context.Context, t *tx, tenant string, tokens int64) error {
+	a, err := accountOf(ctx, t, tenant)
+	if err != nil || a.limits.EnqueuedTokens <= 0 {
+		return err
+	}
+	open, err := a.openBatches(ctx, t, tenant)
+	if err == nil && exceeds(a.limits.EnqueuedTokens, open.tokens, tokens) {
+		err = &store.QuotaError{Quota: store.QuotaEnqueuedTokens, Limit: a.limits.EnqueuedTokens, Asked: tokens, Used: open.tokens}
+	}
+	return err
+}
+
 // validatedBatch returns the batch whose validation has ended, if it is held under lease, runs, and may go on to next.
 func validatedBatch(ctx context.Context, t *tx, id string, lease batch.LeaseID, next batch.Status) (batch.Batch, error) {
 	b, err := leasedBatch(ctx, t, id, lease)

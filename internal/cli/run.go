@@ -143,6 +143,15 @@ func resumeCommand(args []string) string {
 	return strings.Join(words, " ")
 }
 
+// quote writes an argument as a POSIX shell takes it: within single quotes nothing is special but the quote itself.
+func quote(argument string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+"
+	if argument != "" && strings.Trim(argument, plain) == "" {
+		return argument
+	}
+	return "'" + strings.ReplaceAll(argument, "'", `'\''`) + "'"
+}
+
 // sayFault writes one thing that is wrong with an input file.
 func (s *invocation) sayFault(line int64, code, message, param string) {
 	where := "file"

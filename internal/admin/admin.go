@@ -1,7 +1,7 @@
-// Package admin is what operators do: keys, tenants, webhooks and batches across tenants, over the metadata store alone, whether
-// a server runs on it or not. It describes nothing twice: what it returns are the store's own types, with the names and
-// states that operators see, and their JSON. What is wrong with an order is a *batch.Error, of class batch.Invalid,
-// batch.NotFound or batch.Conflict, whose Param names the thing; what to type about it is for the caller to say.
+// Package admin is what operators do: keys, tenants, webhooks and batches across tenants, over the metadata store alone,
+// whether a server runs on it or not. It describes nothing twice: what it returns are the store's own types, with the names
+// and states that operators see, and their JSON. A request that cannot be met is a *batch.Error of class batch.Invalid,
+// batch.NotFound or batch.Conflict, whose Param names the thing; which command helps is for the caller to say.
 package admin
 
 import (
@@ -33,21 +33,21 @@ type Options struct {
 	Now       func() time.Time
 }
 
-// Service administers one store. Its methods may be called concurrently, and beside those of other processes; a running
-// server goes by what they change within seconds.
+// Service administers one store. Its methods may be called concurrently, and beside those of other processes. A running
+// server notices within seconds: keys and tenants it caches for as long, webhooks it reads for each event.
 type Service struct{ o Options }
 
-// New returns a Service.
+// New returns a Service. It opens and starts nothing.
 func New(o Options) *Service { return &Service{o: o} }
 
-// What a fault is about, as its Param names it.
+// What a fault is about, as its Param names it. The command line puts an "s" behind it to name the commands that help.
 const (
 	paramKey     = "key"
 	paramTenant  = "tenant"
 	paramWebhook = "webhook"
 )
 
-// invalid says what is wrong with an order.
+// invalid returns a fault in what was asked for.
 func invalid(param, format string, args ...any) error {
 	return batch.Invalidf(param, "invalid_value", format, args...)
 }
@@ -80,7 +80,7 @@ func (s *Service) tenantNames(ctx context.Context) (map[string]string, error) {
 	return names, err
 }
 
-// notFound says what is not there.
+// notFound returns a fault of class batch.NotFound.
 func notFound(param, format string, args ...any) error {
 	fault := batch.Invalidf(param, "not_found", format, args...)
 	fault.Class = batch.NotFound

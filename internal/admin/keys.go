@@ -147,7 +147,7 @@ func (s *Service) tenantFor(ctx context.Context, name string, now time.Time) (_ 
 	return t, true, err
 }
 
-// mint stores a new key of a tenant; id, tenant and hash are filled in.
+// mint stores a new key of a tenant; ID, tenant and hash are filled in. The text leaves with the answer and is stored nowhere.
 func (s *Service) mint(ctx context.Context, owner store.Tenant, k store.Key) (MintedKey, error) {
 	text := tenant.Mint()
 	k.ID, k.Tenant, k.Hash = tenant.IDOf(text), owner.ID, tenant.HashOf(text)

@@ -16,7 +16,7 @@ type Tenant struct {
 	Keys int
 }
 
-// maxWeight keeps shares in proportions that somebody can mean.
+// maxWeight bounds how unequal shares may be: a typing error of some zeros would leave the other tenants nothing.
 const maxWeight = 1000
 
 // Tenants returns all tenants with what they use, in order of their names.

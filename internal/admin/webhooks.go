@@ -29,7 +29,7 @@ func webhookAt(w store.Webhook, tenantName string, now time.Time) Webhook {
 	return Webhook{Webhook: w, TenantName: tenantName}
 }
 
-// SecretWebhook is a webhook with the secret that signs what it is told, which is shown this once.
+// SecretWebhook is a webhook with the secret that signs its events, which is shown this once.
 type SecretWebhook struct {
 	Webhook
 	Secret string
@@ -45,7 +45,7 @@ type NewWebhook struct {
 }
 
 // AddWebhook stores a webhook and mints its secret. A running server sends it the events from then on. A URL that the
-// settings let nobody call is a fault of the order, for which PrivateAddress holds if it is not public.
+// settings forbid is a fault of class batch.Invalid, for which PrivateAddress reports true if its address is not public.
 func (s *Service) AddWebhook(ctx context.Context, n NewWebhook) (SecretWebhook, error) {
 	if err := s.o.Guard.CheckURL("URL", n.URL); err != nil {
 		return SecretWebhook{}, err
@@ -118,7 +118,7 @@ func (s *Service) Webhooks(ctx context.Context, tenantName string) ([]Webhook, e
 	return webhooks, err
 }
 
-// RemoveWebhook forgets a webhook and its deliveries, those that were not sent yet among them.
+// RemoveWebhook deletes a webhook and its deliveries, those that were not sent yet among them.
 func (s *Service) RemoveWebhook(ctx context.Context, id string) error {
 	return noWebhook(id, s.o.Store.RemoveWebhook(ctx, id))
 }
@@ -146,7 +146,7 @@ func (s *Service) webhook(ctx context.Context, id string) (store.Webhook, store.
 	return w, owner, err
 }
 
-// noWebhook words an error that says that no webhook has the id.
+// noWebhook turns store.ErrNotFound into a fault that names the webhook, and leaves other errors alone.
 func noWebhook(id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(paramWebhook, "no webhook has the id %s", id)
@@ -168,17 +168,17 @@ type WebhookTest struct {
 	Webhook
 	// EventID is the id in the event's body.
 	EventID string
-	// Status is the HTTP status that the receiver answered, 0 if it did not; then Problem says why, and Private whether
-	// that is for PrivateAddress.
+	// Status is the HTTP status that the receiver answered, 0 if it did not; then Problem says why, and Private whether it
+	// was not called since its address is not public.
 	Status  int
 	Problem string
 	Private bool
 	Took    time.Duration
-	// OK reports whether the receiver took the event.
+	// OK is set if the receiver accepted the event: it answered with a 2xx.
 	OK bool
 }
 
-// TestWebhook sends a signed event webhook.test to a webhook, once and from this process. A receiver that does not take
+// TestWebhook sends a signed event webhook.test to a webhook, once and from this process. A receiver that does not accept
 // it is no error.
 func (s *Service) TestWebhook(ctx context.Context, id string) (WebhookTest, error) {
 	w, owner, err := s.webhook(ctx, id)

@@ -69,14 +69,18 @@ func TryLock(dir string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// makingTakes is longer than making a store takes on a slow disk.
-const makingTakes = 10 * time.Second
+const (
+	// lockNewTimeout is longer than making a database takes on a slow disk, for which LockNew waits.
+	lockNewTimeout = 10 * time.Second
+	// lockNewEvery is how often it looks. The system tells nobody that a lock is free.
+	lockNewEvery = 20 * time.Millisecond
+)
 
 // LockNew takes the lock on a data directory that has no database yet, for whoever makes one: of two processes that make
 // one at the same time, one would put its own in the place of the other's. Where there is a database it returns nil. It
 // waits for a process that is just making one.
 func LockNew(ctx context.Context, dir string) (*Lock, error) {
-	ctx, cancel := context.WithTimeout(ctx, makingTakes)
+	ctx, cancel := context.WithTimeout(ctx, lockNewTimeout)
 	defer cancel()
 	for {
 		if found, err := HasDatabase(dir); found || err != nil {
@@ -84,26 +88,22 @@ func LockNew(ctx context.Context, dir string) (*Lock, error) {
 		}
 		lock, err := TryLock(dir)
 		var held *LockedError
-		if err == nil {
-			return keepIfNew(dir, lock)
-		}
-		if !errors.As(err, &held) {
+		switch {
+		case err == nil:
+			// Another process may have made a database between the look for one and the lock.
+			if found, err := HasDatabase(dir); found || err != nil {
+				return nil, errors.Join(err, lock.Close())
+			}
+			return lock, nil
+		case !errors.As(err, &held):
 			return nil, err
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(lockNewEvery):
 		case <-ctx.Done():
 			return nil, held
 		}
 	}
-}
-
-// keepIfNew gives the lock back if a database was made between the look for one and the lock.
-func keepIfNew(dir string, lock *Lock) (*Lock, error) {
-	if found, err := HasDatabase(dir); found || err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return lock, nil
 }
 
 // Close gives the lock back.

@@ -1,6 +1,6 @@
 package datadir
 
-// probeBytes is what is written to see whether the disk takes anything.
+// probeBytes is what is written to see whether the disk takes anything: a block, since an empty file needs none.
 const probeBytes = 4096
 
 // Probe writes a little into the directory for temporary files and removes it again, to find out whether the disk takes

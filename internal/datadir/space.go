@@ -30,7 +30,7 @@ type Space struct {
 // NewSpace watches the disk that holds path, by the given clock.
 func NewSpace(path string, now func() time.Time) *Space { return &Space{path: path, now: now} }
 
-// Low reports whether the disk is nearly full. A disk that cannot be asked counts as having space: writing will tell.
+// Low reports whether the disk is nearly full. A disk that cannot be asked counts as having space: a write that fails says more.
 func (s *Space) Low() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

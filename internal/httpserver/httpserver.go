@@ -13,11 +13,13 @@ import (
 	"time"
 )
 
-// headerTimeout is how long a client may take to send its request's headers, and idleTimeout how long a connection stays
-// open between two requests.
 const (
+	// headerTimeout is how long a client may take to send its request's headers: without one, connections that send
+	// nothing pile up. Bodies have no such limit here, since an upload of gigabytes takes as long as it takes.
 	headerTimeout = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
+	// idleTimeout is how long a connection stays open between two requests. Most load balancers give up theirs after a
+	// minute; whoever closes first while the other sends costs that request.
+	idleTimeout = 2 * time.Minute
 )
 
 // Certificate reads what HTTPS is served with from two files, a chain and its private key. Without a chain it returns nil,
@@ -33,7 +35,7 @@ func Certificate(chain, key string) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// Server is a handler on a listener.
+// Server is a handler on a listener. Run it once, or Close it.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
@@ -63,13 +65,14 @@ func New(l net.Listener, handler http.Handler, secure *tls.Config) *Server {
 // Addr is the address that is listened on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close gives the address back. It is for a server that does not Run.
+// Close frees the address. It is for a server that does not Run.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // Run serves until ctx ends, and on for the delay, so that load balancers can see that the server is not ready before
 // they find it gone. Then it lets calls under way finish within what is left of the grace and cuts off the rest. After a
 // failure, which is the cause of ctx's end then, nothing is waited for.
 func (s *Server) Run(ctx context.Context, delay, grace time.Duration) error {
+	// Serve returns as soon as Shutdown begins; stopping waits until that has ended.
 	var stopping sync.WaitGroup
 	stopping.Add(1)
 	halt := context.AfterFunc(ctx, func() {

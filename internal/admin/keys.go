@@ -227,7 +227,7 @@ func (s *Service) RotateKey(ctx context.Context, id string, overlap time.Duratio
 		return MintedKey{}, Key{}, err
 	}
 	if err := s.o.Store.EndKey(ctx, id, now.Add(overlap)); err != nil {
-		// Nobody will see the new key, so nobody must be able to use it.
+		// The new key is never shown, so it must not go on working.
 		return MintedKey{}, Key{}, errors.Join(err, s.o.Store.EndKey(ctx, minted.ID, now))
 	}
 	old, err = s.key(ctx, id, now)

@@ -42,7 +42,7 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(o)
 }
 
-// routes returns OpenAI's API and what batchd adds to it. What a dialect lacks of it is left out where it is spoken.
+// routes returns OpenAI's API and what batchd adds to it. Routes that a dialect lacks are left out under its prefix.
 func (e *Engine) routes() []httpapi.Route {
 	st, blobs := e.storage.store, e.storage.blobs
 	forms := form.NewReceiver(st, blobs)
@@ -54,7 +54,7 @@ func (e *Engine) routes() []httpapi.Route {
 	)
 }
 
-// defaultPrefix is where the dialect depends on who calls.
+// defaultPrefix is the prefix under which the dialect depends on the key and the host of each call.
 const defaultPrefix = "/v1"
 
 // mounts returns the API, with the given routes, under each of its prefixes. Under own.Prefix it is always the same,
@@ -110,7 +110,7 @@ var _ httpapi.Node = node{}
 // Upstreams returns how the upstreams stand, in the order of the settings.
 func (n node) Upstreams() []batch.Upstream { return n.ups.monitor.Describe(n.dispatcher.Upstreams()) }
 
-// StorageFull is what calls that store bytes are refused with while the disk is nearly full.
+// StorageFull returns the error for calls that store bytes while the disk is nearly full, nil else.
 func (n node) StorageFull() error {
 	if !n.space.Low() {
 		return nil
@@ -132,8 +132,8 @@ var _ batches.Executor = executor{}
 // Counts returns the live counts of a running batch, which are ahead of the stored ones.
 func (x executor) Counts(batchID string) (batch.Counts, bool) { return x.progress.Counts(batchID) }
 
-// WaitingFor returns why lines of a running batch are not in flight, what concerns most of them first. Upstreams have no
-// names here that would tell a tenant where they are.
+// WaitingFor returns why lines of a running batch are not in flight, what concerns most of them first. Upstreams go by public
+// names, so that a tenant does not learn where they are.
 func (x executor) WaitingFor(batchID string) []batch.Waiting {
 	return x.waitingAt(batchID, upstream.PublicName)
 }

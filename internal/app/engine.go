@@ -1,5 +1,5 @@
 // Package app builds everything from the settings and owns the order of starting and stopping. It is the only
-// package that knows all the others; it holds no logic of its own beyond who tells whom.
+// package that knows all the others; it holds no logic of its own beyond who wakes whom.
 package app
 
 import (
@@ -44,7 +44,8 @@ const (
 // Engine is everything but the HTTP API: it takes batches from their creation to their files. Open makes it, Run lets it
 // work, Close ends it. What the API asks it may be asked concurrently, before Run as well as after it.
 type Engine struct {
-	cfg      config.Config
+	cfg config.Config
+	// log is the node's logger; reasons gets the lines about reasons to wait, which a one-shot run discards.
 	log      *slog.Logger
 	reasons  *slog.Logger
 	metrics  *metrics
@@ -53,7 +54,8 @@ type Engine struct {
 	space    *datadir.Space
 	writable *datadir.Writable
 	profiles map[string]dialect.Profile
-	// node is this process's random name; tenant owns everything while there are no keys.
+	// node is this process's random name, which its leases carry; tenant is the ID of the default tenant, which owns
+	// everything while there are no keys.
 	node   string
 	tenant string
 

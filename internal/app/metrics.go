@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are the metrics of the node as a whole.
+// metrics are the registry that every part registers with, and the metrics of the node as a whole.
 type metrics struct {
 	registry *prometheus.Registry
 	commits  prometheus.Counter
@@ -31,7 +31,7 @@ func newMetrics() *metrics {
 	}
 }
 
-// handler serves them.
+// handler serves all metrics of the registry in Prometheus' text format.
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

@@ -115,8 +115,8 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 	}
 }
 
-// anyone lets everybody in who calls the server by one of its names, and no web page of another site. Hosts that have a
-// dialect are names that the operator has given, too.
+// anyone lets in every caller that addresses the server by one of its names: a web page of another site, which a browser on
+// this machine may have open, cannot. Hosts that have a dialect are names that the operator has given, too.
 func (e *Engine) anyone() tenant.Open {
 	names := slices.Collect(maps.Keys(e.cfg.Dialect.Hosts))
 	for i, name := range names {
@@ -127,7 +127,8 @@ func (e *Engine) anyone() tenant.Open {
 	return tenant.Open{Tenant: e.tenant, Hosts: tenant.NewHosts(e.cfg.Listen, append(names, e.cfg.AllowedHosts...)...)}
 }
 
-// checkGuarded refuses what authenticator would refuse too, as far as that can be said before a data directory is made.
+// checkGuarded refuses early what authenticator would refuse, as far as that can be said before a data directory is made: a
+// server that does not start leaves no directory behind.
 func checkGuarded(cfg config.Config) error {
 	if cfg.Auth.Mode == "none" {
 		return nil
@@ -154,7 +155,7 @@ func errUnguarded(cfg config.Config) error {
 		cfg.Listen, cfg.DataDir)
 }
 
-// bootstrap makes the key that the environment asks for, unless it is there.
+// bootstrap creates the key that the environment asks for, unless it exists. One that was revoked stays revoked.
 func (e *Engine) bootstrap(ctx context.Context) error {
 	text := string(e.cfg.Auth.BootstrapKey)
 	if text == "" {

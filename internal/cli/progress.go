@@ -25,7 +25,7 @@ type view struct {
 	// completed and failed are what is done.
 	completed int64
 	failed    int64
-	// inFlight is below 0 where nobody knows.
+	// inFlight is below 0 where it is not known: a server does not say it of a batch.
 	inFlight int
 	tokens   int64
 	// retryIn is how long it takes until every line that is put off has been due: the batch cannot end before.
@@ -68,7 +68,7 @@ func figures(v view, rates *meter) []string {
 	return parts
 }
 
-// phase is what a status means to whoever waits; one that says it well itself stays as it is.
+// phase says in words what a batch with this status is doing; a status that says it itself stays as it is.
 func phase(status string) string {
 	switch status {
 	case "validating":

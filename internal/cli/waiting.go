@@ -51,8 +51,7 @@ func unix(seconds int64) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// note is something to be told below the progress: text in two halves, which may stand on two lines, and words that are
-// an upstream's own.
+// note is a remark below the progress: text in two halves, which may stand on two lines, and an upstream's own words.
 type note struct{ text, more, words string }
 
 // line returns the whole note.
@@ -145,7 +144,7 @@ func (w wait) note(now time.Time, naming bool) note {
 	return n
 }
 
-// The words for reasons that no upstream has told, and for the details of two others. The keys are the API's; one that a newer
+// The words for reasons that are batchd's own, and for the details of two others. The keys are the API's; one that a newer
 // server has, and this program does not know, is shown as it is.
 var (
 	reasonWords = map[string]string{

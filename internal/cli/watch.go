@@ -70,7 +70,7 @@ func (s *invocation) follow(api *client.Client, id string, d *display) (client.B
 	}
 }
 
-// verdict is what the end of a batch means for whoever waited for it.
+// verdict returns the error, and so the exit code, of a command that waited for a batch which ended like this.
 func verdict(b client.Batch) error {
 	switch {
 	case b.Status != "completed":

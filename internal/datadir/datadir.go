@@ -19,8 +19,8 @@ const (
 	Database = "batchd.db"
 	// Blobs is the directory of the blob store, where that is a directory.
 	Blobs = "blobs"
-	// Journals is the directory of the journals of leased units; Lost is that of journals that no unit answers to, which
-	// are their operator's to remove.
+	// Journals is the directory of the journals of leased units; Lost is that of journals whose units the database does not
+	// have. Only the operator removes these.
 	Journals = "journals"
 	Lost     = "lost"
 	// Temp is the directory for temporary files: nothing in it outlives its process.

@@ -142,18 +142,18 @@ func invalid(format string, args ...any) error {
 	return batch.Invalidf("", "invalid_job", format, args...)
 }
 
-// Options is what a run is made of. All are required.
+// Options configures a run. All fields are required.
 type Options struct {
 	// Endpoints are those that lines may go to.
 	Endpoints []string
 	// Open opens the engine that works in the directory dir.
 	Open func(ctx context.Context, dir string) (Engine, error)
-	// Observe is told of the progress several times a second, from the goroutine that calls Run.
+	// Observe is called with the progress several times a second, by the goroutine that called Run.
 	Observe func(Progress)
 }
 
 // Run takes one input file to its result files. A job that was interrupted, however that was, goes on where it was: a line
-// that has its result is never sent again. A job that is done calls nobody and returns the same summary. One that cannot be
+// that has its result is never sent again. A job that is done makes no call and returns the same summary. One that cannot be
 // done as it was asked for is a *batch.Error of class batch.Invalid; nothing was sent then, and no file was changed.
 func Run(ctx context.Context, o Options, job Job) (Summary, error) {
 	job, err := job.complete()
@@ -207,7 +207,7 @@ func (r *run) take(ctx context.Context) (Summary, error) {
 		if err != nil {
 			return Summary{}, err
 		}
-		r.observe(p) // what is there already is not this process's speed
+		r.observe(p) // a first look, so that what earlier processes did does not count as speed
 		if b, err = r.await(ctx, b.ID); err != nil {
 			p, progressErr := r.engine.Progress(last, b.ID)
 			return Summary{State: r.job.State, Progress: p}, errors.Join(err, progressErr)
@@ -258,7 +258,8 @@ func (r *run) await(ctx context.Context, batchID string) (b batch.Batch, err err
 	}
 }
 
-// watch tells of the progress until the engine has ended. Where going on makes no sense it stops it and returns why.
+// watch observes the progress until the engine has ended. Once every call has been refused for long enough it stops the engine
+// and returns why.
 func (r *run) watch(ctx context.Context, batchID string, ended <-chan struct{}, stop func()) *RefusedError {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()
@@ -272,7 +273,7 @@ func (r *run) watch(ctx context.Context, batchID string, ended <-chan struct{}, 
 		}
 		p, err := r.engine.Progress(context.WithoutCancel(ctx), batchID)
 		if err != nil || refused != nil {
-			continue // what is wrong with the store, the engine finds, too
+			continue // a store that fails ends the engine as well, whose error says more
 		}
 		r.observe(p)
 		if sending.IsZero() && p.Status == batch.InProgress {

@@ -64,7 +64,7 @@ type run struct {
 }
 
 // openRun finds the record of the job's directory, or makes a new one in memory, and refuses a job that another run has
-// begun or whose result files are somebody else's. It changes nothing on the disk.
+// begun or whose result files no run of its directory made. It changes nothing on the disk.
 func openRun(job Job, id identity) (*run, error) {
 	r := &run{job: job}
 	found, err := r.load()

@@ -48,7 +48,7 @@ func (r *run) publishFile(ctx context.Context, fileID, path string) error {
 				return err
 			}
 		}
-		// Somebody may have put a file there while the batch ran.
+		// A user may have put a file there while the batch ran.
 		_, err = r.owned(path)
 		return err
 	})

@@ -14,7 +14,8 @@ import (
 	"batchd/internal/oneshot"
 )
 
-// batchesCommand is the commands on a server's batches.
+// batchesCommand is the commands on a server's batches. They speak batchd's own dialect, under a prefix of its own, and so show
+// the same of every server whatever vendor it stands in for.
 type batchesCommand struct {
 	remoteFlags
 	Create createBatch `cmd:"" help:"Create a batch from a file here or on the server."`
@@ -41,6 +42,7 @@ func (c *createBatch) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
+	// The window and what else may be wrong is for the server to judge: it knows what it offers.
 	n := client.NewBatch{Endpoint: c.Endpoint, CompletionWindow: c.Window, Metadata: c.Metadata, CallbackURL: c.Callback}
 	if err := c.findInput(s, api, &n); err != nil {
 		return err
@@ -216,6 +218,7 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 		"created:\t" + formatUnix(b.CreatedAt), "window:\t" + b.CompletionWindow + ", ends " + formatUnix(b.ExpiresAt),
 		"input:\t" + b.InputFileID,
 	}
+	// What a batch does not have is left out: most have no model of their own until they are planned.
 	for _, extra := range []struct{ name, value string }{
 		{"continues", b.ContinuedFrom}, {"model", b.Model}, {"output", b.OutputFileID}, {"errors", b.ErrorFileID},
 	} {
@@ -225,7 +228,7 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 	}
 	// Only the first row of the reasons has the name in front, those below it stand under its text.
 	name := "waiting:"
-	for _, n := range waitsOf(b) {
+	for _, n := range waitsOf(b) { // without a limit, unlike below a bar: nothing is drawn over here
 		told := n.note(time.Now(), len(b.WaitingFor) > 1)
 		for _, text := range []string{told.text, told.more, told.words} {
 			if text != "" {

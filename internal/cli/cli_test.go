@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -115,6 +116,23 @@ func TestUsageNamesWhatACommandNeeds(t *testing.T) {
 		if code != 2 || !strings.Contains(fault.String(), "\nusage: "+want+"\n") {
 			t.Errorf("batchd %s: code %d, got %q, want usage %q", args, code, fault.String(), want)
 		}
+	}
+}
+
+func TestARefusedKeyIsToldFromOneThatIsNotSet(t *testing.T) {
+	t.Parallel()
+	refused := &client.Error{Status: http.StatusUnauthorized, Message: "no"}
+	for environ, want := range map[string]string{
+		"OTHER=1":            "set the environment variable BATCHD_API_KEY to an API key; `batchd keys create`",
+		"BATCHD_API_KEY=sk-": "the API key comes from the environment variable BATCHD_API_KEY; `batchd keys create`",
+	} {
+		s := &invocation{Process: Process{Environ: []string{environ}}}
+		if got := s.explain(refused); !errors.Is(got, refused) || !strings.Contains(got.Error(), want) {
+			t.Errorf("%s: got %q, want it to say %q", environ, got, want)
+		}
+	}
+	if got := (&invocation{}).explain(errFailed); !errors.Is(got, errFailed) || got.Error() != "" {
+		t.Errorf("another error: got %q", got)
 	}
 }
 

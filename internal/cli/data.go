@@ -19,7 +19,8 @@ type dataFlags struct {
 	JSON    bool    `name:"json" help:"Print JSON."`
 }
 
-// settings reads and checks the server's settings, as far as they matter to a command that calls no upstream.
+// settings reads and checks the server's settings, as far as they matter to a command that calls no upstream: variables with
+// the keys of upstreams, which only the server has, need not be set.
 func (f dataFlags) settings(s *invocation) (config.Config, error) {
 	src := config.Source{Environ: s.Environ, Flags: add(nil, "--data-dir", "data_dir", f.DataDir), NoCalls: true}
 	if f.Config != nil {

@@ -10,7 +10,7 @@ import (
 	"batchd/internal/client"
 )
 
-// filesCommand is the commands on a server's files.
+// filesCommand is the commands on a server's files, uploaded ones and results.
 type filesCommand struct {
 	remoteFlags
 	Upload  uploadFile  `cmd:"" help:"Upload a file."`
@@ -146,7 +146,8 @@ func (c *contentFile) Run(s *invocation, g *grammar) error {
 	return keep(content, c.Output)
 }
 
-// keep writes content to a new file, whole or not at all.
+// keep writes content to a new file, whole or not at all: until it is complete it is called path.part, and a download that is
+// interrupted leaves nothing. A file that is there is never replaced.
 func keep(content io.Reader, path string) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return misuse("%s exists and is left as it is; name another file", path)

@@ -38,7 +38,7 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 	if n.ExpiresAt, err = expiryOf(c.Expires, now); err != nil {
 		return err
 	}
-	// Before a data directory is made for it.
+	// Checked before a data directory is made for it, so that a slip of the pen leaves none behind.
 	if err := n.Check(config.Dialects(), now); err != nil {
 		return remedied(err)
 	}
@@ -131,6 +131,7 @@ func (c *revokeKey) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
+	// Without any key in the database a server on loopback lets everybody in again; with revoked ones it lets in nobody.
 	if left == 0 {
 		fmt.Fprintln(s.Stderr, "No active keys are left: the server refuses every request until `batchd keys create` makes one.")
 	}

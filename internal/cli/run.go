@@ -128,8 +128,8 @@ func remedy(w wait, host string) string {
 	}
 }
 
-// resumeCommand is the command line that goes on with what one was interrupted in, ready to be pasted, unless a URL in it may
-// hold a password.
+// resumeCommand is the command line that goes on with an interrupted run, ready to be pasted: without --restart, which would
+// begin anew. Where a URL may hold a password nothing is repeated, since output ends up in logs.
 func resumeCommand(args []string) string {
 	words := []string{"batchd"}
 	for _, a := range args {
@@ -182,7 +182,7 @@ func (s *invocation) saySummary(summary oneshot.Summary) {
 	}
 }
 
-// relPath writes a path as seen from the working directory if it lies below.
+// relPath writes a path as seen from the working directory if it lies below, which is shorter and can be pasted as well.
 func relPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {

@@ -43,7 +43,8 @@ func add(flags []config.Flag, name, key string, text *string) []config.Flag {
 	return append(flags, config.Flag{Name: name, Key: key, Values: []string{*text}})
 }
 
-// settings reads and checks all settings of a command that needs an upstream.
+// settings reads and checks all settings of a command that needs an upstream. flags, which are its own, come before those that
+// all such commands have; the order shows in errors only.
 func (f engineFlags) settings(s *invocation, flags []config.Flag) (config.Config, error) {
 	src := config.Source{Environ: s.Environ, Flags: append(flags, f.flags()...)}
 	if f.Config != nil {
@@ -61,7 +62,8 @@ func (f engineFlags) settings(s *invocation, flags []config.Flag) (config.Config
 	return c, nil
 }
 
-// misuse is an error that ends in exit code 2; execute adds the command's right form to it.
+// misuse is an error that ends in exit code 2; execute adds the command's usage line to it. It is for what another command line
+// would mend, never for what a server or a disk refused.
 func misuse(format string, args ...any) error {
 	return &usageError{problem: fmt.Sprintf(format, args...)}
 }
@@ -75,7 +77,8 @@ func unreadable(err error) error {
 	return misuse("%v", err)
 }
 
-// faultList shows one fault on a line, several as a list.
+// faultList shows one fault on a line, several as a list: all that is wrong with the settings at once, so that nobody mends one
+// after the other.
 func faultList(err error) string {
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) == 1 {
@@ -84,7 +87,7 @@ func faultList(err error) string {
 	return "the settings are not valid:\n  " + strings.Join(lines, "\n  ")
 }
 
-// logger makes the logger that the settings ask for, but for nothing below the least level.
+// logger makes the logger that the settings ask for, which drops what is below the least level. Only debug goes below it.
 func logger(w io.Writer, l config.Log, least slog.Level) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(l.Level)) // Validate has checked it

@@ -28,7 +28,7 @@ type simBatchingFlags struct {
 	InteractiveBurstFor  time.Duration `group:"With --engine batching:" placeholder:"0s" help:"How long a burst lasts (default: a sixth of the interval)."`
 }
 
-// check finds flags of traffic that does not come.
+// check finds flags that describe interactive traffic where there is none: they would silently do nothing.
 func (f *simBatchingFlags) check() error {
 	traffic := simBatchingFlags{
 		InteractivePrompt: f.InteractivePrompt, InteractiveOutput: f.InteractiveOutput, InteractivePriority: f.InteractivePriority,
@@ -45,6 +45,7 @@ func (f *simBatchingFlags) check() error {
 func (f *simBatchingFlags) apply(o *sim.Options) error {
 	replica := batching.Reference()
 	replica.MaxSequences = cmp.Or(f.MaxNumSeqs, replica.MaxSequences)
+	// A step must hold a token for each sequence that generates, and some of prompts beside them.
 	replica.StepTokens = cmp.Or(f.MaxNumBatchedTokens, max(replica.StepTokens, 2*replica.MaxSequences))
 	replica.Base = cmp.Or(f.StepTime, replica.Base)
 	replica.PerSequence = cmp.Or(f.StepTimePerSeq, replica.PerSequence)

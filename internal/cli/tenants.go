@@ -86,7 +86,7 @@ func (c *setTenant) Run(s *invocation, g *grammar) error {
 	return s.table(rows)
 }
 
-// changes reads the flags that were given.
+// changes reads the flags that were given. All are read before anything is changed: one that is wrong leaves the tenant as it is.
 func (c *setTenant) changes() ([]func(*store.Tenant), error) {
 	var changes []func(*store.Tenant)
 	if c.Weight != nil {
@@ -121,7 +121,7 @@ func (c *setTenant) changes() ([]func(*store.Tenant), error) {
 	return changes, nil
 }
 
-// parseLimit reads how many there may be of something.
+// parseLimit reads how many there may be of something: digits alone, since 5M lines would leave open what M is.
 func parseLimit(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {

@@ -65,7 +65,7 @@ func (s *invocation) follow(api *client.Client, id string, d *display) (client.B
 		select {
 		case <-tick.C:
 		case <-s.ctx.Done():
-			return b, nil
+			return b, nil // watch says that it was interrupted
 		}
 	}
 }

@@ -108,10 +108,12 @@ func watchSignals(p Process, stop context.CancelFunc, over <-chan struct{}) {
 // parser returns the parser that fills in g. exited is called once help or the version has been shown, in place of ending the
 // process: output may be buffered, and tests go on.
 func (s *invocation) parser(g *grammar, exited func(code int)) (*kong.Kong, error) {
+	dialects := config.Dialects()
+	last := len(dialects) - 1
 	return kong.New(g, kong.Name("batchd"),
 		kong.Description("A self-hosted, crash-proof Batch API for any LLM endpoint."),
 		kong.Writers(s.Stdout, s.Stderr), kong.Exit(exited),
-		kong.Vars{"version": s.versionText(), "dialects": anyOf(config.Dialects())},
+		kong.Vars{"version": s.versionText(), "dialects": strings.Join(dialects[:last], ", ") + " or " + dialects[last]},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 }
 
@@ -183,12 +185,6 @@ func usageOf(command *kong.Node) string {
 		names = append(names, child.Name)
 	}
 	return command.FullPath() + " " + strings.Join(names, "|")
-}
-
-// anyOf writes names as a choice: a, b or c.
-func anyOf(names []string) string {
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // silentError carries an exit code only: what there is to say was said.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"batchd/internal/batch"
 	"batchd/internal/vfs"
@@ -38,10 +39,19 @@ func (r *run) publishFile(ctx context.Context, fileID, path string) error {
 	}
 	name := filepath.Base(path)
 	f, err := vfs.Replace(dir, "."+name+"."+r.record.Batch+temporarySuffix, name, func(f vfs.File) error {
-		sum, err := r.copyOut(ctx, fileID, f)
-		if err != nil {
+		content := newDigest(ctx, strings.NewReader(""))
+		if fileID != "" { // a batch none of whose lines went there has no such file
+			reader, err := r.engine.Open(ctx, fileID)
+			if err != nil {
+				return err
+			}
+			defer reader.Close()
+			content.r = reader
+		}
+		if _, err := io.Copy(f, content); err != nil {
 			return err
 		}
+		sum := content.sum()
 		if known := r.nameOf(path); !slices.Contains(r.record.Results[known], sum) {
 			r.record.Results[known] = append(r.record.Results[known], sum)
 			if err := r.store(); err != nil {
@@ -57,24 +67,3 @@ func (r *run) publishFile(ctx context.Context, fileID, path string) error {
 	}
 	return f.Close()
 }
-
-// copyOut writes a file's content to a new one, and returns its SHA-256. No id stands for no content.
-func (r *run) copyOut(ctx context.Context, fileID string, to io.Writer) (string, error) {
-	content := newDigest(ctx, eof{})
-	if fileID != "" {
-		reader, err := r.engine.Open(ctx, fileID)
-		if err != nil {
-			return "", err
-		}
-		defer reader.Close()
-		content.r = reader
-	}
-	_, err := io.Copy(to, content)
-	return content.sum(), err
-}
-
-// eof is a reader of nothing.
-type eof struct{}
-
-// Read returns io.EOF.
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }

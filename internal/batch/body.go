@@ -2,6 +2,18 @@ package batch
 
 import "io"
 
+// Body holds bytes in memory or, when they are many, in a temporary file of their owner.
+type Body interface {
+	// Len returns the number of bytes.
+	Len() int64
+	// ReadAt reads like io.ReaderAt. It may be called at the same time from several goroutines.
+	ReadAt(p []byte, off int64) (int, error)
+	// Bytes returns the whole body if it is in memory, else nil.
+	Bytes() []byte
+	// Close releases the memory or removes the file. The body must not be used afterwards.
+	Close() error
+}
+
 // MemoryBody is a Body whose bytes are in memory.
 type MemoryBody []byte
 

@@ -1,6 +1,6 @@
 package batch
 
-// Event is what can be told of a batch, or of nothing but the way to tell it.
+// Event is the kind of a webhook: the end of a batch, or a test of the webhook itself.
 type Event string
 
 // The events. A batch has at most one: that of its terminal state.
@@ -9,7 +9,7 @@ const (
 	EventFailed    Event = "batch.failed"
 	EventExpired   Event = "batch.expired"
 	EventCancelled Event = "batch.cancelled"
-	// EventTest is sent when somebody wants to see whether events arrive.
+	// EventTest is sent on request, to see whether events arrive. It belongs to no batch.
 	EventTest Event = "webhook.test"
 )
 

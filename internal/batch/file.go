@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Purpose says what a file is for.
+// Purpose is what a file is for.
 type Purpose string
 
 // The purposes batchd itself gives a meaning; others are stored and shown, no more.
@@ -75,7 +75,7 @@ func (m Manifest) Blobs() []string {
 	return keys
 }
 
-// File is bytes that a user uploaded or that a batch produced.
+// File describes bytes that a user uploaded or that a batch produced. It never changes once it exists.
 type File struct {
 	ID string
 	// Seq is the creation sequence, assigned by the store; lists order by it.

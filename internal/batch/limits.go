@@ -26,7 +26,7 @@ type Limits struct {
 	MaxResponseBytes int64
 }
 
-// DefaultLimits returns the limits of a server that was told nothing.
+// DefaultLimits returns the limits of a server whose settings name none.
 func DefaultLimits() Limits {
 	return Limits{MaxFileBytes: 16 * GiB, MaxLineBytes: 16 * MiB, MaxResponseBytes: 64 * MiB}
 }

@@ -18,8 +18,8 @@ const (
 // Tried reports whether a line with this code counts as failed, which a line that was never run does not.
 func (c Code) Tried() bool { return c != CodeExpired && c != CodeCancelled }
 
-// Message returns the words that stand beside a code which is decided on this side of the wire, "" for the others:
-// their calls say what happened.
+// Message returns the message of a code that batchd decides by itself, "" for the others: what happened to their calls is in
+// the outcome's own message.
 func (c Code) Message() string {
 	switch c {
 	case CodeExpired:
@@ -33,7 +33,8 @@ func (c Code) Message() string {
 	}
 }
 
-// MessageInFlight returns the words for a line of a stopped batch whose call was ended without an answer: it was sent.
+// MessageInFlight returns the message for a line of a stopped batch whose call was ended without an answer: unlike in
+// Message, the line was sent.
 func (c Code) MessageInFlight() string {
 	const ended = ": its call was ended without an answer, and the upstream may have executed it."
 	if c == CodeExpired {
@@ -42,7 +43,7 @@ func (c Code) MessageInFlight() string {
 	return "This request was under way when the batch was cancelled" + ended
 }
 
-// Kind says which file a recorded outcome goes to, and whether it counts as failed.
+// Kind is the result file that a recorded outcome goes to, and whether it counts as failed.
 type Kind uint8
 
 // The kinds of outcome. The numbers stand in journals: never change one.
@@ -55,7 +56,7 @@ const (
 	KindUnrun Kind = 3
 )
 
-// Outcome is what became of one line: a response with any HTTP status, or an error code and no response.
+// Outcome is the result of one line: an answer with any HTTP status, or an error code and no answer.
 type Outcome struct {
 	// Status is the HTTP status of the answer; 0 when Code is set.
 	Status int
@@ -80,16 +81,4 @@ func (o *Outcome) Kind() Kind {
 	default:
 		return KindFailed
 	}
-}
-
-// Body is bytes that are either in memory or, when they are many, in a temporary file of their owner.
-type Body interface {
-	// Len returns the number of bytes.
-	Len() int64
-	// ReadAt reads like io.ReaderAt. It may be called at the same time from several goroutines.
-	ReadAt(p []byte, off int64) (int, error)
-	// Bytes returns the whole body if it is in memory, else nil.
-	Bytes() []byte
-	// Close releases the memory or removes the file. The body must not be used afterwards.
-	Close() error
 }

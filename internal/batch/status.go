@@ -55,7 +55,7 @@ func Statuses() []Status {
 	return []Status{Validating, InProgress, Finalizing, Completed, Failed, Expired, Cancelling, Cancelled}
 }
 
-// Stop says why a batch must not send anything more. It is a column of its own: the first writer wins, except
+// Stop is the reason why a batch must not send anything more. It is a column of its own: the first writer wins, except
 // that StopCancel may replace StopNone while the batch is finalizing.
 type Stop string
 

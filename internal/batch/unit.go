@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// LeaseID is a random name for one holding of the right to run a unit, or to validate or finalize a batch.
+// LeaseID names one lease: the right to run a unit, or to validate or finalize a batch, as one process holds it for a time.
 // Every write made on its behalf names it; a stale one is refused. Random ids, unlike counters, cannot be
 // handed out twice after a failover that lost the last claims.
 type LeaseID [16]byte

@@ -11,25 +11,25 @@ type Reason struct {
 	// Status and Code are of the last answer that caused it; 0 and "" for none.
 	Status int
 	Code   string
-	// Message is the begin of that answer in the upstream's own words. It may be about another tenant's request.
+	// Message is the beginning of that answer, in the upstream's own words. It may be about another tenant's request.
 	Message string
 	// NextTry is when the next try is due; zero while one is under way, or where nothing but room is waited for.
 	NextTry time.Time
 }
 
-// Waiting is why some lines of a running batch are not in flight. It is found out whenever a batch is shown, and stored
+// Waiting is one reason why lines of a running batch are not in flight. It is computed whenever a batch is shown, and stored
 // nowhere.
 type Waiting struct {
 	Reason
-	// Lines is how many lines wait for it.
+	// Lines is how many lines wait for this reason.
 	Lines int64
-	// Upstream and Model say where; "" for what is no upstream's matter.
+	// Upstream and Model are where they wait; "" for reasons that no upstream is the cause of.
 	Upstream, Model string
 	// Own is set if Status, Code and Message are an answer to a line of the batch itself.
 	Own bool
 }
 
-// Upstream is how an inference server stands.
+// Upstream is the state of an inference server, as it is shown.
 type Upstream struct {
 	// Name is what everybody may know it by; Host is its host, port and path.
 	Name, Host string
@@ -39,17 +39,17 @@ type Upstream struct {
 	InFlight, Limit int
 	// Reason is what keeps it from being reached; its kind is "" if it can be.
 	Reason Reason
-	// Gates are the models that there is, or was lately, work for.
+	// Gates are the models for which there is, or was lately, work.
 	Gates []Gate
 }
 
-// Gate is how one model stands at one upstream.
+// Gate is the state of one model at one upstream.
 type Gate struct {
 	Model           string
 	InFlight, Limit int
 	// LimitedBy names the part of the limit that is the least.
 	LimitedBy string
-	// Step is what is done to find out how many calls are worth having in flight.
+	// Step is the current step of finding out how many calls are worth having in flight.
 	Step string
 	// Closed is set while calls are held back until one that was let through is served.
 	Closed bool

@@ -57,7 +57,7 @@ type Usage struct {
 	TotalTokens  int64 `json:"total_tokens"`
 }
 
-// LineErrors are what validation found.
+// LineErrors lists the first errors that validation found.
 type LineErrors struct {
 	Data []LineError `json:"data"`
 }
@@ -71,7 +71,7 @@ type LineError struct {
 	Line int64 `json:"line"`
 }
 
-// Ended reports whether the batch will not change any more.
+// Ended reports whether the batch has reached a terminal state.
 func (b Batch) Ended() bool {
 	switch b.Status {
 	case "completed", "failed", "expired", "cancelled":
@@ -90,7 +90,7 @@ type Page[T any] struct {
 	LastID  string `json:"last_id"`
 }
 
-// NewBatch is what a batch is made of.
+// NewBatch is the body of a call that creates a batch.
 type NewBatch struct {
 	InputFileID      string            `json:"input_file_id"`
 	Endpoint         string            `json:"endpoint"`
@@ -99,7 +99,7 @@ type NewBatch struct {
 	CallbackURL      string            `json:"callback_url,omitempty"`
 }
 
-// CreateBatch makes a batch.
+// CreateBatch creates a batch.
 func (c *Client) CreateBatch(ctx context.Context, n NewBatch) (Batch, error) {
 	return c.batch(ctx, http.MethodPost, "/batches", n)
 }
@@ -130,7 +130,7 @@ func (c *Client) batch(ctx context.Context, method, path string, in any) (Batch,
 	return b, err
 }
 
-// BatchQuery selects a page of batches; zeros leave it to the server.
+// BatchQuery selects a page of batches. A zero leaves the server's default.
 type BatchQuery struct {
 	Limit int
 	// After is the id that the page before ended with.

@@ -24,7 +24,7 @@ type File struct {
 	Purpose   string `json:"purpose"`
 }
 
-// Upload is a file to be stored.
+// Upload is a file to upload.
 type Upload struct {
 	Filename string
 	Purpose  string

@@ -23,10 +23,10 @@ type Config struct {
 	AllowedHosts []string
 	// DataDir is the directory that holds the database, the blobs and the journals.
 	DataDir string
-	// Store and Blobs name other places for metadata and objects; "" for the data directory, the only ones there are yet.
+	// Store and Blobs name other stores for metadata and objects; "" is the data directory, the only one that there is yet.
 	Store string
 	Blobs string
-	// Role is what this process does: all, api or worker; a single node does all.
+	// Role is the part that this process plays: all, api or worker; a single node plays all.
 	Role string
 
 	Auth      Auth
@@ -60,7 +60,7 @@ type Config struct {
 	Metrics Metrics
 }
 
-// Auth says who may call.
+// Auth configures who may call.
 type Auth struct {
 	// Mode is "keys" or "none".
 	Mode string
@@ -72,7 +72,7 @@ type Auth struct {
 // TLS are the files of the server's certificate; both or none.
 type TLS struct{ Cert, Key string }
 
-// Upstream is an inference server. Printed in any way, it shows no password and no header's value.
+// Upstream configures an inference server. Printed in any way, it shows no password and no header's value.
 type Upstream struct {
 	// URL is the base that an OpenAI SDK takes, or "sim" for the built-in simulator.
 	URL string
@@ -80,7 +80,8 @@ type Upstream struct {
 	Models []string
 	// Concurrency is how many calls are in flight at first and at most; 0 (auto) finds how many are worth it.
 	Concurrency int
-	// Shared says that others use the engine too: without a number, and without metrics to go by, little is sent to it.
+	// Shared is set if others use the engine too. Then, if Concurrency is 0 and the engine has no metrics to go by, few calls
+	// are sent to it at a time.
 	Shared bool
 	// APIKeyEnv and APIKeyFile name where its key is; at most one of them.
 	APIKeyEnv  string
@@ -98,7 +99,8 @@ const NoHeader = "none"
 // Retention is the TTL of files for which nothing else is said; 0 is until they are deleted.
 type Retention struct{ Input, Output time.Duration }
 
-// Dialect says which vendor's dialect is spoken under /v1.
+// Dialect configures which vendor's dialect is spoken under /v1: Default, unless the call's host is among Hosts, which maps
+// names of hosts to names of dialects.
 type Dialect struct {
 	Default string
 	Hosts   map[string]string
@@ -107,20 +109,20 @@ type Dialect struct {
 // Dialects lists the names of all dialects, the default first.
 func Dialects() []string { return vendors.Names() }
 
-// Webhooks says who may be told of events.
+// Webhooks configures which addresses webhooks may call.
 type Webhooks struct {
 	// Allow are ranges of private addresses that may be called, in CIDR form; all public addresses may.
 	Allow []string
 }
 
-// Log is how the server logs.
+// Log configures the server's log.
 type Log struct {
 	// Level is debug, info, warn or error; Format text or json.
 	Level  string
 	Format string
 }
 
-// Metrics says where metrics are served openly; "" means at the API's address, openly on loopback only.
+// Metrics configures where metrics are served to anybody; "" means at the API's address, and to anybody on loopback only.
 type Metrics struct{ Listen string }
 
 // Default returns the settings of a server for which nothing is set. Each call returns maps and lists of its own.

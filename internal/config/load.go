@@ -9,7 +9,7 @@ import (
 	"batchd/internal/dialect/vendors"
 )
 
-// Source is where settings come from. Later ones win: the file over the defaults, the environment over the file,
+// Source is the places that settings are read from. Later ones win: the file over the defaults, the environment over the file,
 // flags over the environment.
 type Source struct {
 	// File is the path of a YAML file; "" for none.
@@ -34,9 +34,9 @@ type Flag struct {
 // bootstrapVariable is the one setting that has no key: nothing but the environment may hold it.
 const bootstrapVariable = "BATCHD_BOOTSTRAP_KEY"
 
-// assignment is one setting from one source.
+// assignment sets one key from one source.
 type assignment struct {
-	// where is the source's name for it: a place in a file, a variable, a flag.
+	// where is what the user finds it by: a place in a file, a variable, a flag.
 	where string
 	key   string
 	value value

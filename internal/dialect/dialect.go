@@ -88,7 +88,7 @@ type Uploader interface {
 	UploadPart(p batch.Part) []byte
 }
 
-// Watcher is a dialect that shows how the upstreams stand.
+// Watcher is a dialect that shows the state of the upstreams.
 type Watcher interface {
 	// Upstreams renders everything, for the operator; TenantUpstreams what a tenant may see: no host, nobody else's work,
 	// no upstream's words.
@@ -176,7 +176,7 @@ type Lines interface {
 	ResultFrame(r Result) (before, after []byte)
 }
 
-// LineRules are what an input line is checked against.
+// LineRules bound what an input line may hold.
 type LineRules struct {
 	Endpoint string
 	// MaxDepth is how deep JSON may nest; 0 means the parser's own bound of 10,000.
@@ -194,13 +194,13 @@ type Line struct {
 	BodyLength int
 }
 
-// LineFault is what is wrong with an input line, in the vendor's words; its Line is not set.
+// LineFault is the error of an input line, in the vendor's words; its Line is not set.
 type LineFault struct{ batch.LineError }
 
 // Error returns the message.
 func (f *LineFault) Error() string { return f.Message }
 
-// Result is a line's result, to be written.
+// Result is a line's result as it is to be written, but for the body of the answer.
 type Result struct {
 	// ID is the result's own id, the same each time it is made for the same batch and line.
 	ID string
@@ -213,7 +213,7 @@ type Result struct {
 	Message   string
 }
 
-// Faults of a whole file or between lines; each dialect words them itself.
+// Faults makes the errors of a whole file or between lines, each in the vendor's words.
 type Faults interface {
 	DuplicateCustomID(customID string, first int64) batch.LineError
 	MismatchedModel(model string) batch.LineError

@@ -40,7 +40,7 @@ func DefaultPaging() Paging {
 	return Paging{Batches: PageBounds{Default: 20, Max: 100}, Files: PageBounds{Default: 10_000, Max: 10_000}}
 }
 
-// Server is what the server's settings say for every dialect.
+// Server holds those of the server's settings that every dialect starts from.
 type Server struct {
 	Limits batch.Limits
 	// Endpoints are those that the settings add to the ones built in.

@@ -12,7 +12,7 @@ import (
 	"batchd/internal/batch"
 )
 
-// What follows is what vendors write alike, for the renderers to be made of.
+// The renderers of all vendors are made of what follows: what they write alike.
 
 // RequestCounts is the member request_counts of a batch object.
 type RequestCounts struct {
@@ -109,7 +109,7 @@ func AppendCustomID(dst, id []byte) []byte {
 	return AppendString(dst, id)
 }
 
-// FailureMessage returns what to say of a line without an answer: its own message, or the words that belong to its code.
+// FailureMessage returns the message of a line without an answer: its own, or that of its code.
 func (r Result) FailureMessage() string {
 	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
 }

@@ -2,17 +2,17 @@ package dialect
 
 import "time"
 
-// Vendor is one of those whose API batchd speaks: all that the rest of the program needs to know of it. Each stands in a
-// package of its own; package vendors lists them.
+// Vendor describes a vendor whose API batchd speaks: all that the rest of the program needs to know of it. Each has a package
+// of its own; package vendors lists them.
 type Vendor struct {
-	// Name is the word for the vendor's dialect in settings, in stored objects, and before its settings' keys.
+	// Name names the vendor's dialect in settings and in stored objects, and comes before the keys of its settings.
 	Name string
 	// Prefix is the path under which only this dialect is spoken, like "/openai/v1"; "" for none.
 	Prefix string
-	// Switches are its settings, NAME.KEY each.
+	// Switches are its settings. In files each is NAME.KEY.
 	Switches []Switch
-	// Defaults returns what the settings change of the server's defaults, for every dialect, and false for nothing. Nil
-	// means that they never do.
+	// Defaults returns the server's defaults, for every dialect, where the vendor's settings change them, and false where they
+	// do not. Nil means that they never do.
 	Defaults func(s Settings) (Defaults, bool)
 	// Profile returns what holds for calls in the dialect. It fails for settings that no switch takes.
 	Profile func(s Settings, server Server) (Profile, error)
@@ -61,7 +61,7 @@ func (v Vendor) DefaultSettings() Settings {
 	return s
 }
 
-// Defaults are what a server has in place of batchd's own defaults. A setting that somebody wrote down comes before them.
+// Defaults replace batchd's own defaults. A setting that is written down anywhere comes before them.
 type Defaults struct {
 	MaxLines, MaxFileBytes int64
 	Windows                []string

@@ -57,8 +57,8 @@ func (c *Call) Detached() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(c.Context()), detachedFor)
 }
 
-// Tidy runs remove, which takes away what a refused call left, also if the client has gone. What cannot be removed is told
-// to the operator only: sweeping finds it.
+// Tidy runs remove, which deletes what a refused call has stored, also if the client has gone. An error is logged and no more:
+// sweeping finds what is left.
 func (c *Call) Tidy(remove func(ctx context.Context) error) {
 	ctx, cancel := c.Detached()
 	defer cancel()
@@ -83,7 +83,8 @@ func PlausibleID(id string) bool {
 	return id != "" && len(id) <= MaxID && strings.Trim(id, characters) == ""
 }
 
-// Missing words the store's ErrNotFound in the dialect, and names the object in any other error. No error stays none.
+// Missing returns the dialect's error for the store's ErrNotFound; it wraps any other error with the object's name, and
+// returns nil for nil.
 func (c *Call) Missing(err error, kind, id string) error {
 	switch {
 	case err == nil:
@@ -95,8 +96,8 @@ func (c *Call) Missing(err error, kind, id string) error {
 	}
 }
 
-// RefuseEncoding refuses compressed request bodies: nobody sends them, and their size says nothing about what they
-// unpack to.
+// RefuseEncoding returns the error of a request body that is compressed, nil for any other: no client compresses, and the
+// length of such a body bounds nothing.
 func (c *Call) RefuseEncoding() error {
 	if e := c.Request.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return batch.Invalidf("", "", "Request bodies with a Content-Encoding are not accepted. Send the body uncompressed.")
@@ -122,7 +123,7 @@ func (c *Call) Body() ([]byte, error) {
 	}
 }
 
-// PageLimit returns how many objects a page may have that the call asks for.
+// PageLimit returns how many objects the call asks for at most.
 func (c *Call) PageLimit(bounds dialect.PageBounds) (int, error) {
 	const param = "limit"
 	raw := c.Request.URL.Query().Get(param)
@@ -145,7 +146,7 @@ func (c *Call) PageLimit(bounds dialect.PageBounds) (int, error) {
 	}
 }
 
-// After returns the id after which the page starts that the call asks for, "" for the first page.
+// After returns the id after which the page that the call asks for begins, "" for the first page.
 func (c *Call) After() (string, error) {
 	after := c.Request.URL.Query().Get("after")
 	if after != "" && !PlausibleID(after) {
@@ -204,8 +205,7 @@ func (c *Call) JSON(body []byte) error {
 	return nil
 }
 
-// LogFailure tells the operator of an error that is not the client's. The transport does so for every error that a
-// handler returns and that the client is not told of.
+// LogFailure logs an error that is the server's own. The transport does so for every such error that a handler returns.
 func (c *Call) LogFailure(err error) {
 	c.server.Logger.LogAttrs(c.Context(), slog.LevelError, "request failed",
 		slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))

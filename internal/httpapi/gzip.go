@@ -14,8 +14,8 @@ import (
 // MinGzip is the longest body that is always sent as it is, in bytes: below that, compressing costs more than it saves.
 const MinGzip = batch.KiB
 
-// acceptsGzip reports whether a client asks for gzip and does not like plain bytes better. One that says nothing gets
-// plain bytes.
+// acceptsGzip reports whether a client asks for gzip and does not prefer plain bytes, which is what a client gets that asks
+// for nothing.
 func acceptsGzip(h http.Header) bool {
 	// Below zero is what the header does not name.
 	packed, plain, rest := -1.0, -1.0, -1.0

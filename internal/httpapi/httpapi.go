@@ -17,12 +17,12 @@ import (
 	"batchd/internal/tenant"
 )
 
-// Node is the server behind the API, as far as every call meets it. Its methods may be called concurrently and must not
+// Node is what every call needs to know of the server behind the API. Its methods may be called concurrently and must not
 // block.
 type Node interface {
 	// Ready returns whether the server takes work, and if not, why.
 	Ready() Readiness
-	// Upstreams returns how the upstreams stand.
+	// Upstreams returns the state of the upstreams.
 	Upstreams() []batch.Upstream
 	// StorageFull returns an error while calls that store bytes must be refused for lack of space. A *batch.Error is what
 	// the client is told; any other is for the operator.
@@ -38,7 +38,7 @@ type Options struct {
 	// Mounts are the APIs by path prefix. The first one also words the errors of paths under no prefix.
 	Mounts []Mount
 
-	// Local lets in who may know where the upstreams are besides the operator. Nil: nobody.
+	// Local authenticates those who, beside the operator, may know where the upstreams are; nil for nobody.
 	Local tenant.Authenticator
 	// MinUploadRate is how many bytes a second an upload must come to, over UploadPatience; a slower one is cut off. Zeros
 	// stand for 1 KiB/s over 30 s.
@@ -52,7 +52,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Readiness says whether a server takes work.
+// Readiness is whether a server takes work.
 type Readiness struct {
 	// Problems keep it from taking any, as sentences for its operator.
 	Problems []string

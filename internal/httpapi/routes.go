@@ -8,8 +8,8 @@ import (
 	"batchd/internal/batch"
 )
 
-// Handler answers a call. What it returns is answered by the transport: a *batch.Error and what the store says of limits
-// in the dialect's words, anything else as the server's own error. An error after part of the answer was sent cuts the
+// Handler answers a call. An error that it returns is answered by the transport: a *batch.Error or a *store.QuotaError as the
+// client's, in the dialect's words, anything else as the server's own. An error after part of the answer was sent cuts the
 // connection.
 type Handler func(*Call) error
 

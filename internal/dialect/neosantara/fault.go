@@ -29,7 +29,7 @@ type errorObject struct {
 	Details *limitDetails `json:"details,omitzero"`
 }
 
-// limitDetails say where a tenant stands with a limit that it has reached.
+// limitDetails describe a limit that a tenant has reached.
 type limitDetails struct {
 	// Limit is absent where it is not a number.
 	Limit     int64 `json:"limit,omitzero"`

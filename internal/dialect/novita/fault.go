@@ -96,7 +96,7 @@ func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	return e
 }
 
-// FileExpired returns the error for a file that was never there: Novita removes files and says no more about them.
+// FileExpired returns the error for a file that was never there: Novita removes files that have expired.
 func (d *Dialect) FileExpired(id string) *batch.Error { return d.NotFound("file", id) }
 
 // CannotCancel returns the error for cancelling a batch that has ended, or whose window has. Novita documents none;

@@ -34,7 +34,7 @@ type Options struct {
 	Variant Variant
 }
 
-// Variant is what another vendor's requests and input lines have otherwise than OpenAI's.
+// Variant holds the differences of another vendor's requests and input lines from OpenAI's.
 type Variant struct {
 	// DefaultWindow is the window of a create call that names none; "" makes the window required.
 	DefaultWindow string

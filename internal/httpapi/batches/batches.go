@@ -1,5 +1,5 @@
 // Package batches answers the calls on batches: create, retrieve, list, edit, cancel, retry. It stores what is asked for
-// and tells the executor; what a batch's lines come to is not its business.
+// and wakes the executor; it never looks into files.
 package batches
 
 import (

@@ -20,7 +20,7 @@ const (
 	maxFieldBytes = 4 * batch.KiB
 )
 
-// What a file is called that came without a name. OpenAI's SDK for Python sends bytes under the second; as a batch's
+// The names of files that came without one. OpenAI's SDK for Python sends bytes under the second; as a batch's
 // input it has the ending that programs look for.
 const (
 	namelessInput = "upload.jsonl"

@@ -19,7 +19,7 @@ import (
 // more than any form's boundaries and fields take, so that the exact limit is always that of the file.
 const overhead = batch.MiB
 
-// Store says how much room tenants have.
+// Store is the part of the metadata store that knows how much room tenants have.
 type Store interface {
 	// StorageLeft is how many bytes more a tenant may store.
 	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
@@ -39,7 +39,7 @@ type Receiver struct {
 // NewReceiver returns a receiver that stores files in blobs.
 func NewReceiver(s Store, blobs blob.Store) *Receiver { return &Receiver{store: s, blobs: blobs} }
 
-// Want says which part of a form is its file, and how much of it is too much.
+// Want describes the file that a form is to hold.
 type Want struct {
 	// Field is the part's name. If Named is set, a part of this name that looks like a text field is one.
 	Field string

@@ -1,4 +1,4 @@
-// Package upstreams answers the call that shows how the upstreams stand.
+// Package upstreams answers the call that shows the state of the upstreams.
 package upstreams
 
 import (
@@ -7,7 +7,7 @@ import (
 	"batchd/internal/httpapi"
 )
 
-// Routes returns the route, for dialects that show upstreams. all returns how they stand; it may be called concurrently
+// Routes returns the route, for dialects that show upstreams. all returns their state; it may be called concurrently
 // and must not block.
 func Routes(all func() []batch.Upstream) []httpapi.Route {
 	list := func(c *httpapi.Call) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -175,4 +176,33 @@ func quotaFault(quota *store.QuotaError) *batch.Error {
 		fault.RetryAfter = batchesEnd
 	}
 	return fault
+}
+
+// roundUp returns the smallest multiple of unit that is not less than d.
+func roundUp(d, unit time.Duration) time.Duration {
+	down := d.Truncate(unit)
+	if down < d {
+		return down + unit
+	}
+	return down
+}
+
+// inWords writes how long to wait, as part of a sentence.
+func inWords(d time.Duration) string {
+	if d <= 0 {
+		return "a while"
+	}
+	seconds := int64(math.Ceil(d.Seconds()))
+	if seconds < 120 {
+		return count(seconds, "second", "seconds")
+	}
+	return count((seconds+59)/60, "minute", "minutes")
+}
+
+// count writes a number with its noun, as part of a sentence.
+func count(n int64, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return strconv.FormatInt(n, 10) + " " + many
 }

@@ -16,3 +16,15 @@ func TestClientsAreToldToWaitAtLeastASecondAndAtMostTwoMinutes(t *testing.T) {
 		}
 	}
 }
+
+func TestWaitsAreSaidInWords(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "a while", 1: "1 second", time.Second: "1 second", 1500 * time.Millisecond: "2 seconds", time.Minute: "60 seconds",
+		2 * time.Minute: "2 minutes", 39*time.Minute + 1: "40 minutes",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}

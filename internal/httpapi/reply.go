@@ -2,12 +2,17 @@ package httpapi
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"batchd/internal/batch"
 )
 
 // reply is a response under way: it adds the headers that every response has and remembers what was sent.
@@ -25,11 +30,15 @@ type reply struct {
 	bytes  int64
 }
 
-// newReply begins a reply, under a new request id. Every response names it, also one that a panic cuts short.
-func newReply(w http.ResponseWriter, now func() time.Time) *reply {
+// newReply begins the reply to r, under a new request id. Every response names it, also one that a panic cuts short. The
+// compressors are for clients that take gzip.
+func newReply(w http.ResponseWriter, r *http.Request, now func() time.Time, compressors *sync.Pool) *reply {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process first
 	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: "req_" + hex.EncodeToString(id[:])}
+	if acceptsGzip(r.Header) {
+		rep.compressors = compressors
+	}
 	h := w.Header()
 	h.Set("X-Request-Id", rep.requestID)
 	h.Set("Openai-Version", "2020-10-01")
@@ -87,4 +96,60 @@ func (p *reply) whole(status int, contentType string, body []byte) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	p.WriteHeader(status)
 	_, _ = p.Write(body) // a client that has gone needs no answer
+}
+
+// MinGzip is the longest body that is always sent as it is, in bytes: below that, compressing costs more than it saves.
+const MinGzip = batch.KiB
+
+// acceptsGzip reports whether a client asks for gzip and does not prefer plain bytes, which is what a client gets that asks
+// for nothing.
+func acceptsGzip(h http.Header) bool {
+	// Below zero is what the header does not name.
+	packed, plain, rest := -1.0, -1.0, -1.0
+	for item := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		coding, parameters, _ := strings.Cut(item, ";")
+		q := quality(parameters)
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "gzip", "x-gzip":
+			packed = max(packed, q)
+		case "identity":
+			plain = max(plain, q)
+		case "*":
+			rest = q
+		}
+	}
+	if packed < 0 {
+		packed = rest
+	}
+	return packed > 0 && packed >= plain
+}
+
+// quality reads the weight of a coding: 1 if there is none, 0 if it means nothing.
+func quality(parameters string) float64 {
+	name, value, ok := strings.Cut(parameters, "=")
+	if !ok || !strings.EqualFold(strings.TrimSpace(name), "q") {
+		return 1
+	}
+	q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	if err != nil || !(q >= 0 && q <= 1) { // so written, it refuses what is no number too
+		return 0
+	}
+	return q
+}
+
+// compressor takes a writer from the pool and points it at dst. Speed matters more than the last percents: results are
+// text, which the fastest level packs well.
+func compressor(pool *sync.Pool, dst io.Writer) *gzip.Writer {
+	z, ok := pool.Get().(*gzip.Writer)
+	if !ok {
+		z, _ = gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
+	}
+	z.Reset(dst)
+	return z
+}
+
+// giveBack returns a writer to the pool. What was not closed stays unfinished, so that nobody takes it for whole.
+func giveBack(pool *sync.Pool, z *gzip.Writer) {
+	z.Reset(nil)
+	pool.Put(z)
 }

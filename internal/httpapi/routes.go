@@ -1,11 +1,15 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/tenant"
 )
 
 // Handler answers a call. An error that it returns is answered by the transport: a *batch.Error or a *store.QuotaError as the
@@ -60,6 +64,30 @@ func (rt Route) serve(c *Call) error {
 		return rt.notAllowed(c)
 	}
 	return handle(c)
+}
+
+// checkRate sets in the answer's header h where the call's tenant stands with its requests per minute, and returns the error
+// of a call over the limit.
+func checkRate(h http.Header, rate tenant.Rate) error {
+	if rate.Limit <= 0 {
+		return nil
+	}
+	// The names and the form by which OpenAI's SDKs know how many requests they have left.
+	h.Set("X-Ratelimit-Limit-Requests", strconv.FormatInt(rate.Limit, 10))
+	h.Set("X-Ratelimit-Remaining-Requests", strconv.FormatInt(max(rate.Remaining, 0), 10))
+	h.Set("X-Ratelimit-Reset-Requests", shortDuration(rate.Reset))
+	if rate.Wait <= 0 {
+		return nil
+	}
+	return &batch.Error{
+		Class: batch.RateLimited, Code: codeRate, RetryAfter: rate.Wait, Limit: rate.Limit,
+		Message: fmt.Sprintf("Rate limit reached: %s per minute. Try again in %s.", count(rate.Limit, "request", "requests"), inWords(rate.Wait)),
+	}
+}
+
+// shortDuration writes d the way OpenAI does: "20ms", "1s", "6m0s", in whole milliseconds and never too short.
+func shortDuration(d time.Duration) string {
+	return max(roundUp(d, time.Millisecond), 0).String()
 }
 
 // notAllowed returns the error of a method that the route does not have for this call, or of a route without any.

@@ -125,14 +125,11 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 // ServeHTTP answers one request: every response gets its headers, every panic ends in an error with a request id,
 // and every request is counted.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rep := newReply(w, s.Now)
+	rep := newReply(w, r, s.Now, &s.compressors)
 	// In this order, so that a request whose handler panicked is counted with the status that it was given for that.
 	defer s.finish(rep, r)
 	defer s.rescue(rep, r)
 	pace(rep, r, s.MinUploadRate, s.UploadPatience)
-	if acceptsGzip(r.Header) {
-		rep.compressors = &s.compressors
-	}
 	if r.Method == http.MethodConnect || !canonical(r.URL.EscapedPath()) {
 		s.unknownRoute(&s.Mounts[0], rep, r)
 		return

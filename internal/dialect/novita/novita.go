@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
@@ -25,6 +27,13 @@ const defaultWindow = "48h"
 const (
 	UpperCase = "upper"
 	LowerCase = "lower"
+)
+
+// remarkMember is the member that holds a batch's remark, a note of at most maxRemark characters. Novita shows remarks and
+// documents no way to set one: reading them is ours.
+const (
+	remarkMember = "remark"
+	maxRemark    = 512
 )
 
 // Options configures a Dialect. The zero value is what a self-hosted server wants.
@@ -90,6 +99,14 @@ func New(o Options) *Dialect {
 		d.random = func(p []byte) { _, _ = rand.Read(p) } // never fails: crypto/rand ends the process first
 	}
 	return d
+}
+
+// takeRemark reads the remark of a create call.
+func takeRemark(members map[string]jsontext.Value, c *dialect.CreateBatch) (err error) {
+	if v := members[remarkMember]; len(v) > 0 && v.Kind() != jsontext.KindNull {
+		c.Remark, err = openai.ShortText(remarkMember, v, maxRemark)
+	}
+	return err
 }
 
 // Name returns "novita".

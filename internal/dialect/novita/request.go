@@ -13,21 +13,6 @@ import (
 	"batchd/internal/dialect/openai"
 )
 
-// remarkMember is the member that holds a batch's remark, a note of at most maxRemark characters. Novita shows remarks and
-// documents no way to set one: reading them is ours.
-const (
-	remarkMember = "remark"
-	maxRemark    = 512
-)
-
-// takeRemark reads the remark of a create call.
-func takeRemark(members map[string]jsontext.Value, c *dialect.CreateBatch) (err error) {
-	if v := members[remarkMember]; len(v) > 0 && v.Kind() != jsontext.KindNull {
-		c.Remark, err = openai.ShortText(remarkMember, v, maxRemark)
-	}
-	return err
-}
-
 // ParseCreateBatch reads the body of a create call. What Novita does not document is taken as OpenAI means it, since
 // OpenAI's SDKs can send it; a strict dialect refuses it, so that nobody believes it had an effect.
 func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {

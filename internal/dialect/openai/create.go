@@ -40,6 +40,7 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 	if c.Window, err = d.window(m, rules); err != nil {
 		return c, err
 	}
+	// Refused, not cut: what a client finds its batches by must come back as it was sent.
 	if c.Metadata, err = d.parseMetadata(m["metadata"]); err != nil {
 		return c, err
 	}

@@ -75,6 +75,7 @@ func (a *API) assemble(c *httpapi.Call, u batch.Upload, parts []batch.Part, aske
 		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: c.InputExpiresAt(now, u.FileTTL),
 	}
 	if u.Purpose == batch.PurposeBatch {
+		// Counted as the parts came, so that no byte is read again; create calls check it against the limit.
 		file.Lines = span.Lines()
 	}
 	// A manifest of many parts is an object of its own: rows are read whole whenever a file is looked up or listed.
@@ -168,7 +169,7 @@ func (a *API) copyContent(ctx context.Context, dst io.Writer, u batch.Upload, m 
 }
 
 // keep makes the file the upload's, also if the client goes away meanwhile. If another call was faster, its file
-// is the upload's.
+// is the upload's: an upload becomes one file, and the store decides which.
 func (a *API) keep(c *httpapi.Call, u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
 	ctx, cancel := c.Detached()
 	defer cancel()

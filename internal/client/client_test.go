@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -178,7 +179,11 @@ func TestAnAnswerThatIsNotOursIsAnError(t *testing.T) {
 
 func TestAServerThatIsNotThereIsNamedWithoutItsPassword(t *testing.T) {
 	t.Parallel()
-	c, err := client.New(client.Options{Server: "http://me:s3cret@127.0.0.1:1"})
+	// Refused by the dialer: on any port of the machine somebody may listen.
+	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
+	c, err := client.New(client.Options{
+		Server: "http://me:s3cret@127.0.0.1:8080", HTTP: &http.Client{Transport: &http.Transport{DialContext: refuse}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

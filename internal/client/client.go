@@ -110,7 +110,8 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns the network's error.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// do sends a request and returns its response if that is a success. The caller closes the body.
+// do sends a request and returns its response if that is a success. Any other answer is an *Error, and a call that got none
+// fails with the cause of its context's end or an *UnreachableError. The caller closes the body.
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
@@ -120,30 +121,24 @@ func (c *Client) do(req *http.Request) (*http.Response, error) {
 	}
 	response, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.transportFault(req.Context(), err)
+		if req.Context().Err() != nil {
+			return nil, context.Cause(req.Context())
+		}
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err // without the method and URL, which the caller knows
+		}
+		server := "the server"
+		if u, parseErr := url.Parse(c.base); parseErr == nil {
+			server = u.Redacted() // an address may hold a password
+		}
+		return nil, &UnreachableError{Server: server, Err: err}
 	}
 	if response.StatusCode >= 300 {
 		defer response.Body.Close()
 		return nil, readError(response)
 	}
 	return response, nil
-}
-
-// transportFault returns the error of a call that got no answer: why the context ended, if it did, or else an
-// *UnreachableError without the method and URL that net/http repeats.
-func (c *Client) transportFault(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	server := "the server"
-	if u, parseErr := url.Parse(c.base); parseErr == nil {
-		server = u.Redacted() // an address may hold a password
-	}
-	return &UnreachableError{Server: server, Err: err}
 }
 
 // readError returns the *Error of a response that is no success, whatever its body is.

@@ -72,7 +72,12 @@ func Load(src Source) (Config, error) {
 	if src.File != "" {
 		assignments, faults = readFile(src.File)
 	}
-	assignments = append(assignments, environment(src.Environ)...)
+	for _, s := range settings() {
+		name := variable(s.key)
+		if text, ok := lookup(src.Environ, name); ok {
+			assignments = append(assignments, assignment{where: name, key: s.key, value: value{text: text}})
+		}
+	}
 	for _, f := range src.Flags {
 		v := value{form: formList, list: f.Values}
 		if len(f.Values) == 1 && f.Key != "upstreams" { // a URL may hold a comma, by which a text would be split
@@ -88,18 +93,6 @@ func Load(src Source) (Config, error) {
 		faults = append(faults, missingKeys(c, src.Environ)...)
 	}
 	return c, errors.Join(faults...)
-}
-
-// environment returns the settings among the variables.
-func environment(environ []string) []assignment {
-	var found []assignment
-	for _, s := range settings() {
-		name := variable(s.key)
-		if text, ok := lookup(environ, name); ok {
-			found = append(found, assignment{where: name, key: s.key, value: value{text: text}})
-		}
-	}
-	return found
 }
 
 // lookup returns the value of a variable, the first of the name as programs read it.

@@ -203,30 +203,21 @@ func (e *envelope) checkBody(endpoint string) *dialect.LineFault {
 		}
 		return fault("streaming_unsupported", "body.stream", message)
 	}
-	switch {
-	case absent(e.model):
-		if needsModel(endpoint) {
-			return fault(codeInvalidRequest, "body.model", "Model parameter is required.")
-		}
-	default:
+	if !absent(e.model) {
 		if f := checkString("body.model", e.model, maxModel); f != nil {
 			return f
+		}
+	} else {
+		switch endpoint {
+		case "/v1/moderations", "/v1/images/generations", "/v1/images/edits", "/v1/videos": // these few have a default one
+		default:
+			return fault(codeInvalidRequest, "body.model", "Model parameter is required.")
 		}
 	}
 	if endpoint == chatCompletions && absent(e.messages) {
 		return fault(codeInvalidRequest, "body.messages", "Messages parameter is required.")
 	}
 	return nil
-}
-
-// needsModel reports whether requests to the endpoint must name a model; these few have a default one.
-func needsModel(endpoint string) bool {
-	switch endpoint {
-	case "/v1/moderations", "/v1/images/generations", "/v1/images/edits", "/v1/videos":
-		return false
-	default:
-		return true
-	}
 }
 
 // checkString demands a string of 1 to limit characters.

@@ -147,7 +147,8 @@ func (a *API) addPart(c *httpapi.Call, up dialect.Uploader) error {
 }
 
 // keepPart stores the part's row, also if the client goes away meanwhile. If that fails, the bytes are removed only
-// once it is certain that no row refers to them; otherwise they are left for sweeping.
+// once it is certain that no row refers to them; otherwise they are left for sweeping. What is refused for its size or
+// number is the client's fault, and said in its terms.
 func (a *API) keepPart(c *httpapi.Call, u batch.Upload, p batch.Part, f *form.Form) error {
 	ctx, cancel := c.Detached()
 	defer cancel()
@@ -155,7 +156,14 @@ func (a *API) keepPart(c *httpapi.Call, u batch.Upload, p batch.Part, f *form.Fo
 	if err == nil {
 		return nil
 	}
-	if refused(err) || a.hasNoPart(ctx, c.Who.Tenant, p) {
+	gone := refused(err)
+	if !gone {
+		// A commit whose answer was lost may have happened all the same, and a row without its bytes is worse than bytes without
+		// a row, which sweeping finds.
+		parts, lookup := a.store.Parts(ctx, c.Who.Tenant, p.Upload)
+		gone = lookup == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
+	}
+	if gone {
 		f.Discard()
 	}
 	switch {
@@ -177,13 +185,6 @@ func refused(err error) bool {
 	var quota *store.QuotaError
 	return errors.As(err, &quota) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrTooLong) ||
 		errors.Is(err, store.ErrTooManyParts) || errors.Is(err, store.ErrConflict)
-}
-
-// hasNoPart reports whether the store is certain not to have the part, after an error that leaves it open: a commit whose
-// answer was lost may have happened, and then the part's bytes must stay.
-func (a *API) hasNoPart(ctx context.Context, tenant string, p batch.Part) bool {
-	parts, err := a.store.Parts(ctx, tenant, p.Upload)
-	return err == nil && !slices.ContainsFunc(parts, func(other batch.Part) bool { return other.ID == p.ID })
 }
 
 // closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.

@@ -146,6 +146,10 @@ func casesOfManyBadLines() []worldCase {
 	add("2", "first half of 200 403, 64 in flight", at(64, having(200, block(0, 100), status(403))), ends(secs(56.1)))
 	add("2", "last half of 200 403, 64 in flight", at(64, having(200, block(100, 200), status(403))), ends(secs(14.3)))
 	cases[len(cases)-1].why = "the last control is bad and has nobody served after it, so the lines behind it need three tries with the words that others were given up with; the gate was closed for 7 s before"
+	for _, c := range []struct{ from, to, inFlight int }{{90, 100, 8}, {85, 100, 8}, {0, 10, 8}, {45, 55, 8}, {90, 100, 64}, {180, 200, 64}, {80, 100, 4}} {
+		n := (c.to + 99) / 100 * 100
+		add("2", fmt.Sprintf("%d to %d of %d 500, %d in flight", c.from+1, c.to, n, c.inFlight), at(c.inFlight, having(n, block(c.from, c.to), status(500))), ends(secs(80)), lost(0), notEnded(0))
+	}
 	add("2", "first half of 200 403, 4 in flight", at(4, having(200, block(0, 100), status(403))), ends(mins(2.31)))
 	add("2", "last half of 200 403, 4 in flight", at(4, having(200, block(100, 200), status(403))), ends(mins(17.6)))
 	first30 := having(3000, block(0, 30), status(500))

@@ -125,3 +125,42 @@ func TestAFailureAtAClosedGateIsNoStrike(t *testing.T) {
 		t.Fatal("not given up by the third strike")
 	}
 }
+
+func TestTheLastLinesAreJudgedByWordsThatWereProvenToBeAboutLines(t *testing.T) {
+	t.Parallel()
+	said := func(words string) *limit.Signal {
+		s := broken()
+		s.Message = words
+		return s
+	}
+	for name, c := range map[string]struct {
+		proven int
+		words  string
+		tries  int
+	}{
+		"as three lines were told": {3, "too long", 5},
+		"as two lines were told":   {2, "too long", 121},
+		"told otherwise":           {3, "out of order", 121},
+		"told nothing":             {3, "", 121},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openGate(t, 8)
+			d.queue = limit.Queue{Left: 50}
+			for range c.proven {
+				line := d.line()
+				for tries := 1; !d.send(line, said("too long")).Final; tries++ {
+					if tries == 5 {
+						t.Fatal("not given up by five failures with others served between them")
+					}
+					d.pass(time.Minute)
+					d.serve(1)
+				}
+			}
+			d.queue = limit.Queue{Left: 2}
+			if tries, _ := d.failsFor(d.line(), said(c.words), time.Minute); tries != c.tries {
+				t.Errorf("given up after %d tries, want %d", tries, c.tries)
+			}
+		})
+	}
+}

@@ -194,13 +194,14 @@ func (g *Gate) restsAfter(now time.Time, r *record, s *Signal) int {
 }
 
 // alone reports whether a line has failed for so long with nobody served beside it, and so few lines left, that it is
-// given up without any proof. One that is denied or breaks with the very words with which many of its batch were given
-// up, while others were served, has no more tries than they had.
+// given up without any proof. One that is denied or breaks with the very words that were proven to be about single lines of
+// its batch has no more tries than they had, unless such failures pass by themselves now.
 func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) bool {
 	status, words := g.witness(h.Batch).alike(s)
+	c, _ := classOf(s.Kind)
 	patience, tries := aloneFor, aloneTries
 	switch {
-	case words && s.Kind != NoRoom:
+	case words && s.Kind != NoRoom && !g.chances[c].likely(now):
 		patience, tries = 0, strikesAllowed(s, false)
 	case !h.Small && !status:
 	case s.Kind == NoRoom:
@@ -213,7 +214,7 @@ func (g *Gate) alone(now time.Time, h *History, r *record, s *Signal, q Queue) b
 
 // givenUp is the verdict on a line that has had its tries.
 func (g *Gate) givenUp(h *History, s *Signal) Verdict {
-	g.witness(h.Batch).gaveUp(s)
+	g.witness(h.Batch).gaveUp(s, h.Proven())
 	return Verdict{Final: true, Poison: s.Lost && h.failed.lost >= strikes}
 }
 
@@ -238,8 +239,8 @@ const (
 type witness struct {
 	answers, streak int
 	last            time.Time
-	// ends counts the batch's lines that were given up, by what they were told: with the upstream's own words, as long as
-	// these are few, and without.
+	// ends counts the batch's lines that were given up, by what they were told; with the upstream's own words, as long as
+	// these are few, only those whose fault was proven to be their own.
 	ends map[verdictKey]int
 }
 
@@ -273,22 +274,22 @@ func (g *Gate) excused(now time.Time, batch string) bool {
 	return false
 }
 
-// gaveUp notes that a line is given up with what it was told.
-func (w *witness) gaveUp(s *Signal) {
+// gaveUp notes that a line is given up with what it was told, and whether its fault is proven to be its own.
+func (w *witness) gaveUp(s *Signal, proven bool) {
 	if w.ends == nil {
 		w.ends = make(map[verdictKey]int)
 	}
 	w.ends[verdictKey{s.Kind, s.Status, ""}]++
-	if words := (verdictKey{s.Kind, s.Status, s.Message}); s.Message != "" && (w.ends[words] > 0 || len(w.ends) < mostVerdicts) {
+	if words := (verdictKey{s.Kind, s.Status, s.Message}); proven && s.Message != "" && (w.ends[words] > 0 || len(w.ends) < mostVerdicts) {
 		w.ends[words]++
 	}
 }
 
 // alike reports whether so many lines were given up with the same status that one more is likely to be of their kind,
-// and whether they were told the very same words.
+// and whether the very same words were told to lines that were at fault themselves.
 func (w *witness) alike(s *Signal) (status, words bool) {
 	status = w.ends[verdictKey{s.Kind, s.Status, ""}] >= aloneLines
-	return status, s.Message != "" && w.ends[verdictKey{s.Kind, s.Status, s.Message}] >= aloneLines
+	return status, s.Message != "" && w.ends[verdictKey{s.Kind, s.Status, s.Message}] >= alikeLines
 }
 
 func (w *witness) served(now time.Time) {

@@ -18,6 +18,9 @@ const (
 	unavailable   = time.Hour
 	// aloneLines is how few lines must be left at a gate for a line to be judged without others beside it.
 	aloneLines = 20
+	// alikeLines are how many lines of a batch must have been at fault themselves with the same words for these to be about
+	// single lines.
+	alikeLines = 3
 	aloneFor   = 2 * time.Hour
 	aloneTries = 10
 	// smallFor, smallTries and smallBusyTries are the same for a line of a batch that never had aloneLines, and for one of

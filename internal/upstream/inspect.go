@@ -11,9 +11,9 @@ import (
 // Finding is what speaks against an upstream, as far as asking for its models tells. The zero Finding is that nothing does,
 // which need not mean that it works.
 type Finding struct {
-	// Condition says what would hold work up: unreachable, denied, or misconfigured. Without a Reason nothing is sure.
+	// Condition says what would hold work up: unreachable, denied, account or misconfigured. Without a Reason nothing was found.
 	limit.Condition
-	// V1Missing is set when the address has no list of models and no /v1. With a Reason there is one below its /v1.
+	// V1Missing is set when the address has no list of models and no /v1, and there is one below its /v1.
 	V1Missing bool
 }
 
@@ -31,10 +31,16 @@ func (u *Upstream) Inspect(ctx context.Context) Finding {
 	case strings.Contains(u.base.Path, "/v1"):
 		return Finding{}
 	}
-	if below := u.list(ctx, "/v1/v1/models"); below.err != nil {
-		return Finding{V1Missing: l.signal.Status == http.StatusNotFound}
+	if below := u.list(ctx, "/v1/v1/models"); below.err == nil {
+		l.signal.Detail = "its URL lacks /v1"
+		return Finding{Condition: u.found(limit.ReasonMisconfigured, l.signal), V1Missing: true}
 	}
-	return Finding{Condition: u.found(limit.ReasonMisconfigured, l.signal), V1Missing: true}
+	if l.signal.Status != http.StatusNotFound {
+		return Finding{}
+	}
+	// There are servers without /v1 and without a list, but far more base URLs that were cut short. Calls go out all the same.
+	l.signal.Detail = "it has no list of models; is /v1 missing from its URL?"
+	return Finding{Condition: u.found(limit.ReasonMisconfigured, l.signal)}
 }
 
 func (u *Upstream) found(reason limit.Reason, s limit.Signal) limit.Condition {

@@ -36,18 +36,20 @@ func TestInspectFindsWhatTheFirstBatchWouldShow(t *testing.T) {
 		url  string
 		want upstream.Finding
 	}{
-		"a list":                {listen(t, paths(map[string]string{"/v1/models": list})), upstream.Finding{}},
-		"a list at the root":    {atRoot(paths(map[string]string{"/models": list, "/v1/models": list})), upstream.Finding{}},
-		"no list anywhere":      {listen(t, paths(nil)), upstream.Finding{}},
-		"no list at the root":   {atRoot(paths(nil)), upstream.Finding{V1Missing: true}},
+		"a list":             {listen(t, paths(map[string]string{"/v1/models": list})), upstream.Finding{}},
+		"a list at the root": {atRoot(paths(map[string]string{"/models": list, "/v1/models": list})), upstream.Finding{}},
+		"no list anywhere":   {listen(t, paths(nil)), upstream.Finding{}},
+		"no list at the root": {atRoot(paths(nil)), finding(false, limit.Condition{
+			Reason: limit.ReasonMisconfigured, Detail: "it has no list of models; is /v1 missing from its URL?", Status: 404, Message: "Not Found",
+		})},
 		"a busy root":           {atRoot(raw(reply(503, `{}`))), upstream.Finding{}},
 		"a server that is busy": {listen(t, raw(reply(503, `{}`))), upstream.Finding{}},
 		"/v1 is missing (F2-15)": {atRoot(paths(map[string]string{"/v1/models": list})), finding(true, limit.Condition{
-			Reason: limit.ReasonMisconfigured, Status: 404, Message: "Not Found",
+			Reason: limit.ReasonMisconfigured, Detail: "its URL lacks /v1", Status: 404, Message: "Not Found",
 		})},
 		"/v1 is missing, and the root answers with a page": {
 			atRoot(paths(map[string]string{"/models": "<html>", "/v1/models": list})),
-			finding(true, limit.Condition{Reason: limit.ReasonMisconfigured, Status: 200}),
+			finding(true, limit.Condition{Reason: limit.ReasonMisconfigured, Detail: "its URL lacks /v1", Status: 200}),
 		},
 		"the key is refused": {
 			listen(t, raw(reply(401, `{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}`))),

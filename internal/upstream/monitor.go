@@ -67,8 +67,7 @@ func (m *Monitor) Known(ctx context.Context) func(model string) bool {
 	return m.set.Known
 }
 
-// Condition returns what speaks against an upstream, by its place in the set; its reason is empty if nothing does for
-// sure.
+// Condition returns what speaks against an upstream, by its place in the set; its reason is empty if nothing does.
 func (m *Monitor) Condition(i int) limit.Condition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,9 +115,6 @@ func (m *Monitor) inspectOnce(ctx context.Context, states []dispatch.UpstreamSta
 			if f.Reason != "" {
 				f.Next = time.Now().Add(inspectEvery)
 			}
-			if f.Reason != "" && f.V1Missing {
-				f.Detail = "its URL lacks /v1"
-			}
 			if ctx.Err() == nil && m.note(i, f) {
 				m.tell(u.Name(), f)
 			}
@@ -135,15 +131,15 @@ func (m *Monitor) inspectOnce(ctx context.Context, states []dispatch.UpstreamSta
 // tell says what was found that is news.
 func (m *Monitor) tell(name string, f Finding) {
 	switch {
-	case !f.V1Missing && f.Reason == "":
+	case f.Reason == "":
 		// At the start nothing is no news; later it is that the upstream works.
-	case f.V1Missing && f.Reason == "":
-		m.log.Warn("upstream has no list of models; is /v1 missing from its url?", "upstream", name)
 	case f.V1Missing:
 		m.log.Warn("upstream has its models below /v1 only; add /v1 to its url", "upstream", name, "status", f.Status)
+	case f.Reason == limit.ReasonMisconfigured:
+		m.log.Warn("upstream has no list of models; is /v1 missing from its url?", "upstream", name)
 	case f.Reason == limit.ReasonUnreachable:
 		m.log.Warn("upstream does not answer", "upstream", name, "reason", f.Reason, "detail", f.Detail)
-	case f.Reason != "":
+	default:
 		m.log.Warn("upstream refuses the key", "upstream", name, "reason", f.Reason, "status", f.Status, "code", f.Code, "message", f.Message)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,12 @@ func (s *invocation) sayRefused(refused *oneshot.RefusedError, summary oneshot.S
 func remedy(w wait, host string) string {
 	switch w.reason {
 	case "denied":
+		switch w.status {
+		case http.StatusProxyAuthRequired:
+			return "Check the user and password in HTTP_PROXY or HTTPS_PROXY: a proxy asks for them, not the upstream."
+		case http.StatusUnavailableForLegalReasons:
+			return "The provider refuses for legal reasons, perhaps by country: ask it, or use another upstream."
+		}
 		return "Check the key: --upstream-key-env NAME takes it from an environment variable."
 	case "account":
 		return "The account behind the key has no balance or quota left: top it up."

@@ -178,6 +178,12 @@ Nothing was recorded. Go on with the same command (--wait keeps trying):
 			t.Errorf("%s: %s", kind, got)
 		}
 	}
+	for status, part := range map[int]string{407: "HTTPS_PROXY", 451: "legal reasons"} {
+		got := remedy(wait{reason: "denied", status: status}, "a:1/v1")
+		if !strings.Contains(got, part) || strings.Contains(got, "key") {
+			t.Errorf("%d: %s", status, got)
+		}
+	}
 	for detail, part := range map[string]string{"dns": "host name", "tls": "https://", "timeout": "running"} {
 		if got := remedy(wait{reason: "unreachable", detail: detail}, "a:1/v1"); !strings.Contains(got, part) {
 			t.Errorf("%s: %s", detail, got)

@@ -38,6 +38,11 @@ var phrases = []struct {
 	{"no api key provided", limit.ReasonDenied},
 	{"invalid access token", limit.ReasonDenied},
 	{"insufficient balance", limit.ReasonAccount},
+	{"insufficient account balance", limit.ReasonAccount},
+	{"balance is insufficient", limit.ReasonAccount},
+	{"balance is not enough", limit.ReasonAccount},
+	{"not enough balance", limit.ReasonAccount},
+	{"not enough credits", limit.ReasonAccount},
 	{"insufficient quota", limit.ReasonAccount},
 	{"insufficient credit", limit.ReasonAccount},
 	{"insufficient credits", limit.ReasonAccount},
@@ -98,15 +103,14 @@ func (v verdict) without(code batch.Code, message string) verdict {
 // 404 is the line's own if it is about the model, and 400 is not if it is about the key, the account or the engine.
 func judge(status int, c content, model string) limit.Signal {
 	w, kind := wordsOf(c), kindOf(status)
-	told := w.told()
 	switch {
 	case status == http.StatusNotFound && (w.says(modelNotFound) || c.names(model)):
 		kind = limit.Answered
-	case status == http.StatusBadRequest && told != "":
+	case status == http.StatusBadRequest && w.told() != "":
 		kind = limit.Denied
 	}
 	return limit.Signal{
-		Kind: kind, Status: status, Reason: reasonOf(kind, status, told), Code: w.label(), Message: w.excerpt(),
+		Kind: kind, Status: status, Reason: reasonOf(kind, status, w.reason()), Code: w.label(), Message: w.excerpt(),
 	}
 }
 
@@ -138,7 +142,7 @@ func reported(status int, c content, model string) verdict {
 	}
 	if room := statusOfRoom(w); room != 0 {
 		v := complaint(c, room)
-		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w.told())
+		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w.reason())
 		return v
 	}
 	if c.found.isResponse && w.code != "" && w.code != "server_error" {
@@ -168,7 +172,9 @@ func complaint(c content, status int) verdict {
 	if c.found.errorMessage != "" {
 		message = "The upstream answered with an error: " + c.found.errorMessage
 	}
-	return invalid("error_body", message).on(status, c)
+	v := invalid("error_body", message).on(status, c)
+	v.signal.Reason = reasonOf(v.signal.Kind, status, wordsOf(c).reason())
+	return v
 }
 
 // statusOfRoom returns the status that words of room stand for, or 0.

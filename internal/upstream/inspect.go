@@ -3,10 +3,13 @@ package upstream
 import (
 	"context"
 	"net/http"
-	"strings"
+	"regexp"
 
 	"batchd/internal/limit"
 )
+
+// versioned is a path with the version of an API in it, as Zhipu's /api/paas/v4: nothing is missing there.
+var versioned = regexp.MustCompile(`/v\d`)
 
 // Finding is what speaks against an upstream, as far as asking for its models tells. The zero Finding is that nothing does,
 // which need not mean that it works.
@@ -28,7 +31,7 @@ func (u *Upstream) Inspect(ctx context.Context) Finding {
 		return Finding{Condition: u.found(limit.ReasonUnreachable, l.signal)}
 	case l.signal.Status == http.StatusUnauthorized, l.signal.Status == http.StatusForbidden:
 		return Finding{Condition: u.found(l.signal.Reason, l.signal)}
-	case strings.Contains(u.base.Path, "/v1"):
+	case versioned.MatchString(u.base.Path):
 		return Finding{}
 	}
 	if below := u.list(ctx, "/v1/v1/models"); below.err == nil {

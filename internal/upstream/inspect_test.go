@@ -39,6 +39,7 @@ func TestInspectFindsWhatTheFirstBatchWouldShow(t *testing.T) {
 		"a list":             {listen(t, paths(map[string]string{"/v1/models": list})), upstream.Finding{}},
 		"a list at the root": {atRoot(paths(map[string]string{"/models": list, "/v1/models": list})), upstream.Finding{}},
 		"no list anywhere":   {listen(t, paths(nil)), upstream.Finding{}},
+		"another version":    {atRoot(paths(nil)) + "/api/paas/v4", upstream.Finding{}},
 		"no list at the root": {atRoot(paths(nil)), finding(false, limit.Condition{
 			Reason: limit.ReasonMisconfigured, Detail: "it has no list of models; is /v1 missing from its URL?", Status: 404, Message: "Not Found",
 		})},

@@ -107,7 +107,7 @@ func LockNew(ctx context.Context, dir string) (*Lock, error) {
 }
 
 // Close gives the lock back.
-func (l *Lock) Close() error { return l.file.Close() }
+func (l *Lock) Close() error { return errors.Join(unlock(l.file), l.file.Close()) }
 
 // writeHolder notes who we are, for the message of those who come too late.
 func writeHolder(f *os.File) error {

@@ -2,12 +2,14 @@ package datadir_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"batchd/internal/datadir"
@@ -118,4 +120,28 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestALockIsFreeOnceClosedThoughChildrenAreBeingStarted(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	var children sync.WaitGroup
+	children.Go(func() {
+		for ctx.Err() == nil {
+			if err := exec.CommandContext(ctx, os.Args[0], "-test.run=^$").Run(); err != nil && ctx.Err() == nil {
+				t.Errorf("start a child: %v", err)
+			}
+		}
+	})
+	for range 2000 {
+		lock, err := datadir.TryLock(path)
+		if err != nil {
+			t.Errorf("locked again: %v", err)
+			break
+		}
+		must(t, lock.Close())
+	}
+	stop()
+	children.Wait()
 }

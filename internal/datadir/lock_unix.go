@@ -18,3 +18,7 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
+
+// unlock gives the lock back before the file is closed: a process that is being started as a child has the file open too, from
+// its fork to its exec, and would hold the lock for so long.
+func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }

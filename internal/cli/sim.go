@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"batchd/internal/sim"
+	"batchd/internal/sim/batching"
 )
 
 // Names of the engines that can be simulated.
@@ -79,14 +81,36 @@ func (c *simCommand) engine() (*sim.Engine, error) {
 	}
 	var err error
 	if o.Timetable, err = sim.ParseTimetable(c.Timetable); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--timetable: %w", err)
 	}
 	if c.Engine == engineBatching {
 		if err := c.Batching.apply(&o); err != nil {
 			return nil, err
 		}
 	}
-	return sim.New(o)
+	e, err := sim.New(o)
+	var wrong *batching.OptionError
+	if errors.As(err, &wrong) && c.flagOf(wrong.Option) != "" {
+		return nil, fmt.Errorf("%s %s", c.flagOf(wrong.Option), wrong.Problem)
+	}
+	return e, err
+}
+
+// flagOf returns the flag that sets an option of the engine, for errors about it; "" for an option that no flag sets.
+func (c *simCommand) flagOf(option string) string {
+	if option == "Base" && c.Engine == engineBatching {
+		return "--step-time"
+	}
+	field, _, _ := strings.Cut(option, "[")
+	return map[string]string{
+		"Seats": "--seats", "Timetable": "--timetable", "RPM": "--rpm", "TPM": "--tpm", "Models": "--model",
+		"RefuseStatus": "--refuse-status", "Base": "--latency", "PerOutputToken": "--per-output-token", "Jitter": "--jitter",
+		"OutputTokens": "--output-tokens", "OutputSpread": "--output-spread", "PrefixCache": "--prefix-cache",
+		"PerPromptToken": "--per-prompt-token", "PerPrefillToken": "--per-prompt-token", "KVTokens": "--kv-tokens",
+		"MaxSequences": "--max-num-seqs", "StepTokens": "--max-num-batched-tokens", "PerSequence": "--step-time-per-seq",
+		"PerKVToken": "--step-time-per-kv-token", "Speed": "--speed", "Room": "--capacity", "Online.Rate": "--interactive-rate",
+		"Online.BurstFactor": "--interactive-burst", "Online.BurstFor": "--interactive-burst-for",
+	}[field]
 }
 
 // check finds flags of the engine that was not chosen: they would silently do nothing.

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
 	"batchd/internal/sim"
@@ -54,10 +55,10 @@ func (f *simBatchingFlags) apply(o *sim.Options) error {
 	replica.KVTokens, o.KVTokens = cmp.Or(o.KVTokens, replica.KVTokens), 0
 	var err error
 	if replica.Room, err = sim.ParseLevels(f.Capacity); err != nil {
-		return err
+		return fmt.Errorf("--capacity: %w", err)
 	}
 	if replica.Speed, err = sim.ParseLevels(f.Speed); err != nil {
-		return err
+		return fmt.Errorf("--speed: %w", err)
 	}
 	o.Batching = &replica
 	if f.InteractiveRate != 0 {

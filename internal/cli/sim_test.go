@@ -70,7 +70,7 @@ func TestSimBatchesAsItsFlagsSay(t *testing.T) {
 	}
 }
 
-func TestSimRefusesFlagsThatWouldDoNothing(t *testing.T) {
+func TestSimRefusesFlagsByTheirNames(t *testing.T) {
 	t.Parallel()
 	for flags, want := range map[string]string{
 		"--max-num-seqs 4":                             "--engine batching",
@@ -84,7 +84,15 @@ func TestSimRefusesFlagsThatWouldDoNothing(t *testing.T) {
 		"--engine batching --interactive-burst 2":      "--interactive-rate",
 		"--engine batching --capacity 5m":              "TIME=FACTOR",
 		"--engine batching --speed 5m=0":               "stands still",
-		"--engine batching --max-num-batched-tokens 2": "StepTokens",
+		"--engine batching --max-num-batched-tokens 2": "--max-num-batched-tokens is not above",
+		"--engine batching --max-num-seqs=-5":          "--max-num-seqs is below one",
+		"--engine batching --step-time=-1ms":           "--step-time is not above zero",
+		"--engine batching --capacity 0s=-1":           "--capacity has factor -1",
+		"--engine batching --interactive-rate=-1":      "--interactive-rate is -1",
+		"--engine batching --kv-tokens=-1":             "--kv-tokens is below zero",
+		"--refuse-status 20":                           "--refuse-status is 20",
+		"--latency=-1s":                                "--latency is below zero",
+		"--timetable 5m=3,1m=2":                        "--timetable is at 1m0s, not after 5m0s",
 	} {
 		var said bytes.Buffer
 		code := Main(Process{Args: append([]string{"sim", "--listen", "127.0.0.1:0"}, strings.Fields(flags)...), Stdout: io.Discard, Stderr: &said})

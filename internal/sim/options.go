@@ -107,27 +107,27 @@ func (o *Options) check() error {
 		{"MaxBodyBytes", o.MaxBodyBytes < 0},
 	} {
 		if f.negative {
-			return fmt.Errorf("sim option %s is below zero", f.name)
+			return &batching.OptionError{Option: f.name, Problem: "is below zero"}
 		}
 	}
 	if s := o.RefuseStatus; s != 0 && (s < 400 || s > 599) {
-		return fmt.Errorf("sim option RefuseStatus is %d, not 400 to 599", s)
+		return &batching.OptionError{Option: "RefuseStatus", Problem: fmt.Sprintf("is %d, not 400 to 599", s)}
 	}
 	if err := o.checkModel(); err != nil {
 		return err
 	}
 	for i, m := range o.Models {
 		if m == "" {
-			return fmt.Errorf("sim option Models[%d] is empty", i)
+			return &batching.OptionError{Option: fmt.Sprintf("Models[%d]", i), Problem: "is empty"}
 		}
 	}
 	last := time.Duration(0)
 	for i, s := range o.Timetable {
 		if s.At <= last {
-			return fmt.Errorf("sim option Timetable[%d] is at %v, not after %v", i, s.At, last)
+			return &batching.OptionError{Option: fmt.Sprintf("Timetable[%d]", i), Problem: fmt.Sprintf("is at %v, not after %v", s.At, last)}
 		}
 		if s.Seats < 0 {
-			return fmt.Errorf("sim option Timetable[%d] has seats below zero", i)
+			return &batching.OptionError{Option: fmt.Sprintf("Timetable[%d]", i), Problem: fmt.Sprintf("has %d seats at %v", s.Seats, s.At)}
 		}
 		last = s.At
 	}
@@ -158,11 +158,11 @@ func (o *Options) checkModel() error {
 	finite := func(v float64) bool { return v >= 0 && !math.IsInf(v, 1) }
 	switch t := &o.Online; {
 	case !finite(t.Rate):
-		return fmt.Errorf("sim option Online has a rate of %v", t.Rate)
+		return &batching.OptionError{Option: "Online.Rate", Problem: fmt.Sprintf("is %v", t.Rate)}
 	case !finite(t.BurstFactor):
-		return fmt.Errorf("sim option Online has a burst factor of %v", t.BurstFactor)
+		return &batching.OptionError{Option: "Online.BurstFactor", Problem: fmt.Sprintf("is %v", t.BurstFactor)}
 	case t.BurstEvery < 0, t.BurstFor < 0, t.BurstEvery > 0 && t.BurstFor >= t.BurstEvery:
-		return fmt.Errorf("sim option Online has bursts of %v every %v", t.BurstFor, t.BurstEvery)
+		return &batching.OptionError{Option: "Online.BurstFor", Problem: fmt.Sprintf("is %v, with a burst every %v", t.BurstFor, t.BurstEvery)}
 	}
 	for _, f := range []struct {
 		name string

@@ -469,18 +469,18 @@ func TestOptionsOfTheOtherModelAreRefused(t *testing.T) {
 	t.Parallel()
 	online := batching.Online()
 	for want, opts := range map[string]sim.Options{
-		"Seats":          {Batching: plain(1), Seats: 1},
-		"Timetable":      {Batching: plain(1), Timetable: []sim.Shift{{At: 1}}},
-		"Base":           {Batching: plain(1), Base: 1},
-		"PerPromptToken": {Batching: plain(1), PerPromptToken: 1},
-		"PerOutputToken": {Batching: plain(1), PerOutputToken: 1},
-		"Jitter":         {Batching: plain(1), Jitter: 1},
-		"KVTokens":       {Batching: plain(1), KVTokens: 1},
-		"Online needs":   {Online: online},
-		"rate of -1":     {Batching: plain(1), Online: batching.Traffic{Rate: -1}},
-		"burst factor":   {Batching: plain(1), Online: batching.Traffic{Rate: 1, BurstFactor: -1}},
-		"bursts of":      {Batching: plain(1), Online: batching.Traffic{Rate: 1, BurstEvery: 1, BurstFor: 1}},
-		"MaxSequences":   {Batching: plain(0)},
+		"Seats":                 {Batching: plain(1), Seats: 1},
+		"Timetable":             {Batching: plain(1), Timetable: []sim.Shift{{At: 1}}},
+		"Base":                  {Batching: plain(1), Base: 1},
+		"PerPromptToken":        {Batching: plain(1), PerPromptToken: 1},
+		"PerOutputToken":        {Batching: plain(1), PerOutputToken: 1},
+		"Jitter":                {Batching: plain(1), Jitter: 1},
+		"KVTokens":              {Batching: plain(1), KVTokens: 1},
+		"Online needs":          {Online: online},
+		"Online.Rate is -1":     {Batching: plain(1), Online: batching.Traffic{Rate: -1}},
+		"Online.BurstFactor is": {Batching: plain(1), Online: batching.Traffic{Rate: 1, BurstFactor: -1}},
+		"Online.BurstFor is":    {Batching: plain(1), Online: batching.Traffic{Rate: 1, BurstEvery: 1, BurstFor: 1}},
+		"MaxSequences":          {Batching: plain(0)},
 	} {
 		if _, err := sim.New(opts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v, want %q in it", err, want)

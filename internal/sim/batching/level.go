@@ -18,11 +18,11 @@ type Level struct {
 // checkLevels checks what holds for every timetable.
 func checkLevels(name string, levels []Level) error {
 	if !slices.IsSortedFunc(levels, func(a, b Level) int { return cmp.Compare(a.At, b.At) }) {
-		return fmt.Errorf("option %s is not in order of time", name)
+		return &OptionError{name, "is not in order of time"}
 	}
 	for _, l := range levels {
 		if l.Factor < 0 || math.IsNaN(l.Factor) || math.IsInf(l.Factor, 0) {
-			return fmt.Errorf("option %s has factor %v at %v", name, l.Factor, l.At)
+			return &OptionError{name, fmt.Sprintf("has factor %v at %v", l.Factor, l.At)}
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package batching
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -31,22 +30,34 @@ type Options struct {
 	Speed, Room []Level
 }
 
+// OptionError says what is wrong with an option.
+type OptionError struct {
+	// Option is the name of the field, Problem the rest of a sentence about it.
+	Option, Problem string
+}
+
+func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Problem }
+
 func (o *Options) check() error {
 	switch {
 	case o.Base <= 0:
-		return errors.New("option Base is not above zero")
-	case o.PerSequence < 0 || o.PerPrefillToken < 0 || o.PerKVToken < 0:
-		return errors.New("option PerSequence, PerPrefillToken or PerKVToken is below zero")
+		return &OptionError{"Base", "is not above zero"}
+	case o.PerSequence < 0:
+		return &OptionError{"PerSequence", "is below zero"}
+	case o.PerPrefillToken < 0:
+		return &OptionError{"PerPrefillToken", "is below zero"}
+	case o.PerKVToken < 0:
+		return &OptionError{"PerKVToken", "is below zero"}
 	case o.MaxSequences < 1:
-		return errors.New("option MaxSequences is below one")
+		return &OptionError{"MaxSequences", "is below one"}
 	case o.StepTokens <= o.MaxSequences:
-		return errors.New("option StepTokens is not above MaxSequences: prompts would never be read")
+		return &OptionError{"StepTokens", "is not above the number of sequences: prompts would never be read"}
 	case o.KVTokens < 0:
-		return errors.New("option KVTokens is below zero")
+		return &OptionError{"KVTokens", "is below zero"}
 	}
 	for _, l := range o.Speed {
 		if l.Factor <= 0 {
-			return fmt.Errorf("option Speed has factor %v at %v: an engine that stands still is one without Room", l.Factor, l.At)
+			return &OptionError{"Speed", fmt.Sprintf("has factor %v at %v: an engine that stands still is one without capacity", l.Factor, l.At)}
 		}
 	}
 	if err := checkLevels("Speed", o.Speed); err != nil {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"batchd/internal/dispatch"
@@ -20,8 +21,10 @@ import (
 
 // Upstream is one inference server, or a gateway to many. Its methods may be called concurrently.
 type Upstream struct {
-	name       string
-	base       *url.URL
+	name string
+	base *url.URL
+	// targets maps endpoints to the *url.URL of calls there.
+	targets    sync.Map
 	transport  *http.Transport
 	credential *credential
 	// headers go out with every call. The slices in it are shared by all calls and never changed.
@@ -140,16 +143,21 @@ func (u *Upstream) String() string { return u.name }
 // Close closes the idle connections. Calls that run are not touched.
 func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
 
-// target returns the URL of an endpoint.
+// target returns the URL of an endpoint, which is not to be changed: calls share it. There are as many as batches may name.
 func (u *Upstream) target(endpoint string) *url.URL {
-	if rest, ok := strings.CutPrefix(endpoint, "/v1/"); ok {
-		endpoint = "/" + rest
+	if known, ok := u.targets.Load(endpoint); ok {
+		return known.(*url.URL) //nolint:errcheck // nothing else is stored
+	}
+	path := endpoint
+	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
+		path = "/" + rest
 	}
 	t := *u.base
-	t.Path += endpoint
+	t.Path += path
 	if t.RawPath != "" {
-		t.RawPath += endpoint
+		t.RawPath += path
 	}
+	u.targets.Store(endpoint, &t)
 	return &t
 }
 

@@ -36,6 +36,7 @@ type OptionError struct {
 	Option, Problem string
 }
 
+// Error returns the sentence.
 func (e *OptionError) Error() string { return "option " + e.Option + " " + e.Problem }
 
 func (o *Options) check() error {

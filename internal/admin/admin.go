@@ -56,28 +56,31 @@ func invalid(param, format string, args ...any) error {
 func (s *Service) tenantNamed(ctx context.Context, name string) (store.Tenant, error) {
 	t, err := s.o.Store.TenantNamed(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
-		return t, notFound(paramTenant, "no tenant is named %q", name)
+		return t, noTenant(name)
 	}
 	return t, err
 }
 
-// tenantID returns the id of the tenant with this name; "" stands for all and stays.
-func (s *Service) tenantID(ctx context.Context, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	t, err := s.tenantNamed(ctx, name)
-	return t.ID, err
-}
+func noTenant(name string) error { return notFound(paramTenant, "no tenant is named %q", name) }
 
-// tenantNames returns the name of every tenant by its id.
-func (s *Service) tenantNames(ctx context.Context) (map[string]string, error) {
-	tenants, err := s.o.Store.ListTenants(ctx)
-	names := make(map[string]string, len(tenants))
-	for _, t := range tenants {
-		names[t.ID] = t.Name
+// tenants returns the id of the tenant with this name, "" for "", which stands for all, and the name of every tenant by its
+// id.
+func (s *Service) tenants(ctx context.Context, name string) (id string, names map[string]string, _ error) {
+	all, err := s.o.Store.ListTenants(ctx)
+	if err != nil {
+		return "", nil, err
 	}
-	return names, err
+	names = make(map[string]string, len(all))
+	for _, t := range all {
+		names[t.ID] = t.Name
+		if t.Name == name {
+			id = t.ID
+		}
+	}
+	if id == "" && name != "" {
+		return "", nil, noTenant(name)
+	}
+	return id, names, nil
 }
 
 // notFound returns a fault of class batch.NotFound.

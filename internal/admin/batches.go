@@ -24,7 +24,7 @@ func (s *Service) Batches(ctx context.Context, after string, limit int) (store.P
 	if err != nil {
 		return store.Page[Batch]{}, err
 	}
-	names, err := s.tenantNames(ctx)
+	_, names, err := s.tenants(ctx, "")
 	page := store.Page[Batch]{HasMore: stored.HasMore}
 	for _, b := range stored.Items {
 		page.Items = append(page.Items, Batch{Batch: b, TenantName: names[b.Tenant]})

@@ -159,11 +159,7 @@ func (s *Service) mint(ctx context.Context, owner store.Tenant, k store.Key) (Mi
 
 // Keys returns the keys of the tenant with this name, or of all with "", oldest first.
 func (s *Service) Keys(ctx context.Context, tenantName string) ([]Key, error) {
-	id, err := s.tenantID(ctx, tenantName)
-	if err != nil {
-		return nil, err
-	}
-	names, err := s.tenantNames(ctx)
+	id, names, err := s.tenants(ctx, tenantName)
 	if err != nil {
 		return nil, err
 	}

@@ -101,15 +101,11 @@ func PrivateAddress(err error) bool {
 
 // Webhooks returns the webhooks of the tenant with this name, or of all with "", oldest first.
 func (s *Service) Webhooks(ctx context.Context, tenantName string) ([]Webhook, error) {
-	owner, err := s.tenantID(ctx, tenantName)
+	id, names, err := s.tenants(ctx, tenantName)
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.tenantNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	stored, err := s.o.Store.ListWebhooks(ctx, owner)
+	stored, err := s.o.Store.ListWebhooks(ctx, id)
 	now := s.o.Now()
 	var webhooks []Webhook
 	for _, w := range stored {
@@ -209,18 +205,15 @@ type Delivery struct {
 
 // Deliveries returns deliveries, newest first. The query's Tenant is a name.
 func (s *Service) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error) {
-	var err error
-	if q.Tenant, err = s.tenantID(ctx, q.Tenant); err != nil {
+	id, names, err := s.tenants(ctx, q.Tenant)
+	if err != nil {
 		return nil, err
 	}
+	q.Tenant = id
 	if q.Webhook != "" {
 		if _, err := s.o.Store.Webhook(ctx, q.Webhook); err != nil {
 			return nil, noWebhook(q.Webhook, err)
 		}
-	}
-	names, err := s.tenantNames(ctx)
-	if err != nil {
-		return nil, err
 	}
 	stored, err := s.o.Store.ListDeliveries(ctx, q)
 	var deliveries []Delivery

@@ -39,13 +39,15 @@ func Administer(ctx context.Context, cfg config.Config, a Administration, use fu
 		return err
 	}
 	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{})
+	if err == nil {
+		defer func() { err = errors.Join(err, st.Close()) }()
+	}
 	if lock != nil {
 		err = errors.Join(err, lock.Close())
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, st.Close()) }()
 	return use(newAdmin(cfg, st, a.UserAgent))
 }
 

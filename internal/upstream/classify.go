@@ -110,7 +110,7 @@ func judge(status int, c content, model string) limit.Signal {
 		kind = limit.Denied
 	}
 	return limit.Signal{
-		Kind: kind, Status: status, Reason: reasonOf(kind, status, w.reason()), Code: w.label(), Message: w.excerpt(),
+		Kind: kind, Status: status, Reason: reasonOf(kind, status, w), Code: w.label(), Message: w.excerpt(),
 	}
 }
 
@@ -142,7 +142,7 @@ func reported(status int, c content, model string) verdict {
 	}
 	if room := statusOfRoom(w); room != 0 {
 		v := complaint(c, room)
-		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w.reason())
+		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w)
 		return v
 	}
 	if c.found.isResponse && w.code != "" && w.code != "server_error" {
@@ -173,7 +173,7 @@ func complaint(c content, status int) verdict {
 		message = "The upstream answered with an error: " + c.found.errorMessage
 	}
 	v := invalid("error_body", message).on(status, c)
-	v.signal.Reason = reasonOf(v.signal.Kind, status, wordsOf(c).reason())
+	v.signal.Reason = reasonOf(v.signal.Kind, status, wordsOf(c))
 	return v
 }
 

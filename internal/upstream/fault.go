@@ -57,7 +57,7 @@ func unanswered(err error, far progress) verdict {
 
 // given returns a verdict without an outcome.
 func given(kind limit.Kind, cause string) verdict {
-	return verdict{signal: limit.Signal{Kind: kind, Reason: reasonOf(kind, 0, "")}, cause: cause}
+	return verdict{signal: limit.Signal{Kind: kind, Reason: reasonOf(kind, 0, words{})}, cause: cause}
 }
 
 // detailed says how a call broke off of which there is no status to tell.
@@ -119,7 +119,7 @@ func cut(status int, err error) verdict {
 		return v
 	}
 	if kind := kindOf(status); status >= 400 && kind != limit.Answered {
-		v.signal = limit.Signal{Kind: kind, Status: status, Reason: reasonOf(kind, status, "")}
+		v.signal = limit.Signal{Kind: kind, Status: status, Reason: reasonOf(kind, status, words{})}
 		v.cause = statusCause(status)
 	}
 	return v

@@ -32,11 +32,13 @@ func kindOf(status int) limit.Kind {
 	return limit.Broken
 }
 
-// reasonOf is the word that an answer is told by. told is what the words of its body say, if they are known.
-func reasonOf(kind limit.Kind, status int, told limit.Reason) limit.Reason {
+// reasonOf is the word that an answer is told by. w are the words of its body; none if they are not known.
+func reasonOf(kind limit.Kind, status int, w words) limit.Reason {
+	if kind == limit.Served || kind == limit.Answered || kind == limit.Abandoned {
+		return "" // before the words are looked at, which takes longer than all the rest
+	}
+	told := w.reason()
 	switch {
-	case kind == limit.Served || kind == limit.Answered || kind == limit.Abandoned:
-		return ""
 	case told == limit.ReasonAccount:
 		return told
 	case kind == limit.Unreachable:

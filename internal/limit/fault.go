@@ -145,8 +145,7 @@ func (g *Gate) lower(now moment, p *Permit, h *History, r *record, s *Signal) {
 // anybody was served who could tell whose fault it is, is no news. It reports whether such refusals count now.
 func (g *Gate) refused(now time.Time, r *record, least int) bool {
 	if r.lowered {
-		g.room.chronic.note(now, &g.room, least, true)
-		return !g.room.chronic.ignoring(now)
+		return g.room.counts(now, least)
 	}
 	r.places, r.lowered = g.room.refused(now, g.inFlight, least)
 	return r.lowered

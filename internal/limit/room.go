@@ -102,12 +102,17 @@ func (r *room) rest(now time.Time, inFlight int) {
 	r.ceiling, r.stepped, r.credit = 0, false, 0
 }
 
+// counts notes a refusal, and reports whether such ones lower the limit for now.
+func (r *room) counts(now time.Time, least int) bool {
+	r.chronic.note(now, r, least, true)
+	return !r.chronic.ignoring(now)
+}
+
 // refused lowers the limit to what is still in flight, for a refusal for want of room, and returns how many places of
 // those in force that took; false if refusals lower nothing for now. least is the gate's limit as it is in force: a refusal
 // with less than half of that in flight says nothing of how much fits.
-func (r *room) refused(now time.Time, inFlight, least int) (places int, counts bool) {
-	r.chronic.note(now, r, least, true)
-	if r.chronic.ignoring(now) {
+func (r *room) refused(now time.Time, inFlight, least int) (places int, lowers bool) {
+	if !r.counts(now, least) {
 		return 0, false
 	}
 	if r.stepped {

@@ -76,7 +76,13 @@ func exportedReceiver(function *ast.FuncDecl) bool {
 	if function.Recv == nil {
 		return true
 	}
-	receiver := function.Recv.List[0].Type
+	named, ok := receiverOf(function)
+	return !ok || named.IsExported()
+}
+
+// receiverOf returns the name of a method's type; false for one that has none of its own, which only a mistake can have.
+func receiverOf(method *ast.FuncDecl) (*ast.Ident, bool) {
+	receiver := method.Recv.List[0].Type
 	if pointer, ok := receiver.(*ast.StarExpr); ok {
 		receiver = pointer.X
 	}
@@ -84,7 +90,7 @@ func exportedReceiver(function *ast.FuncDecl) bool {
 		receiver = generic.X
 	}
 	named, ok := receiver.(*ast.Ident)
-	return !ok || named.IsExported()
+	return named, ok
 }
 
 // exportedSpec lists the names of one line of a declaration. A comment on the group or at the line's end counts.

@@ -131,14 +131,10 @@ func nameOf(function *ast.FuncDecl) string {
 	if function.Recv == nil {
 		return function.Name.Name
 	}
-	receiver := function.Recv.List[0].Type
-	if pointer, ok := receiver.(*ast.StarExpr); ok {
-		receiver = pointer.X
+	named, ok := receiverOf(function)
+	if !ok {
+		return function.Name.Name
 	}
-	if generic, ok := receiver.(*ast.IndexExpr); ok {
-		receiver = generic.X
-	}
-	named, _ := receiver.(*ast.Ident)
 	return named.Name + "." + function.Name.Name
 }
 

@@ -13,24 +13,16 @@ import (
 	"batchd/internal/journal"
 	"batchd/internal/vfs"
 	"batchd/internal/vfs/memfs"
+	"batchd/internal/vfs/vfstest"
 )
 
 func readFile(t testing.TB, fsys vfs.FS, name string) []byte {
 	t.Helper()
-	f, err := fsys.Open(name)
+	raw, err := vfstest.ReadFile(fsys, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }()
-	size, err := f.Size()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil && size > 0 {
-		t.Fatal(err)
-	}
-	return b
+	return raw
 }
 
 func writeFile(t testing.TB, fsys vfs.FS, name string, b []byte) {

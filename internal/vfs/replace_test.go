@@ -2,13 +2,13 @@ package vfs_test
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"testing"
 
 	"batchd/internal/vfs"
 	"batchd/internal/vfs/memfs"
+	"batchd/internal/vfs/vfstest"
 )
 
 const before, after = "what was there", "what replaces it, and is longer"
@@ -16,20 +16,8 @@ const before, after = "what was there", "what replaces it, and is longer"
 // file returns what a file holds, "" if it is absent.
 func file(t *testing.T, fsys vfs.FS, name string) string {
 	t.Helper()
-	f, err := fsys.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ""
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	size, err := f.Size()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
-	if err != nil {
+	raw, err := vfstest.ReadFile(fsys, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	return string(raw)

@@ -2,7 +2,7 @@ package memfs_test
 
 import (
 	"errors"
-	"io"
+	"io/fs"
 	"testing"
 
 	"batchd/internal/vfs"
@@ -40,14 +40,10 @@ func create(t *testing.T, m *memfs.FS, name, contents string) vfs.File {
 // contents returns what the file called name holds, or "<absent>".
 func contents(t *testing.T, m *memfs.FS, name string) string {
 	t.Helper()
-	f, err := m.Open(name)
-	if err != nil {
+	raw, err := vfstest.ReadFile(m, name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return "<absent>"
 	}
-	defer func() { _ = f.Close() }()
-	size, err := f.Size()
-	must(t, err)
-	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
 	must(t, err)
 	return string(raw)
 }

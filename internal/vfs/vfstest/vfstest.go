@@ -355,19 +355,24 @@ func write(t *testing.T, fsys vfs.FS, name, contents string) {
 	}
 }
 
-// read returns the contents of a file, through a handle of its own.
-func read(t *testing.T, fsys vfs.FS, name string) string {
-	t.Helper()
+// ReadFile returns the contents of a file, through a handle of its own.
+func ReadFile(fsys vfs.FS, name string) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	raw, err := io.ReadAll(io.NewSectionReader(f, 0, size))
+	return io.ReadAll(io.NewSectionReader(f, 0, size))
+}
+
+// read is ReadFile for a file that must be there.
+func read(t *testing.T, fsys vfs.FS, name string) string {
+	t.Helper()
+	raw, err := ReadFile(fsys, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -20,6 +21,8 @@ type Administration struct {
 	Create bool
 	// UserAgent is what receivers of test events see.
 	UserAgent string
+	// Logger gets what an operator should know about the store; nil discards it.
+	Logger *slog.Logger
 }
 
 // Administer lets a command use the metadata store of the settings' data directory, beside a running server as well as
@@ -38,7 +41,7 @@ func Administer(ctx context.Context, cfg config.Config, a Administration, use fu
 	if err != nil {
 		return err
 	}
-	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{})
+	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{Logger: a.Logger})
 	if err == nil {
 		defer func() { err = errors.Join(err, st.Close()) }()
 	}

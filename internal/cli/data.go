@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"batchd/internal/admin"
@@ -39,7 +40,9 @@ func (f dataFlags) administer(s *invocation, use func(*admin.Service) error) err
 	if err != nil {
 		return err
 	}
-	return remedied(app.Administer(s.ctx, cfg, app.Administration{UserAgent: "batchd/" + s.Version}, use))
+	return remedied(app.Administer(s.ctx, cfg, app.Administration{
+		UserAgent: "batchd/" + s.Version, Logger: logger(s.Stderr, cfg.Log, slog.LevelWarn),
+	}, use))
 }
 
 // allowRemedy is what to do about a receiver at an address that is not public.

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"batchd/internal/admin"
@@ -43,7 +44,7 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 		return remedied(err)
 	}
 	var k admin.MintedKey
-	err = app.Administer(s.ctx, cfg, app.Administration{Create: true}, func(a *admin.Service) (err error) {
+	err = app.Administer(s.ctx, cfg, app.Administration{Create: true, Logger: logger(s.Stderr, cfg.Log, slog.LevelWarn)}, func(a *admin.Service) (err error) {
 		k, err = a.CreateKey(s.ctx, n)
 		return err
 	})

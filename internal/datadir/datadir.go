@@ -1,6 +1,6 @@
 // Package datadir is the data directory of one node: the lock that lets one process at a time execute batches from it,
 // the names of what is in it, whether anything shows that a database was there, and how much space is left. It knows
-// files and names only: no database is opened here, and nothing of what the files hold is read.
+// files and names only: no database is opened here, and of what the files hold only the sequence file is read.
 package datadir
 
 import (
@@ -17,6 +17,9 @@ import (
 const (
 	// Database is the file of the metadata store, where that is SQLite.
 	Database = "batchd.db"
+	// Sequence is the file that holds the number of the last commit of the database that anybody was told of. See
+	// SequenceFile.
+	Sequence = "batchd.seq"
 	// Blobs is the directory of the blob store, where that is a directory.
 	Blobs = "blobs"
 	// Journals is the directory of the journals of leased units; Lost is that of journals whose units the database does not
@@ -98,8 +101,14 @@ func HasDatabase(path string) (bool, error) {
 }
 
 // Untouched reports whether nothing in the data directory at path shows that a database was there before: then a missing
-// one is a new one, and not a lost one.
+// one is a new one, and not a lost one. The sequence file is made after the database.
 func Untouched(path string) (bool, error) {
+	if _, err := os.Stat(filepath.Join(path, Sequence)); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return false, fmt.Errorf("look into data directory: %w", err)
+		}
+		return false, nil
+	}
 	for _, name := range []string{Blobs, Journals} {
 		entries, err := os.ReadDir(filepath.Join(path, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -90,7 +90,7 @@ func inspect(path string, mayCreate bool) (bool, error) {
 			// them.
 			return false, &UnusableError{
 				Path:    path,
-				Problem: "is missing, but blobs/ or journals/ is not empty",
+				Problem: "is missing, but blobs/ or journals/ is not empty, or batchd.seq is there",
 				Remedy:  "restore it from a backup, or start with an empty data directory",
 			}
 		}

@@ -138,7 +138,7 @@ func TestOpenIgnoresWhatACrashedCreationLeft(t *testing.T) {
 	must(t, openWith(t, place, sqlite.Options{}).Close())
 	entries, err := os.ReadDir(place)
 	must(t, err)
-	if len(entries) != 1 || entries[0].Name() != "batchd.db" {
+	if len(entries) != 2 || entries[0].Name() != "batchd.db" || entries[1].Name() != "batchd.seq" {
 		t.Errorf("left behind: %v", entries)
 	}
 }

@@ -24,11 +24,24 @@ const (
 
 // dsn returns the driver's name for the file at path, which must exist: SQLite is never the one to create a file.
 func dsn(path string, pragmas ...string) string {
+	return fileURL(path, url.Values{"mode": {"rw"}, "_pragma": pragmas, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"}})
+}
+
+// readOnlyDSN returns the driver's name for the file at path when nothing of it may be written; with fileOnly, what its
+// log holds is left out.
+func readOnlyDSN(path string, fileOnly bool) string {
+	q := url.Values{"mode": {"ro"}, "_pragma": {busyPragma}, "_dqs": {"0"}, "_error_rc": {"1"}}
+	if fileOnly {
+		q.Set("immutable", "1")
+	}
+	return fileURL(path, q)
+}
+
+func fileURL(path string, q url.Values) string {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed
 	}
-	q := url.Values{"mode": {"rw"}, "_pragma": pragmas, "_defensive": {"1"}, "_dqs": {"0"}, "_error_rc": {"1"}}
 	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}).String()
 }
 

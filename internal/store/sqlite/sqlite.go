@@ -96,6 +96,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		}
 		opts.Logger.InfoContext(ctx, "store created", "path", path)
 	}
+	if err := checkSequence(ctx, path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s, err := connect(ctx, path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -111,7 +114,11 @@ func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, damaged(path, err)
 	}
 	s := &Store{path: path, log: opts.Logger, writer: w, closing: make(chan struct{})}
-	if err := s.prepare(ctx); err != nil {
+	err = s.prepare(ctx)
+	if err == nil {
+		err = s.openSequence(ctx, opts)
+	}
+	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	if s.readers, err = openReaders(path); err != nil {

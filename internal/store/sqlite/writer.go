@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	driver "modernc.org/sqlite"
+
+	"batchd/internal/datadir"
 )
 
 // Group commit: a write joins the queue and waits for the writer's turn. Whoever gets the turn takes the oldest steps
@@ -45,6 +47,11 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	// checkpointAt is the length of the log at which the next checkpoint is due.
 	checkpointAt int64
+	// commits is the last commit of this process, and what is known to be folded in; sequence tells later starts of it.
+	commits  commits
+	sequence *datadir.SequenceFile
+	// sequenceFailed is set while the number of the last commit could not be written.
+	sequenceFailed bool
 }
 
 // openWriter opens the connection for writes. Automatic checkpoints are off, because their fsyncs could not be
@@ -154,7 +161,9 @@ func (s *Store) lead(ctx context.Context) {
 	if len(group) == 0 {
 		return // somebody else has committed our step meanwhile
 	}
-	s.writer.commit(group)
+	if s.writer.commit(group) {
+		s.tellSequence(ctx)
+	}
 	// The checkpoint comes before the callers are woken, so that it cannot fall behind: who writes much waits for it.
 	if err := s.writer.checkpointIfLong(context.WithoutCancel(ctx)); err != nil {
 		// The steps themselves are durable, and the next ones try again.
@@ -166,8 +175,8 @@ func (s *Store) lead(ctx context.Context) {
 }
 
 // commit runs steps in one transaction. One that fails or changes nothing is undone alone; a fault of the
-// transaction itself fails all of them.
-func (w *writer) commit(group []*step) {
+// transaction itself fails all of them. It reports whether anything was committed.
+func (w *writer) commit(group []*step) bool {
 	ctx := group[0].ctx
 	changed, err := w.transact(ctx, group)
 	if err == nil {
@@ -175,7 +184,7 @@ func (w *writer) commit(group []*step) {
 			w.onCommit()
 			w.onFsync(1)
 		}
-		return
+		return changed
 	}
 	w.onFault(err)
 	// SQLite may have rolled back by itself, and then this fails. A transaction left open would make every later BEGIN
@@ -186,6 +195,7 @@ func (w *writer) commit(group []*step) {
 			st.err = err
 		}
 	}
+	return false
 }
 
 // transact runs the steps and commits what they changed; an error is one of the transaction. Where nothing was
@@ -204,14 +214,21 @@ func (w *writer) transact(ctx context.Context, group []*step) (changed bool, err
 		}
 		changed = changed || did
 	}
-	end := `ROLLBACK`
-	if changed {
-		end = `COMMIT`
+	if !changed {
+		if _, err := t.exec(ctx, `ROLLBACK`); err != nil {
+			return false, fmt.Errorf("commit: %w", err)
+		}
+		return false, nil
 	}
-	if _, err := t.exec(ctx, end); err != nil {
+	number, err := w.raise(ctx, t)
+	if err != nil {
+		return false, fmt.Errorf("number the commit: %w", err)
+	}
+	if _, err := t.exec(ctx, `COMMIT`); err != nil {
 		return false, fmt.Errorf("commit: %w", err)
 	}
-	return changed, nil
+	w.commits.number = number
+	return true, nil
 }
 
 // runStep runs one step and reports whether it changed anything. A step among others stands in a savepoint, so that
@@ -299,6 +316,9 @@ func (w *writer) close() error {
 	errs := []error{err}
 	for _, stmt := range w.stmts {
 		errs = append(errs, stmt.Close())
+	}
+	if w.sequence != nil {
+		errs = append(errs, w.sequence.Close())
 	}
 	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
 }

@@ -85,7 +85,37 @@ func checkSequence(ctx context.Context, path string) error {
 	if found && told > has.number {
 		return lostTime(path, has.number, told)
 	}
-	return nil
+	return checkBase(ctx, path, has)
+}
+
+// OlderThanItsLog reports whether the store file at path is an older one than that which its write-ahead log goes on from:
+// with it, it is of no use, but without it, it is as it was. It writes to neither.
+func OlderThanItsLog(ctx context.Context, path string) (bool, error) {
+	has, err := readCommits(ctx, path, false)
+	if err != nil {
+		return false, fmt.Errorf("read commit number of %s: %w", path, err)
+	}
+	return checkBase(ctx, path, has) != nil, nil
+}
+
+// checkBase refuses a log that goes on from a later file than this one: it would be replayed into pages that do not fit
+// it. The row that the log shows was read before, so that a checkpoint since then has only raised what the file holds.
+func checkBase(ctx context.Context, path string, has commits) error {
+	if base, err := readCommits(ctx, path, true); err == nil && base.number < has.folded {
+		return olderFile(path, base.number, has)
+	}
+	return nil // what keeps the file from being read is found when it is opened
+}
+
+func olderFile(path string, number uint64, has commits) error {
+	dir := filepath.Dir(path)
+	return &UnusableError{
+		Path: path,
+		Problem: fmt.Sprintf("is older than its log %s: it ends at change number %d, but the log, which ends at number %d, goes on from number %d or later",
+			filepath.Base(path)+"-wal", number, has.number, has.folded),
+		Remedy: fmt.Sprintf("restore both from the same copy; batchd check %s says what is lost, batchd repair %s --accept-older goes on without the log; "+
+			"it was left as it is", dir, dir),
+	}
 }
 
 func lostTime(path string, number, told uint64) error {
@@ -105,7 +135,6 @@ func (s *Store) openSequence(ctx context.Context, opts Options) error {
 	if err != nil {
 		return damaged(s.path, err)
 	}
-	s.writer.commits = has
 	dir := filepath.Dir(s.path)
 	path := filepath.Join(dir, datadir.Sequence)
 	_, found, _ := datadir.ReadSequence(dir) // opening it says what is wrong with it
@@ -131,7 +160,7 @@ func (w *writer) raise(ctx context.Context, t *tx) (uint64, error) {
 		return 0, err
 	}
 	var number uint64
-	err = stmt.QueryRowContext(ctx, w.commits.folded).Scan(&number)
+	err = stmt.QueryRowContext(ctx, w.folded).Scan(&number)
 	return number, err
 }
 
@@ -139,12 +168,12 @@ func (w *writer) raise(ctx context.Context, t *tx) (uint64, error) {
 // commit is on disk, and only a loss of it would not be noticed. The turn is the caller's.
 func (s *Store) tellSequence(ctx context.Context) {
 	w := s.writer
-	err := w.sequence.Raise(w.commits.number)
+	err := w.sequence.Raise(w.number)
 	switch {
 	case err != nil && !w.sequenceFailed:
-		s.log.ErrorContext(ctx, "sequence file takes nothing; a loss of what is committed meanwhile would not be noticed", "number", w.commits.number, "error", err)
+		s.log.ErrorContext(ctx, "sequence file takes nothing; a loss of what is committed meanwhile would not be noticed", "number", w.number, "error", err)
 	case err == nil && w.sequenceFailed:
-		s.log.InfoContext(ctx, "sequence file is written again", "number", w.commits.number)
+		s.log.InfoContext(ctx, "sequence file is written again", "number", w.number)
 	}
 	w.sequenceFailed = err != nil
 }

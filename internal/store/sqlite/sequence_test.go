@@ -138,6 +138,61 @@ func TestAStoreThatLostTimeIsRefused(t *testing.T) {
 	}
 }
 
+func TestAStoreFileThatIsOlderThanItsLogIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, fold := range map[string]func(t *testing.T, s *sqlite.Store, place string){
+		"folded by the writer": func(t *testing.T, s *sqlite.Store, place string) { fill(t, s, 120000) },
+		"folded by another process": func(t *testing.T, s *sqlite.Store, place string) {
+			must(t, openWith(t, place, sqlite.Options{}).Close())
+			addFile(t, s, "file-4") // begins the log anew, and sees that it did
+		},
+		"folded at the start": func(t *testing.T, s *sqlite.Store, place string) {
+			must(t, s.Close())
+			again := openWith(t, place, sqlite.Options{})
+			t.Cleanup(func() { _ = again.Close() })
+			addFile(t, again, "file-4")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			place := t.TempDir()
+			s := openWith(t, place, sqlite.Options{})
+			t.Cleanup(func() { _ = s.Close() })
+			addFile(t, s, "file-1")
+			addFile(t, s, "file-2")
+			older := crashed(t, place)
+			fold(t, s, place)
+			if name != "folded at the start" {
+				addFile(t, s, "file-5")
+			}
+			dir := crashed(t, place)
+			path := filepath.Join(dir, "batchd.db")
+			if older, err := sqlite.OlderThanItsLog(t.Context(), path); older || err != nil {
+				t.Errorf("sound: got %v, %v", older, err)
+			}
+			copyFile(t, older, dir, "batchd.db")
+			before, logBefore := snapshot(t, path), read(path+"-wal")
+			_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			var refused *sqlite.UnusableError
+			if !errors.As(err, &refused) || !strings.Contains(err.Error(), "is older than its log batchd.db-wal") {
+				t.Fatalf("got %v, want that it is refused", err)
+			}
+			if snapshot(t, path) != before || read(path+"-wal") != logBefore {
+				t.Error("the refusal has changed something")
+			}
+			if older, err := sqlite.OlderThanItsLog(t.Context(), path); !older || err != nil {
+				t.Errorf("got %v, %v", older, err)
+			}
+			// Without the log it is what it was.
+			must(t, os.Remove(path+"-wal"))
+			number, err := sqlite.CommitNumber(t.Context(), path)
+			must(t, err)
+			must(t, datadir.WriteSequence(dir, number))
+			must(t, openWith(t, dir, sqlite.Options{}).Close())
+		})
+	}
+}
+
 // read returns a file's content, "" if there is none.
 func read(path string) string {
 	content, _ := os.ReadFile(path)

@@ -47,9 +47,13 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	// checkpointAt is the length of the log at which the next checkpoint is due.
 	checkpointAt int64
-	// commits is the last commit of this process, and what is known to be folded in; sequence tells later starts of it.
-	commits  commits
-	sequence *datadir.SequenceFile
+	// number is that of the last commit of this process, and folded one up to which the log was folded in; sequence tells
+	// later starts of the commits.
+	number, folded uint64
+	sequence       *datadir.SequenceFile
+	// logSeen is how long the log was after our last commit but one, and seenAt that one's number.
+	logSeen int64
+	seenAt  uint64
 	// sequenceFailed is set while the number of the last commit could not be written.
 	sequenceFailed bool
 }
@@ -227,7 +231,7 @@ func (w *writer) transact(ctx context.Context, group []*step) (changed bool, err
 	if _, err := t.exec(ctx, `COMMIT`); err != nil {
 		return false, fmt.Errorf("commit: %w", err)
 	}
-	w.commits.number = number
+	w.number = number
 	return true, nil
 }
 
@@ -262,8 +266,16 @@ func (w *writer) runStep(st *step, shared bool) (bool, error) {
 // folded whole, the next try waits until it has grown as much again.
 func (w *writer) checkpointIfLong(ctx context.Context) error {
 	size, err := w.logSize()
-	if err != nil || size < w.checkpointAt {
+	if err != nil {
 		return err
+	}
+	if size < w.logSeen {
+		// Another process has folded the log in whole, with what we had committed before.
+		w.folded = max(w.folded, w.seenAt)
+	}
+	w.logSeen, w.seenAt = size, w.number
+	if size < w.checkpointAt {
+		return nil
 	}
 	folded, err := w.checkpoint(ctx)
 	w.checkpointAt = longLog
@@ -288,9 +300,17 @@ func (w *writer) logSize() (int64, error) {
 // checkpoint copies the log into the file as far as readers allow, and reports whether that was all of it. It waits
 // for nobody. It costs an fsync of the log and one of the file; the log's new header will cost another.
 func (w *writer) checkpoint(ctx context.Context) (bool, error) {
+	before, err := scanCommits(ctx, w.conn)
+	if err != nil {
+		return false, err
+	}
 	size, err := w.logSize()
-	if err != nil || size == 0 {
-		return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if size == 0 {
+		w.folded = before.number
+		return true, nil
 	}
 	var busy, frames, copied int64
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
@@ -301,6 +321,7 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 	folded := busy == 0 && frames == copied
 	if folded {
 		w.onFsync(3)
+		w.folded, w.logSeen = before.number, 0
 	} else if copied > 0 {
 		w.onFsync(1)
 	}

@@ -54,6 +54,7 @@ type Store interface {
 	Maintenance
 	Tenants
 	Webhooks
+	Audit
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
 	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is

@@ -109,13 +109,10 @@ func (s *Store) SealedUnits(ctx context.Context, batchID string, first, n int) (
 	if err == nil {
 		seals, err = all(ctx, s.readers, func(rows *sql.Rows) (batch.Seal, error) {
 			seal := batch.Seal{UnitID: batch.UnitID{Batch: batchID}}
-			err := rows.Scan(&seal.Ordinal, leaseColumn(&seal.Lease), blobColumn(&seal.Segment), &seal.OutputBytes,
-				&seal.OutputLines, &seal.ErrorBytes, &seal.ErrorLines, &seal.Failed, &seal.Usage.Input, &seal.Usage.Cached,
-				&seal.Usage.Output, &seal.Usage.Reasoning, &seal.Usage.Total)
+			err := rows.Scan(append([]any{&seal.Ordinal}, sealDest(&seal)...)...)
 			return seal, err
-		}, `SELECT ordinal, lease, segment, output_bytes, output_lines, error_bytes, error_lines, failed,
-				usage_input, usage_cached, usage_output, usage_reasoning, usage_total
-			FROM units WHERE batch = ? AND ordinal >= ? AND state = 2 ORDER BY ordinal LIMIT ?`, seq, first, max(n, 0))
+		}, `SELECT u.ordinal, `+sealColumns+` FROM units u
+			WHERE u.batch = ? AND u.ordinal >= ? AND u.state = 2 ORDER BY u.ordinal LIMIT ?`, seq, first, max(n, 0))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read seals of %s: %w", batchID, err)

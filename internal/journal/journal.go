@@ -195,12 +195,16 @@ func (j *Journal) Lines(fn func(line uint32, kind batch.Kind, u batch.Usage) err
 		return fmt.Errorf("scan journal %s: %w", j.path, err)
 	}
 	defer func() { _ = f.Close() }() // only read from
+	return eachLine(newScanner(f, j.salt, j.start, size), j.path, fn)
+}
+
+// eachLine does what Lines says with the frames that s finds.
+func eachLine(s *scanner, path string, fn func(line uint32, kind batch.Kind, u batch.Usage) error) error {
 	seen := make(map[uint32]struct{})
-	s := newScanner(f, j.salt, j.start, size)
 	for {
 		fr, ok, err := s.next()
 		if err != nil {
-			return fmt.Errorf("scan journal %s: %w", j.path, err)
+			return fmt.Errorf("scan journal %s: %w", path, err)
 		}
 		if !ok {
 			return nil

@@ -90,15 +90,15 @@ func (b *Backend) clearTemporary() error {
 	return nil
 }
 
-// file returns the name of the file that holds the object key.
-func (b *Backend) file(key string) string { return path.Join(b.objects, key) + leaf }
+// File returns the name, in the file system that New was given, of the file that holds the object key.
+func (b *Backend) File(key string) string { return path.Join(b.objects, key) + leaf }
 
 // ReadAt implements blob.Backend.
 func (b *Backend) ReadAt(ctx context.Context, key string, p []byte, off int64) (int, error) {
 	if err := check(ctx, key); err != nil {
 		return 0, fmt.Errorf("read blob: %w", err)
 	}
-	f, err := b.fsys.Open(b.file(key))
+	f, err := b.fsys.Open(b.File(key))
 	if err != nil {
 		return 0, fmt.Errorf("read blob %s: %w", key, absent(err))
 	}
@@ -115,7 +115,7 @@ func (b *Backend) Stat(ctx context.Context, key string) (blob.Info, error) {
 	if err := check(ctx, key); err != nil {
 		return blob.Info{}, fmt.Errorf("stat blob: %w", err)
 	}
-	info, err := b.fsys.Stat(b.file(key))
+	info, err := b.fsys.Stat(b.File(key))
 	if err != nil {
 		return blob.Info{}, fmt.Errorf("stat blob %s: %w", key, absent(err))
 	}

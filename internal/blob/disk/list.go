@@ -13,21 +13,40 @@ import (
 
 // List implements blob.Backend. It reads one directory at a time, and only those that the prefix allows.
 func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
+	return b.walk(ctx, prefix, func(key string, e fs.DirEntry) error {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list blobs: %w", err)
+		}
+		return fn(blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()})
+	})
+}
+
+// Keys is List for the keys alone, which costs no look at each file. Those of one directory come in order.
+func (b *Backend) Keys(ctx context.Context, prefix string, fn func(key string) error) error {
+	return b.walk(ctx, prefix, func(key string, _ fs.DirEntry) error { return fn(key) })
+}
+
+// walk calls visit for each object whose key starts with prefix.
+func (b *Backend) walk(ctx context.Context, prefix string, visit func(key string, e fs.DirEntry) error) error {
 	dir := ""
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		if dir = prefix[:i]; blob.CheckKey(dir) != nil {
 			return nil // no key starts like that, and the directory may be one outside
 		}
 	}
-	l := lister{b: b, prefix: prefix, fn: fn}
+	l := lister{b: b, prefix: prefix, fn: visit}
 	return l.walk(ctx, dir)
 }
 
-// lister is one call of List.
+// lister is one call of List or Keys.
 type lister struct {
 	b      *Backend
 	prefix string
-	fn     func(blob.Info) error
+	fn     func(key string, e fs.DirEntry) error
 }
 
 // walk reports the objects below the directory of that key; "" is that of all. A directory that is gone has none.
@@ -63,12 +82,5 @@ func (l *lister) visit(ctx context.Context, dir string, e fs.DirEntry) error {
 	if !ours || !strings.HasPrefix(key, l.prefix) {
 		return nil
 	}
-	info, err := e.Info()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("list blobs: %w", err)
-	}
-	return l.fn(blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()})
+	return l.fn(key, e)
 }

@@ -113,7 +113,7 @@ func fill(ctx context.Context, r io.Reader, p []byte) (int, error) {
 // are still being written and synced: many Puts share one. When only the last sync fails, the object is there but may
 // not outlast a power cut; it is left, because an earlier Put of the same bytes may have been promised to last.
 func (b *Backend) publish(temp, key string) error {
-	name, d := b.file(key), b.dirs
+	name, d := b.File(key), b.dirs
 	d.inUse.RLock() // so that nobody removes the directory before the name in it is synced
 	defer d.inUse.RUnlock()
 	if err := d.ensure(path.Dir(name)); err != nil {
@@ -136,7 +136,7 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	if err := check(ctx, key); err != nil {
 		return fmt.Errorf("delete blob: %w", err)
 	}
-	err := b.fsys.Remove(b.file(key))
+	err := b.fsys.Remove(b.File(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

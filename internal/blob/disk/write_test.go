@@ -195,6 +195,35 @@ func TestListSkipsFilesThatAreNoObjects(t *testing.T) {
 	}
 }
 
+func TestKeysAreListedInOrderWithoutALookAtEachFile(t *testing.T) {
+	t.Parallel()
+	fsys := memfs.New()
+	b := open(t, fsys, disk.Options{})
+	for _, key := range []string{"plans/a/2", "plans/a/1", "plans/b/1", "segments/a/1"} {
+		put(t, b, key, "x")
+	}
+	fsys.OnOp(func(op memfs.Op) error {
+		if op.Kind != "readdir" {
+			t.Errorf("%s of %s", op.Kind, op.Name)
+		}
+		return nil
+	})
+	for prefix, want := range map[string][]string{
+		"plans/": {"plans/a/1", "plans/a/2", "plans/b/1"},
+		"":       {"plans/a/1", "plans/a/2", "plans/b/1", "segments/a/1"},
+		"files/": nil,
+	} {
+		var keys []string
+		err := b.Keys(t.Context(), prefix, func(key string) error { keys = append(keys, key); return nil })
+		if err != nil || !slices.Equal(keys, want) {
+			t.Errorf("keys that begin %q: %v, %v, want %v", prefix, keys, err, want)
+		}
+	}
+	if got := b.File("plans/a/1"); got != "blobs/objects/plans/a/1@" {
+		t.Errorf("the object's file is %s", got)
+	}
+}
+
 func TestErrorsOfTheDiskComeThrough(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

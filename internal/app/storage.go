@@ -10,6 +10,7 @@ import (
 
 	"batchd/internal/blob"
 	"batchd/internal/blob/disk"
+	"batchd/internal/check"
 	"batchd/internal/datadir"
 	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
@@ -54,6 +55,10 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 	backend, err := disk.New(s.dir.FS(), datadir.Blobs, disk.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
+	}
+	err = check.Start(ctx, check.StartOptions{Dir: path, Disk: s.dir.FS(), Blobs: backend, Store: s.store})
+	if err != nil {
+		return nil, err
 	}
 	// Every try to read a damaged block counts, but the operator is told of it once.
 	tell := blob.Once(func(key string, block int64) {

@@ -6,6 +6,9 @@ import (
 	"batchd/internal/vfs"
 )
 
+// Suffix ends the name of every journal; anything else in their directory is not ours to touch.
+const Suffix = ".journal"
+
 // What this package appends to a journal's path for files of its own. Whoever lists a directory of journals passes over
 // them.
 const (

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"strings"
 
 	"batchd/internal/batch"
 	"batchd/internal/failpoint"
@@ -14,12 +12,9 @@ import (
 	"batchd/internal/store"
 )
 
-// journalSuffix ends the name of every journal; anything else in the directory is not ours to touch.
-const journalSuffix = ".journal"
-
 // path returns where the journal of a unit under a lease lives. The name is for people: what counts is the header.
 func (k *Keeper) path(id batch.UnitID, lease batch.LeaseID) string {
-	return path.Join(k.o.Dir, fmt.Sprintf("%s-%d-%s%s", id.Batch, id.Ordinal, lease, journalSuffix))
+	return path.Join(k.o.Dir, fmt.Sprintf("%s-%d-%s%s", id.Batch, id.Ordinal, lease, journal.Suffix))
 }
 
 // Adopted is a unit that a journal of an earlier process was found for.
@@ -33,25 +28,19 @@ type Adopted struct {
 
 // Recover adopts every journal in the directory, by lease id and never by name: it appends the new lease to the journal,
 // then puts it in the unit's row in place of any lease that the journal names. The journal of a sealed unit is garbage
-// and removed; one that no row answers to is moved to the directory datadir.Lost, and one whose header is unusable set aside,
-// both for a person to look at; a damaged one is copied first and its whole frames are kept. It must run before anything
-// is leased.
+// and removed; one whose header is unusable is set aside for a person to look at; a damaged one is copied first and its
+// whole frames are kept. One that no row answers to is an error: check.Start, which comes before, has refused to start.
+// Recover must run before anything is leased.
 func (k *Keeper) Recover(ctx context.Context, node string) ([]*Adopted, error) {
-	entries, err := k.o.Disk.ReadDir(k.o.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	names, err := journal.List(k.o.Disk, k.o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("list journals: %w", err)
+		return nil, err
 	}
 	var adopted []*Adopted
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), journalSuffix) {
-			continue
-		}
-		a, err := k.adopt(ctx, path.Join(k.o.Dir, e.Name()), node)
+	for _, name := range names {
+		a, err := k.adopt(ctx, name, node)
 		if err != nil {
-			return nil, fmt.Errorf("adopt journal %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("adopt journal %s: %w", name, err)
 		}
 		if a != nil {
 			adopted = append(adopted, a)
@@ -82,8 +71,6 @@ func (k *Keeper) adopt(ctx context.Context, name, node string) (*Adopted, error)
 	case errors.Is(err, store.ErrSealed):
 		k.o.Logger.Info("remove journal of a sealed unit", "journal", name)
 		return nil, errors.Join(log.Close(), log.Remove())
-	case errors.Is(err, store.ErrLeaseLost), errors.Is(err, store.ErrNotFound):
-		return nil, k.keepLost(name, log, replay.Header.Unit)
 	case err != nil:
 		return nil, errors.Join(err, log.Close())
 	}
@@ -100,19 +87,6 @@ func (k *Keeper) adopt(ctx context.Context, name, node string) (*Adopted, error)
 		return nil, errors.Join(err, log.Close())
 	}
 	return a, nil
-}
-
-// keepLost moves a journal whose unit the database does not know, or gives to a lease that the journal does not name,
-// to datadir.Lost, durably. Nothing that is in there is ever removed or replaced: it may be all that is left of results
-// that were paid for. In a sound database neither happens: it has lost what was committed to it.
-func (k *Keeper) keepLost(name string, log *journal.Journal, id batch.UnitID) error {
-	kept, results, err := k.setLost(name, log)
-	if err != nil {
-		return err
-	}
-	k.o.Logger.Error("journal belongs to no unit of the database, which must have lost it; the journal is kept, and its lines may be run again",
-		"journal", name, "kept_as", kept, "batch", id.Batch, "unit", id.Ordinal, "results", results)
-	return nil
 }
 
 // setAside renames a file that is no usable journal, so that it is kept and not looked at again.

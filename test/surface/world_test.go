@@ -17,6 +17,10 @@ import (
 	"sync"
 	"testing"
 
+	"batchd/internal/datadir"
+	"batchd/internal/journal"
+	"batchd/internal/vfs"
+
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	_ "modernc.org/sqlite" // the driver that the schema is read with
@@ -338,7 +342,8 @@ func (n *node) readSchema(path string) {
 	}
 }
 
-// loseJournals gives the journals of the node to another one, whose database knows nothing of them.
+// loseJournals gives the journals of the node to another one, whose database knows nothing of them: it does not start until
+// they are set aside.
 func (n *node) loseJournals() {
 	n.t.Helper()
 	other := n.dir + "-other"
@@ -346,7 +351,24 @@ func (n *node) loseJournals() {
 	if err := os.CopyFS(filepath.Join(other, "journals"), os.DirFS(filepath.Join(n.dir, "journals"))); err != nil {
 		n.t.Fatal(err)
 	}
-	server := start(n.t, nil, "serve", "--data-dir", other, "--upstream", "sim", "--listen", "127.0.0.1:0")
+	serve := []string{"serve", "--data-dir", other, "--upstream", "sim", "--listen", "127.0.0.1:0"}
+	if code, _, problems := run(nil, serve...); code != 1 || !strings.Contains(problems, "batchd repair") {
+		n.t.Fatalf("batchd serve ends with %d:\n%s", code, problems)
+	}
+	fsys, err := vfs.NewOS(other, vfs.OSOptions{})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	names, err := journal.List(fsys, datadir.Journals)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, name := range names {
+		if _, err := datadir.SetAside(fsys, name, filepath.Base(name)); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	server := start(n.t, nil, serve...)
 	server.address(n.t)
 	server.stop(n.t)
 	n.walk("data directory", other)

@@ -9,11 +9,13 @@ import (
 
 // The JSON of what operators see. Times are unix seconds, null for none.
 
-// keyObject is a key in JSON.
+// keyObject is a key in JSON. Content says whether it opens other tenants' files too.
 type keyObject struct {
 	ID        string  `json:"id"`
 	Tenant    string  `json:"tenant"`
 	TenantID  string  `json:"tenant_id"`
+	Role      string  `json:"role"`
+	Content   bool    `json:"content"`
 	Dialect   *string `json:"dialect"`
 	State     string  `json:"state"`
 	CreatedAt *int64  `json:"created_at"`
@@ -23,7 +25,7 @@ type keyObject struct {
 
 func (k Key) object() keyObject {
 	return keyObject{
-		ID: k.ID, Tenant: k.TenantName, TenantID: k.Tenant, Dialect: orNull(k.Dialect), State: string(k.State),
+		ID: k.ID, Tenant: k.TenantName, TenantID: k.Tenant, Role: string(k.Role), Content: k.OpensContent, Dialect: orNull(k.Dialect), State: string(k.State),
 		CreatedAt: unix(k.CreatedAt), ExpiresAt: unix(k.ExpiresAt), RevokedAt: unix(k.RevokedAt),
 	}
 }

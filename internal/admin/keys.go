@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,17 +59,26 @@ func keyAt(k store.Key, tenantName string, now time.Time) Key {
 
 // NewKey says what key is wanted.
 type NewKey struct {
-	// Tenant is a name; one that is new makes a new tenant.
+	// Tenant is a name; one that is new makes a new tenant, and an admin's key without one is the default tenant's.
 	Tenant  string
 	Dialect string
+	// Role is store.RoleTenant if it is left out; OpensContent is for admins only.
+	Role         store.Role
+	OpensContent bool
 	// ExpiresAt is zero for a key without an end.
 	ExpiresAt time.Time
 }
 
 // Check refuses what CreateKey would refuse, as far as that can be said without a store.
 func (n NewKey) Check(dialects []string, now time.Time) error {
-	if err := tenant.CheckName(n.Tenant); err != nil {
+	if err := tenant.CheckName(n.tenant()); err != nil {
 		return invalid(paramTenant, "%v", err)
+	}
+	if n.Role != "" && n.Role != store.RoleTenant && n.Role != store.RoleAdmin {
+		return invalid("role", "role %q: want %s or %s", n.Role, store.RoleTenant, store.RoleAdmin)
+	}
+	if n.OpensContent && n.Role != store.RoleAdmin {
+		return invalid("content", "only an admin's key can be made for other tenants' content")
 	}
 	if n.Dialect != "" && !slices.Contains(dialects, n.Dialect) {
 		return invalid("dialect", "dialect %q: want %s", n.Dialect, strings.Join(dialects, ", "))
@@ -85,6 +95,14 @@ func (n NewKey) Check(dialects []string, now time.Time) error {
 	}
 }
 
+// tenant is the name of the key's tenant.
+func (n NewKey) tenant() string {
+	if n.Tenant == "" && n.Role == store.RoleAdmin {
+		return store.DefaultTenantName
+	}
+	return n.Tenant
+}
+
 // MintedKey is a new key with its text, which is kept nowhere.
 type MintedKey struct {
 	Key
@@ -99,11 +117,13 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (MintedKey, error) {
 	if err := n.Check(s.o.Dialects, now); err != nil {
 		return MintedKey{}, err
 	}
-	owner, fresh, err := s.tenantFor(ctx, n.Tenant, now)
+	owner, fresh, err := s.tenantFor(ctx, n.tenant(), now)
 	if err != nil {
 		return MintedKey{}, err
 	}
-	minted, err := s.mint(ctx, owner, store.Key{Dialect: n.Dialect, CreatedAt: now, ExpiresAt: n.ExpiresAt})
+	minted, err := s.mint(ctx, owner, store.Key{
+		Dialect: n.Dialect, Role: cmp.Or(n.Role, store.RoleTenant), OpensContent: n.OpensContent, CreatedAt: now, ExpiresAt: n.ExpiresAt,
+	})
 	minted.TenantIsNew = fresh
 	return minted, err
 }
@@ -116,7 +136,7 @@ func (s *Service) EnsureKey(ctx context.Context, tenantID, text string) (_ Key, 
 		return Key{}, false, invalid(paramKey, "%v", err)
 	}
 	now := s.o.Now()
-	wanted := store.Key{ID: tenant.IDOf(text), Tenant: tenantID, Hash: tenant.HashOf(text), CreatedAt: now}
+	wanted := store.Key{ID: tenant.IDOf(text), Tenant: tenantID, Hash: tenant.HashOf(text), Role: store.RoleTenant, CreatedAt: now}
 	err := s.o.Store.CreateKey(ctx, wanted)
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		return Key{}, false, err
@@ -200,8 +220,8 @@ func (s *Service) RevokeKey(ctx context.Context, id string) (revoked Key, left i
 	return revoked, usable(all, now), err
 }
 
-// RotateKey mints a key like the one with this id: for the same tenant and dialect, and with a TTL as long if that one
-// expires. The old key ends after the overlap, at once if it is zero. It returns both. A key that has ended is not
+// RotateKey mints a key like the one with this id: for the same tenant, role and dialect, and with a TTL as long if that
+// one expires. The old key ends after the overlap, at once if it is zero. It returns both. A key that has ended is not
 // replaced, which is a *batch.Error of class batch.Conflict.
 func (s *Service) RotateKey(ctx context.Context, id string, overlap time.Duration) (minted MintedKey, old Key, err error) {
 	now := s.o.Now()
@@ -215,7 +235,7 @@ func (s *Service) RotateKey(ctx context.Context, id string, overlap time.Duratio
 			Message: fmt.Sprintf("key %s of tenant %s is %s and is not replaced", id, k.TenantName, k.State),
 		}
 	}
-	like := store.Key{Dialect: k.Dialect, CreatedAt: now}
+	like := store.Key{Dialect: k.Dialect, Role: k.Role, OpensContent: k.OpensContent, CreatedAt: now}
 	if !k.ExpiresAt.IsZero() {
 		like.ExpiresAt = now.Add(k.ExpiresAt.Sub(k.CreatedAt))
 	}

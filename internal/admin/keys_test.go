@@ -117,6 +117,9 @@ func TestOrdersForKeysAreChecked(t *testing.T) {
 		"no name":        {admin.NewKey{}, "1 to 64 letters"},
 		"name":           {admin.NewKey{Tenant: "a/b"}, `tenant "a/b"`},
 		"dialect":        {admin.NewKey{Tenant: "a", Dialect: "OpenAI"}, `dialect "OpenAI": want openai, novita, neosantara`},
+		"role":           {admin.NewKey{Tenant: "a", Role: "root"}, `role "root": want tenant or admin`},
+		"content":        {admin.NewKey{Tenant: "a", OpensContent: true}, "only an admin's key"},
+		"no admin name":  {admin.NewKey{Tenant: "a/b", Role: store.RoleAdmin}, `tenant "a/b"`},
 		"already over":   {admin.NewKey{Tenant: "a", ExpiresAt: noon.Add(-time.Hour)}, "would have expired at 2026-06-01T11:00:00Z"},
 		"hardly over":    {admin.NewKey{Tenant: "a", ExpiresAt: noon.AddDate(100, 0, 1)}, "in more than 100 years"},
 		"over right now": {admin.NewKey{Tenant: "a", ExpiresAt: noon}, "would have expired"},
@@ -164,8 +167,8 @@ func TestARotatedKeyHasAnHeirLikeItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := admin.Key{Key: store.Key{
-		ID: heir.ID, Tenant: old.Tenant, Hash: tenant.HashOf(heir.Text), Dialect: "neosantara", CreatedAt: d.now,
-		ExpiresAt: d.now.Add(90 * time.Hour),
+		ID: heir.ID, Tenant: old.Tenant, Hash: tenant.HashOf(heir.Text), Dialect: "neosantara", Role: store.RoleTenant,
+		CreatedAt: d.now, ExpiresAt: d.now.Add(90 * time.Hour),
 	}, TenantName: "acme", State: admin.KeyActive}
 	if diff := cmp.Diff(want, heir.Key, utc()); diff != "" || heir.ID == old.ID || tenant.IDOf(heir.Text) != heir.ID {
 		t.Errorf("the heir (-want +got):\n%s", diff)
@@ -173,6 +176,25 @@ func TestARotatedKeyHasAnHeirLikeItself(t *testing.T) {
 	// The old key's own end comes before that of the overlap.
 	if ended.ID != old.ID || !ended.EndsAt().Equal(old.ExpiresAt) || ended.State != admin.KeyReplaced {
 		t.Errorf("the old key: %+v", ended)
+	}
+}
+
+func TestAnAdminsKeyIsTheDefaultTenantsUnlessItNamesOneAndItsHeirIsAnAdminsToo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	plain := d.key(admin.NewKey{Role: store.RoleAdmin})
+	content := d.key(admin.NewKey{Role: store.RoleAdmin, OpensContent: true, Tenant: "acme"})
+	if plain.TenantName != store.DefaultTenantName || content.TenantName != "acme" || !content.TenantIsNew {
+		t.Errorf("tenants %q and %q", plain.TenantName, content.TenantName)
+	}
+	for _, k := range []admin.MintedKey{plain, content} {
+		heir, _, err := d.RotateKey(t.Context(), k.ID, 0)
+		if err != nil || heir.Role != store.RoleAdmin || heir.OpensContent != k.OpensContent || heir.Tenant != k.Tenant {
+			t.Errorf("the heir of %+v: %+v, %v", k, heir, err)
+		}
+	}
+	if k := d.key(admin.NewKey{Tenant: "acme"}); k.Role != store.RoleTenant || k.OpensContent {
+		t.Errorf("a tenant's key: %+v", k)
 	}
 }
 

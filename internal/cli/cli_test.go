@@ -106,7 +106,7 @@ func TestUsageNamesWhatACommandNeeds(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|version",
 		"keys":                 "batchd keys create|list|revoke|rotate",
-		"keys create":          "batchd keys create --tenant=NAME [flags]",
+		"keys create":          "batchd keys create [flags]",
 		"run":                  "batchd run <in.jsonl> [flags]",
 		"batches get":          "batchd batches get <batch-id> [flags]",
 		"webhooks list --wron": "batchd webhooks list [flags]",

@@ -9,6 +9,7 @@ import (
 	"batchd/internal/admin"
 	"batchd/internal/app"
 	"batchd/internal/config"
+	"batchd/internal/store"
 )
 
 // keysCommand is the commands on API keys. They open the data directory themselves, whether a server runs on it or not.
@@ -23,7 +24,9 @@ type keysCommand struct {
 // createKey creates a key. Unlike its siblings it makes the data directory if there is none: a server that others can reach does
 // not start without a key.
 type createKey struct {
-	Tenant  string `required:"" placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores."`
+	Tenant  string `placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores. Required unless with --admin (default: default)."`
+	Admin   bool   `help:"Make an admin key: it may act for every tenant and administer the server, but not read what other tenants' files hold."`
+	Content bool   `help:"With --admin: the key may also read and write what other tenants' files hold."`
 	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: ${dialects} (default: the server's)."`
 	Expires string `placeholder:"WHEN" help:"When the key expires: a duration like 90d, its last day like 2027-01-31 (UTC), or an RFC 3339 time. Default: never."`
 }
@@ -35,7 +38,15 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	now := time.Now()
-	n := admin.NewKey{Tenant: c.Tenant, Dialect: c.Dialect}
+	n := admin.NewKey{Tenant: c.Tenant, Dialect: c.Dialect, OpensContent: c.Content}
+	switch {
+	case c.Admin:
+		n.Role = store.RoleAdmin
+	case c.Content:
+		return misuse("--content goes with --admin: a tenant's key opens its own tenant's files anyway")
+	case c.Tenant == "":
+		return misuse("missing flags: --tenant=NAME, or --admin")
+	}
 	if n.ExpiresAt, err = expiryOf(c.Expires, now); err != nil {
 		return err
 	}
@@ -55,6 +66,9 @@ func (c *createKey) Run(s *invocation, g *grammar) error {
 		fmt.Fprintf(s.Stderr, "created tenant %s\n", k.TenantName)
 	}
 	fmt.Fprintf(s.Stderr, "created %s for tenant %s in %s\n", k.ID, k.TenantName, cfg.DataDir)
+	if k.Role == store.RoleAdmin {
+		fmt.Fprintln(s.Stderr, "It is an admin key: it may act for every tenant, and administer the server.")
+	}
 	return s.showMinted(k, g.Keys.JSON)
 }
 
@@ -108,12 +122,20 @@ func (c *listKeys) Run(s *invocation, g *grammar) error {
 	if g.Keys.JSON {
 		return s.printObject(listOf(keys))
 	}
-	rows := []string{"ID\tTENANT\tDIALECT\tSTATE\tCREATED\tENDS"}
+	rows := []string{"ID\tTENANT\tROLE\tDIALECT\tSTATE\tCREATED\tENDS"}
 	for _, k := range keys {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s",
-			k.ID, k.TenantName, cmp.Or(k.Dialect, "-"), k.State, formatTime(k.CreatedAt), formatTime(k.EndsAt())))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s",
+			k.ID, k.TenantName, roleOf(k), cmp.Or(k.Dialect, "-"), k.State, formatTime(k.CreatedAt), formatTime(k.EndsAt())))
 	}
 	return s.table(rows)
+}
+
+// roleOf names what a key may do, in a cell of a table.
+func roleOf(k admin.Key) string {
+	if k.OpensContent {
+		return string(k.Role) + "+content"
+	}
+	return string(k.Role)
 }
 
 // revokeKey revokes a key. It is kept in the list.

@@ -40,12 +40,27 @@ type Key struct {
 	// Hash is the SHA-256 of the key.
 	Hash [32]byte
 	// Dialect is the name of the dialect it speaks under /v1; "" for the server's.
-	Dialect   string
-	CreatedAt time.Time
+	Dialect string
+	// Role is what the key may do beside its own tenant's calls; OpensContent lets one of RoleAdmin read and write what
+	// other tenants' files hold too.
+	Role         Role
+	OpensContent bool
+	CreatedAt    time.Time
 	// ExpiresAt is zero for a key that never expires, RevokedAt for one that was not revoked.
 	ExpiresAt time.Time
 	RevokedAt time.Time
 }
+
+// Role is whose affairs a key is for.
+type Role string
+
+// The roles of keys. Whatever is neither of them is to be treated as RoleTenant.
+const (
+	// RoleTenant is for the key's tenant alone.
+	RoleTenant Role = "tenant"
+	// RoleAdmin is for whoever runs the server: it may act for any tenant, and administer them.
+	RoleAdmin Role = "admin"
+)
 
 // Usable reports whether the key opens anything at now.
 func (k Key) Usable(now time.Time) bool {
@@ -72,7 +87,8 @@ type Tenants interface {
 	// without a limit.
 	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
 
-	// CreateKey stores a new key. An id that is taken is ErrConflict, an unknown tenant ErrNotFound.
+	// CreateKey stores a new key, one without a role as of RoleTenant. An id that is taken is ErrConflict, an unknown
+	// tenant ErrNotFound.
 	CreateKey(ctx context.Context, k Key) error
 	// Key returns a key with its tenant, usable or not; ErrNotFound.
 	Key(ctx context.Context, id string) (Key, Tenant, error)

@@ -87,7 +87,16 @@ func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 	if !ok || !found.key.Usable(now) {
 		return Identity{}, errInvalid()
 	}
-	return Identity{Tenant: found.tenant.ID, KeyID: found.key.ID, Dialect: found.key.Dialect, Limits: found.tenant.Limits}, nil
+	return found.identity(), nil
+}
+
+// identity returns whom the key stands for. A role that is not known gives no more than a tenant has.
+func (c cachedKey) identity() Identity {
+	admin := c.key.Role == store.RoleAdmin
+	return Identity{
+		Tenant: c.tenant.ID, TenantName: c.tenant.Name, KeyID: c.key.ID, Dialect: c.key.Dialect,
+		Operator: admin, Admin: admin, OpensContent: admin && c.key.OpensContent, Limits: c.tenant.Limits,
+	}
 }
 
 // fromCache returns a key from the cache, if it is fresh and this is its text. A wrong text for a known id is not

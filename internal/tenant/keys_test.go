@@ -154,12 +154,36 @@ func TestAKeyIsTakenFromEitherHeader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			want := tenant.Identity{
-				Tenant: "t-1", KeyID: tenant.IDOf(text), Dialect: "novita", Limits: store.Limits{RequestsPerMinute: 60},
+				Tenant: "t-1", TenantName: "acme", KeyID: tenant.IDOf(text), Dialect: "novita", Limits: store.Limits{RequestsPerMinute: 60},
 			}
 			if diff := cmp.Diff(want, admitted(t, keys, with(headers...))); diff != "" {
 				t.Errorf("identity (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestARoleIsTakenFromTheKeyAndAnUnknownOneGivesNothing(t *testing.T) {
+	t.Parallel()
+	text := tenant.Mint()
+	for _, c := range []struct {
+		role           store.Role
+		content        bool
+		admin, opensIt bool
+	}{
+		{store.RoleTenant, false, false, false},
+		{store.RoleAdmin, false, true, false},
+		{store.RoleAdmin, true, true, true},
+		{store.RoleTenant, true, false, false},
+		{"", true, false, false},
+		{"owner", true, false, false},
+	} {
+		box := newCabinet()
+		box.change(text, func(k *store.Key) { k.Role, k.OpensContent = c.role, c.content })
+		who := admitted(t, tenant.NewKeys(box, box.clock), bearer(text))
+		if who.Operator != c.admin || who.Admin != c.admin || who.OpensContent != c.opensIt || who.Tenant != "t-1" {
+			t.Errorf("role %q, content %v: %+v", c.role, c.content, who)
+		}
 	}
 }
 

@@ -12,14 +12,21 @@ import (
 
 // Identity is who makes a call.
 type Identity struct {
-	// Tenant is the UUID that owns what the call makes.
+	// Tenant is the UUID that owns what the call finds and makes: the key's own, or the one that an admin acts for.
 	Tenant string
+	// TenantName is its name; "" on a server that asks for no key.
+	TenantName string
 	// KeyID names the API key, "key_" and 32 hexadecimal digits. It is not the key and may be shown.
 	KeyID string
 	// Dialect is the name of the dialect the key was created for; "" for whatever the server speaks.
 	Dialect string
-	// Operator is set for whoever runs the server, who may see everything of it.
+	// Operator is set for whoever runs the server, who may see everything of it: an admin's key, or any caller where no
+	// key is asked for.
 	Operator bool
+	// Admin is set for an operator who may act for any tenant and administer the server, OpensContent if that extends to
+	// what other tenants' files hold.
+	Admin        bool
+	OpensContent bool
 	// Limits are the tenant's, for those that are not kept by the store.
 	Limits store.Limits
 }

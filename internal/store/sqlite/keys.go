@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -9,11 +10,12 @@ import (
 )
 
 // keyColumns are the columns that keyDest scans, in the same order.
-const keyColumns = `k.id, k.tenant, k.hash, k.dialect, k.created_at, k.expires_at, k.revoked_at`
+const keyColumns = `k.id, k.tenant, k.hash, k.dialect, k.role, k.opens_content, k.created_at,
+	k.expires_at, k.revoked_at`
 
 func keyDest(k *store.Key) []any {
 	return []any{
-		&k.ID, &k.Tenant, hashColumn(&k.Hash), &k.Dialect,
+		&k.ID, &k.Tenant, hashColumn(&k.Hash), &k.Dialect, &k.Role, &k.OpensContent,
 		timeColumn(&k.CreatedAt), timeColumn(&k.ExpiresAt), timeColumn(&k.RevokedAt),
 	}
 }
@@ -40,9 +42,9 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 			return fmt.Errorf("tenant %s: %w", k.Tenant, store.ErrNotFound)
 		}
 		n, err := t.change(ctx, `
-			INSERT INTO api_keys (id, tenant, hash, dialect, created_at, expires_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-			k.ID, k.Tenant, k.Hash[:], k.Dialect, nanos(k.CreatedAt), nanos(k.ExpiresAt), nanos(k.RevokedAt))
+			INSERT INTO api_keys (id, tenant, hash, dialect, role, opens_content, created_at, expires_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			k.ID, k.Tenant, k.Hash[:], k.Dialect, string(cmp.Or(k.Role, store.RoleTenant)), k.OpensContent, nanos(k.CreatedAt), nanos(k.ExpiresAt), nanos(k.RevokedAt))
 		if err == nil && n == 0 {
 			err = fmt.Errorf("id is taken: %w", store.ErrConflict)
 		}

@@ -9,7 +9,7 @@ import (
 
 // newKey returns a key of the tenant.
 func (x *fixture) newKey(id string) store.Key {
-	return store.Key{ID: id, Tenant: tenant, Hash: sha256.Sum256([]byte(id)), CreatedAt: x.now}
+	return store.Key{ID: id, Tenant: tenant, Hash: sha256.Sum256([]byte(id)), Role: store.RoleTenant, CreatedAt: x.now}
 }
 
 // key returns a key as it is.
@@ -28,11 +28,25 @@ var keyCases = []group{
 			x.ok(x.store.CreateTenant(x.ctx, owner))
 			k := x.newKey("key_" + odd)
 			k.Dialect, k.ExpiresAt, k.RevokedAt = odd, x.now.Add(time.Hour), x.now.Add(time.Minute)
+			k.Role, k.OpensContent = store.RoleAdmin, true
 			x.ok(x.store.CreateKey(x.ctx, k))
 			got, of, err := x.store.Key(x.ctx, k.ID)
 			x.ok(err)
 			x.same(got, k)
 			x.same(of, owner)
+		}},
+		{"is for its tenant alone unless it was made for an admin, with or without content", func(x *fixture) {
+			x.limit(tenant, store.Limits{})
+			plain, admin := x.newKey("key_1"), x.newKey("key_2")
+			plain.Role, admin.Role = "", store.RoleAdmin
+			x.ok(x.store.CreateKey(x.ctx, plain))
+			x.ok(x.store.CreateKey(x.ctx, admin))
+			plain.Role = store.RoleTenant
+			x.same(x.key("key_1"), plain)
+			x.same(x.key("key_2"), admin)
+			x.ok(x.store.EndKey(x.ctx, "key_2", x.now))
+			admin.RevokedAt = x.now
+			x.same(x.key("key_2"), admin)
 		}},
 		{"shows what was changed of its tenant at once", func(x *fixture) {
 			x.limit(tenant, store.Limits{})

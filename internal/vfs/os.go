@@ -16,9 +16,12 @@ const (
 )
 
 // OS is the FS over a directory of the operating system's file system. Names cannot leave the directory, but symbolic
-// links inside it are followed: an operator may put a part of it on another disk.
+// links inside it are followed: an operator may put a part of it on another disk. It is this one directory: where another
+// one takes its name, every operation fails with ErrRootGone and touches nothing.
 type OS struct {
-	root   string
+	root string
+	// opened describes the directory itself, whatever has its name later.
+	opened fs.FileInfo
 	mode   fs.FileMode
 	onSync func()
 }
@@ -49,6 +52,10 @@ func NewOS(root string, opts OSOptions) (*OS, error) {
 	if err := o.makeRoot(); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	if o.opened, err = os.Stat(abs); err != nil {
+		return nil, fmt.Errorf("look at data directory: %w", err)
+	}
+	os.SameFile(o.opened, o.opened) // some systems look for what tells files apart only when asked, by name
 	return o, nil
 }
 
@@ -104,7 +111,7 @@ func (o *OS) open(op, name string, flag int) (File, error) {
 	}
 	f, err := os.OpenFile(path, flag, o.mode)
 	if err != nil {
-		return nil, err
+		return nil, o.explain(err)
 	}
 	return &osFile{f: f, onSync: o.onSync}, nil
 }
@@ -119,7 +126,7 @@ func (o *OS) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(fromPath, toPath)
+	return o.explain(os.Rename(fromPath, toPath))
 }
 
 // Remove implements FS.
@@ -128,7 +135,7 @@ func (o *OS) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return o.explain(os.Remove(path))
 }
 
 // MkdirAll implements FS.
@@ -137,7 +144,7 @@ func (o *OS) MkdirAll(name string) error {
 	if err != nil {
 		return err
 	}
-	return os.MkdirAll(path, dirMode)
+	return o.explain(os.MkdirAll(path, dirMode))
 }
 
 // ReadDir implements FS.
@@ -146,7 +153,8 @@ func (o *OS) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadDir(path)
+	entries, err := os.ReadDir(path)
+	return entries, o.explain(err)
 }
 
 // Stat implements FS.
@@ -155,7 +163,8 @@ func (o *OS) Stat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.Stat(path)
+	info, err := os.Stat(path)
+	return info, o.explain(err)
 }
 
 // SyncDir implements FS. A file system that cannot sync directories makes it fail: what batchd promises would not
@@ -165,7 +174,7 @@ func (o *OS) SyncDir(name string) error {
 	if err != nil {
 		return err
 	}
-	return o.syncDir(path)
+	return o.explain(o.syncDir(path))
 }
 
 func (o *OS) syncDir(path string) error {
@@ -173,13 +182,37 @@ func (o *OS) syncDir(path string) error {
 	return syncDir(path)
 }
 
-// path returns where name is for the operating system, or fs.ErrInvalid for a name that is not below the root.
+// Present returns nil while the root is the directory that the FS was opened on, and ErrRootGone else. A root that cannot be
+// looked at counts as present: what is tried in it says more.
+func (o *OS) Present() error {
+	info, err := os.Stat(o.root)
+	switch {
+	case err == nil && os.SameFile(info, o.opened):
+		return nil
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return &fs.PathError{Op: "look at", Path: o.root, Err: ErrRootGone}
+	default:
+		return nil
+	}
+}
+
+// explain returns what is behind the failure of an operation: that something is not there says nothing if the root is not.
+func (o *OS) explain(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if gone := o.Present(); gone != nil {
+			return gone
+		}
+	}
+	return err
+}
+
+// path returns where name is for the operating system, fs.ErrInvalid for a name that is not below the root, or ErrRootGone.
 func (o *OS) path(op, name string) (string, error) {
 	local, err := filepath.Localize(name)
 	if err != nil {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	return filepath.Join(o.root, local), nil
+	return filepath.Join(o.root, local), o.Present()
 }
 
 // osFile hides all of *os.File that File does not promise. Its file is open with O_APPEND where it may be

@@ -4,9 +4,15 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 )
+
+// ErrRootGone says that the root directory is not there any more, or that another one stands in its place: it was removed,
+// renamed, or what was mounted there is not. Nothing can be said then of what was asked for, so no such error is an
+// fs.ErrNotExist. The operation works again once the directory is back.
+var ErrRootGone = errors.New("the directory is gone, or another one stands in its place")
 
 // FS is a file system below one root directory. Names are relative to the root and of the form fs.ValidPath takes:
 // slash-separated, clean, "." for the root itself; any other name, so any that would leave the root, fails with

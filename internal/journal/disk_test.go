@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/journal"
+	"batchd/internal/vfs"
 	"batchd/internal/vfs/memfs"
 )
 
@@ -40,8 +42,8 @@ func TestF09FailedFsyncMovesTheJournalToAFreshFile(t *testing.T) {
 	mustAppend(t, j, records[1:]...)
 	fsys.OnOp(failing("sync", 0, 1, syscall.EIO))
 	mustSync(t, j)
-	if j.Dirty() || j.Rescues() != 1 {
-		t.Errorf("dirty = %v, rescues = %d after a rescue", j.Dirty(), j.Rescues())
+	if n, cause := j.Rescues(); j.Dirty() || n != 1 || !errors.Is(cause, syscall.EIO) {
+		t.Errorf("dirty = %v, %d rescues, the last for %v", j.Dirty(), n, cause)
 	}
 	after, r := mustOpen(t, fsys.CrashKeepingNothing())
 	if r.Frames != 5 || len(r.Damage) != 0 {
@@ -101,8 +103,8 @@ func TestF09UnsyncedFramesAreRescuedFromMemory(t *testing.T) {
 	mustAppend(t, j, recordOf(2, 700), recordOf(3, 700))
 	fsys.OnOp(losePages(t, fsys, start, func() { mustAppend(t, j, recordOf(4, 700)) }))
 	mustSync(t, j)
-	if j.Rescues() != 1 {
-		t.Errorf("%d rescues, want 1", j.Rescues())
+	if n, _ := j.Rescues(); n != 1 {
+		t.Errorf("%d rescues, want 1", n)
 	}
 	after, _ := mustOpen(t, fsys.CrashKeepingNothing())
 	checkContents(t, after, recordOf(1, 700), recordOf(2, 700), recordOf(3, 700), recordOf(4, 700))
@@ -431,4 +433,117 @@ func TestMethodsMayBeCalledConcurrently(t *testing.T) {
 		all = append(all, recordOf(line+1, 100))
 	}
 	checkContents(t, after, all...)
+}
+
+// shortages are what a journal waits for.
+var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, vfs.ErrRootGone}
+
+// shortage returns a hook that fails operations with err, three of those that need what is short, after n of them have
+// passed. If failed is set, the first fsync fails before that.
+func shortage(err error, n int, failed bool) func(memfs.Op) error {
+	seen := 0
+	return func(op memfs.Op) error {
+		switch op.Kind {
+		case "write", "remove", "stat":
+			return nil // these take no descriptor
+		case "sync":
+			if failed {
+				failed = false
+				return syscall.EIO
+			}
+			if !errors.Is(err, syscall.ENOMEM) {
+				return nil
+			}
+		}
+		if seen++; seen > n && seen <= n+3 {
+			return err
+		}
+		return nil
+	}
+}
+
+// A shortage at any operation of a Sync, for as long as it lasts, costs no record and ends nothing; nor does it where an
+// fsync had failed before. Records that come meanwhile are kept too, in the order in which they came.
+func TestF13AShortageInASyncIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, short := range shortages {
+		for n := range 12 {
+			for _, failed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%v after %d, fsync failed %t", short, n, failed), func(t *testing.T) {
+					fsys := newFS(t)
+					j := mustCreate(t, fsys)
+					records := []journal.Record{recordOf(1, 700), recordOf(2, 700)}
+					mustAppend(t, j, records...)
+					fsys.OnOp(shortage(short, n, failed))
+					records = syncThroughShortage(t, fsys, j, records, short)
+					fsys.OnOp(nil)
+					after, r := mustOpen(t, fsys.CrashKeepingNothing())
+					if r.Frames != len(records) || len(r.Damage) != 0 {
+						t.Errorf("replay = %+v", r)
+					}
+					checkContents(t, after, records...)
+					checkNames(t, fsys, "u1")
+					_ = j.Close()
+					if n := fsys.OpenFiles(); n != 0 {
+						t.Errorf("%d files are open", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// syncThroughShortage syncs a journal, with another record after each try that ended with short, until it is clean. It returns
+// all records. Each try leaves what a kill would not harm.
+func syncThroughShortage(t *testing.T, fsys *memfs.FS, j *journal.Journal, records []journal.Record, short error) []journal.Record {
+	t.Helper()
+	for range 8 {
+		if err := j.Sync(); errors.Is(err, journal.ErrDiskFailed) || err != nil && !errors.Is(err, short) {
+			t.Fatalf("Sync: %v", err)
+		}
+		after, r := mustOpen(t, fsys.Kill())
+		if r.Frames != len(records) || len(r.Damage) != 0 {
+			t.Fatalf("a kill leaves %+v", r)
+		}
+		checkContents(t, after, records...)
+		if !j.Dirty() {
+			return records
+		}
+		records = append(records, recordOf(uint32(len(records)+1), 700))
+		mustAppend(t, j, records[len(records)-1])
+	}
+	t.Fatal("still dirty")
+	return nil
+}
+
+// While a rescue waits for a descriptor the process may be killed: the next one must not trust the old file.
+func TestF13ARescueThatWaitsLeavesItsMarkAsSoonAsItCan(t *testing.T) {
+	t.Parallel()
+	fsys := newFS(t)
+	j := mustCreate(t, fsys)
+	mustAppend(t, j, recordOf(1, 700))
+	creates := 0
+	fsys.OnOp(func(op memfs.Op) error {
+		switch op.Kind {
+		case "sync":
+			return syscall.EIO
+		case "create":
+			if creates++; creates != 3 { // the second try may make its mark, and no copy
+				return syscall.EMFILE
+			}
+		}
+		return nil
+	})
+	for range 2 {
+		if err := j.Sync(); !errors.Is(err, syscall.EMFILE) || !errors.Is(err, syscall.EIO) && creates < 3 {
+			t.Fatalf("Sync: %v", err)
+		}
+	}
+	checkNames(t, fsys, "u1", "u1"+journal.SuspectSuffix)
+	fsys.OnOp(nil)
+	mustSync(t, j)
+	checkNames(t, fsys, "u1")
+	if n, _ := j.Rescues(); n != 1 {
+		t.Errorf("%d rescues, want 1", n)
+	}
 }

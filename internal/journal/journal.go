@@ -74,10 +74,14 @@ type Journal struct {
 	ragged bool
 	// older holds frames that a running fsync is to cover, fresh those appended since it began.
 	older, fresh unsynced
-	rescues      int
+	// rescues counts the moves to a fresh file, and rescued is the reason for the last.
+	rescues int
+	rescued error
 	// suspect says that an fsync of the file has failed, maybe in an earlier process: what can be read from it
 	// may not be on the disk, and no fsync of it proves anything.
 	suspect bool
+	// marked says that a mark beside the file tells the next process of a failed fsync.
+	marked bool
 	// err is why the journal can no longer be used: ErrDiskFailed, or fs.ErrClosed.
 	err error
 }
@@ -146,6 +150,7 @@ func Open(fsys vfs.FS, path string) (*Journal, Replay, error) {
 	j := &Journal{fsys: fsys, path: path, inMemory: inMemoryLimit, file: f}
 	_, err = fsys.Stat(path + SuspectSuffix)
 	j.suspect = err == nil
+	j.marked = j.suspect
 	replay, err := j.replay()
 	if err != nil {
 		_ = f.Close() // nothing was written
@@ -241,12 +246,12 @@ func (j *Journal) Dirty() bool {
 	return j.size > j.synced
 }
 
-// Rescues returns how often a failed fsync made Sync move the journal to a fresh file. An operator should hear
-// of every one: the disk is failing.
-func (j *Journal) Rescues() int {
+// Rescues returns how often a failed fsync made Sync move the journal to a fresh file, and why it did so last. An operator
+// should hear of it: the disk is failing.
+func (j *Journal) Rescues() (n int, cause error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.rescues
+	return j.rescues, j.rescued
 }
 
 // Release closes the descriptor and frees the buffers; the next append opens the file again. It does nothing
@@ -284,7 +289,7 @@ func (j *Journal) Remove() error {
 	if err := j.fsys.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove journal %s: %w", j.path, err)
 	}
-	if j.suspect {
+	if j.marked {
 		_ = j.fsys.Remove(j.path + SuspectSuffix) // says nothing without its journal
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"path"
 
 	"batchd/internal/batch"
+	"batchd/internal/descriptors"
 	"batchd/internal/vfs"
 )
 
@@ -19,6 +20,9 @@ var errSuspect = errors.New("its fsync failed before the restart")
 // report success. Instead all whole frames are copied to a fresh file, what was unsynced from memory where
 // possible; the copy is checked, synced, and takes the journal's name. If that fails too, the error is
 // ErrDiskFailed, and so is that of every later call: the process must stop.
+//
+// For want of descriptors or memory, or of the data directory, neither is tried to its end: the error is another one,
+// the journal stays dirty and can be used on, and a later Sync goes on from there.
 func (j *Journal) Sync() error {
 	j.syncing.Lock()
 	defer j.syncing.Unlock()
@@ -58,17 +62,36 @@ func (j *Journal) sync() error {
 	if !suspect {
 		cause = f.Sync()
 	}
+	var unnamed error
 	if cause == nil && !named {
-		cause = j.fsys.SyncDir(path.Dir(j.path))
+		unnamed = j.fsys.SyncDir(path.Dir(j.path))
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if cause != nil {
+	switch {
+	case cause != nil:
 		return j.rescueLocked(cause)
+	case passes(unnamed):
+		j.older.reset() // in the file they are durable, whatever becomes of the next fsync
+		return unnamed
+	case unnamed != nil:
+		return j.rescueLocked(unnamed)
 	}
+	j.settledLocked(upTo)
+	return nil
+}
+
+// passes reports whether err says nothing of the disk: what was tried can be tried again.
+func passes(err error) bool { return descriptors.IsShortage(err) || errors.Is(err, vfs.ErrRootGone) }
+
+// settledLocked notes that the file is durable up to an offset, under its name.
+func (j *Journal) settledLocked(upTo int64) {
 	j.synced, j.named = upTo, true
 	j.older.reset()
-	return nil
+	if j.marked {
+		// If it stays, a restart makes one more copy.
+		j.marked = j.fsys.Remove(j.path+SuspectSuffix) != nil
+	}
 }
 
 // beginSyncLocked returns the file to sync and what that will cover; no file if there is nothing to do. Frames
@@ -81,34 +104,48 @@ func (j *Journal) beginSyncLocked() (vfs.File, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	j.older, j.fresh = j.fresh, j.older
+	if !j.suspect { // else what an earlier fsync did not cover still waits in older for its copy
+		j.older, j.fresh = j.fresh, j.older
+	}
 	return f, j.size, nil
 }
 
 // rescueLocked moves the journal to a fresh file after its fsync failed with cause. Every frame keeps its
 // offset, so readers of the old file are not disturbed.
 func (j *Journal) rescueLocked(cause error) error {
-	if !j.suspect {
+	j.suspect = true
+	if !j.marked {
 		// Leave a mark for the next process. After a failed fsync the kernel takes the lost pages for clean: a new process
 		// could read them, sync them with success, and lose them with the power. The mark needs no sync, because both it
 		// and the pages live until the machine goes down.
-		j.suspect = true
 		if f, err := j.fsys.Create(j.path + SuspectSuffix); err == nil {
 			_ = f.Close() // empty
+			j.marked = true
 		}
 	}
-	f, err := publish(j.fsys, j.path, j.copyLocked)
-	if err != nil {
+	f, err := vfs.Place(j.fsys, j.path+TempSuffix, j.path, func(f vfs.File) error {
+		if err := j.copyLocked(f); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
+	if err == nil {
+		_ = j.file.Close() // it is unlinked, and nothing counts on it any more
+		j.file, j.named, j.ragged, j.suspect = f, false, false, false
+		j.older.reset()
+		j.fresh.reset()
+		j.rescues++
+		j.rescued = cause
+		err = j.fsys.SyncDir(path.Dir(j.path))
+	}
+	switch {
+	case passes(err):
+		return fmt.Errorf("%w, then copying it: %w", cause, err)
+	case err != nil:
 		j.err = fmt.Errorf("%w: %w, then copying it: %w", ErrDiskFailed, cause, err)
 		return j.err
 	}
-	_ = j.file.Close() // it is unlinked, and nothing counts on it any more
-	j.file, j.synced, j.named, j.ragged = f, j.size, true, false
-	j.older.reset()
-	j.fresh.reset()
-	j.rescues++
-	j.suspect = false
-	_ = j.fsys.Remove(j.path + SuspectSuffix) // if it stays, a restart makes one more copy
+	j.settledLocked(j.size)
 	return nil
 }
 

@@ -56,6 +56,27 @@ var durable = []mutation{
 		run: ".",
 	},
 	{
+		name: "a shortage of descriptors counts as a failed disk", promise: "nobody ends the process by opening connections",
+		dir: "internal/journal",
+		old: `return descriptors.IsShortage(err) ||`,
+		new: `return false && descriptors.IsShortage(err) ||`,
+		run: "F13",
+	},
+	{
+		name: "a rescue that was put off copies frames in the wrong order", promise: "a shortage costs no result",
+		dir: "internal/journal",
+		old: `	if !j.suspect { // else`,
+		new: `	if true { // else`,
+		run: "F13",
+	},
+	{
+		name: "names go to whatever directory has taken the place of ours", promise: "nothing is made anew where the data was",
+		dir: "internal/vfs",
+		old: `	return filepath.Join(o.root, local), o.Present()`,
+		new: `	return filepath.Join(o.root, local), nil`,
+		run: "Gone",
+	},
+	{
 		name: "a blob takes its name without an fsync", promise: "an upload that was answered survives a power cut",
 		dir: "internal/blob/disk",
 		old: `	if err == nil {

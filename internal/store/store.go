@@ -280,6 +280,9 @@ type Maintenance interface {
 	// Unreferenced returns those of the keys that nothing refers to: no file, no part of an upload, no plan or segment
 	// of a batch that is not terminal.
 	Unreferenced(ctx context.Context, keys []string) ([]string, error)
+	// BlobOwners returns what each of the keys is kept for, in their order. A blob that several rows refer to is the first
+	// that applies of input, result, plan and deleted.
+	BlobOwners(ctx context.Context, keys []string) ([]BlobOwner, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
 }

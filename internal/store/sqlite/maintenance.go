@@ -135,3 +135,41 @@ func (s *Store) Unreferenced(ctx context.Context, keys []string) ([]string, erro
 	}
 	return free, nil
 }
+
+// ownersQuery lists for each key of a JSON array, in its order, what it is kept for and by whom: a digit, by which the
+// use comes first that applies first, and the tenant's id. It is NULL for an unreferenced key.
+const ownersQuery = `
+	SELECT (SELECT min(u.use) FROM (
+			SELECT CASE WHEN f.hidden_at IS NOT NULL THEN '3' WHEN f.purpose = 'batch_output' THEN '1' ELSE '0' END || f.tenant AS use
+				FROM file_blobs r JOIN files f ON f.seq = r.file WHERE r.blob_key = k.value
+			UNION ALL SELECT '0' || p.tenant FROM upload_parts p WHERE p.blob_key = k.value
+			UNION ALL SELECT '2' || b.tenant FROM batches b WHERE b.plan_key = k.value AND b.stage IS NOT NULL
+			UNION ALL SELECT '1' || b.tenant FROM units n JOIN batches b ON b.seq = n.batch
+				WHERE n.segment_key = k.value AND b.stage IS NOT NULL
+		) u)
+	FROM json_each(?) k ORDER BY k.key`
+
+// blobUses are the uses by their digit in ownersQuery.
+var blobUses = [...]store.BlobUse{store.BlobInput, store.BlobResult, store.BlobPlan, store.BlobDeleted}
+
+// BlobOwners implements store.Maintenance. Like Unreferenced it reads one snapshot.
+func (s *Store) BlobOwners(ctx context.Context, keys []string) ([]store.BlobOwner, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, fmt.Errorf("find owners of blobs: %w", err)
+	}
+	owners, err := all(ctx, s.readers, func(rows *sql.Rows) (store.BlobOwner, error) {
+		var use sql.NullString
+		if err := rows.Scan(&use); err != nil || !use.Valid {
+			return store.BlobOwner{Use: store.BlobUnreferenced}, err
+		}
+		return store.BlobOwner{Use: blobUses[use.String[0]-'0'], Tenant: use.String[1:]}, nil
+	}, ownersQuery, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("find owners of blobs: %w", err)
+	}
+	return owners, nil
+}

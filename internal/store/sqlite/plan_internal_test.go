@@ -67,6 +67,10 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"blobs of parts", unreferencedQuery, 1, "upload_parts_by_blob"},
 		{"blobs that are plans", unreferencedQuery, 1, "batches_planned"},
 		{"blobs that are segments", unreferencedQuery, 1, "units_by_segment"},
+		{"owners of blobs of files", ownersQuery, 1, "PRIMARY KEY"},
+		{"owners of blobs of parts", ownersQuery, 1, "upload_parts_by_blob"},
+		{"owners of plans", ownersQuery, 1, "batches_planned"},
+		{"owners of segments", ownersQuery, 1, "units_by_segment"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -214,6 +214,7 @@ func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	note("PurgeFiles", pair(s.PurgeFiles(ctx, x.now.Add(1), 1))...)
 	note("ForgetIdempotencyKeys", pair(s.ForgetIdempotencyKeys(ctx, x.now.Add(1), 1))...)
 	note("Unreferenced", pair(s.Unreferenced(ctx, []string{"k"}))...)
+	note("BlobOwners", pair(s.BlobOwners(ctx, []string{"k"}))...)
 	note("LiveLeases", pair(s.LiveLeases(ctx))...)
 	maps.Copy(errs, x.webhookCalls(ctx))
 	maps.Copy(errs, x.accessCalls(ctx))

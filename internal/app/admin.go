@@ -28,8 +28,13 @@ type Administration struct {
 // Administer lets a command use the metadata store of the settings' data directory, beside a running server as well as
 // without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command
 // that changes what is there makes no new directory where the name of one is wrong.
-func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) (err error) {
-	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !a.Create {
+func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) error {
+	return withStore(ctx, cfg, a.Create, func(st store.Store) error { return use(newAdmin(cfg, st, a.UserAgent)) })
+}
+
+// withStore lets a command use the metadata store, as Administer describes it.
+func withStore(ctx context.Context, cfg config.Config, create bool, use func(store.Store) error) (err error) {
+	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !create {
 		return invalid("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
 	}
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -51,7 +56,7 @@ func Administer(ctx context.Context, cfg config.Config, a Administration, use fu
 	if err != nil {
 		return err
 	}
-	return use(newAdmin(cfg, st, a.UserAgent))
+	return use(st)
 }
 
 func newAdmin(cfg config.Config, st store.Store, userAgent string) *admin.Service {

@@ -16,6 +16,7 @@ import (
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	"batchd/internal/httpapi/form"
+	"batchd/internal/httpapi/status"
 	"batchd/internal/httpapi/uploads"
 	upstreamsapi "batchd/internal/httpapi/upstreams"
 	"batchd/internal/httpserver"
@@ -51,6 +52,7 @@ func (e *Engine) routes() []httpapi.Route {
 		uploads.New(st, blobs, forms).Routes(),
 		batches.New(st, executor{e}, e.retrier).Routes(),
 		upstreamsapi.Routes(node{e}.Upstreams),
+		status.Routes(e.diskUsage),
 	)
 }
 

@@ -71,6 +71,8 @@ type Engine struct {
 	// buckets counts requests against tenants' limits; sender delivers webhooks from the outbox.
 	buckets *tenant.Buckets
 	sender  *webhook.Sender
+	// surveying has room for one: it is full while somebody finds out what uses the disk, which reads every directory.
+	surveying chan struct{}
 
 	// fatal ends Run with the error that it carries. Run sets it before it starts anything that may call it, so it needs
 	// no lock.
@@ -95,7 +97,7 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine,
 func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
-		watchers: make(map[string][]chan struct{}),
+		watchers: make(map[string][]chan struct{}), surveying: make(chan struct{}, 1),
 	}
 	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)

@@ -47,6 +47,7 @@ type grammar struct {
 	Keys     keysCommand     `cmd:"" help:"Create, list, revoke and rotate API keys, in a server's data directory."`
 	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data directory."`
 	Webhooks webhooksCommand `cmd:"" help:"Manage webhooks, in a server's data directory."`
+	Status   statusCommand   `cmd:"" help:"Show how a server stands: what uses its disk."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`

@@ -46,9 +46,12 @@ func (s *invocation) printJSON(raw []byte) error {
 	return err
 }
 
+// columnGap is the space between two columns of a table.
+const columnGap = 2
+
 // table writes rows in columns; cells are joined by tabs.
 func (s *invocation) table(rows []string) error {
-	w := tabwriter.NewWriter(s.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(s.Stdout, 0, 8, columnGap, ' ', 0)
 	for _, row := range rows {
 		fmt.Fprintln(w, row)
 	}

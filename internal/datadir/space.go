@@ -27,6 +27,22 @@ type Space struct {
 	low    bool
 }
 
+// Room is the space of the disk that holds a data directory, in bytes.
+type Room struct {
+	// Free of Total bytes can be written. Below Floor the disk counts as nearly full.
+	Free, Total, Floor int64
+}
+
+// RoomAt asks the disk that holds path how much space it has. Where the operating system does not tell, the error satisfies
+// errors.Is with errors.ErrUnsupported.
+func RoomAt(path string) (Room, error) {
+	free, total, err := vfs.Free(path)
+	if err != nil {
+		return Room{}, err
+	}
+	return Room{Free: int64(free), Total: int64(total), Floor: int64(min(spaceFloor, total/spaceShare))}, nil
+}
+
 // NewSpace watches the disk that holds path, by the given clock.
 func NewSpace(path string, now func() time.Time) *Space { return &Space{path: path, now: now} }
 
@@ -36,8 +52,8 @@ func (s *Space) Low() bool {
 	defer s.mu.Unlock()
 	if now := s.now(); now.Sub(s.looked) > spaceAge || now.Before(s.looked) {
 		s.looked = now
-		free, total, err := vfs.Free(s.path)
-		s.low = err == nil && total > 0 && free < min(spaceFloor, total/spaceShare)
+		room, err := RoomAt(s.path)
+		s.low = err == nil && room.Total > 0 && room.Free < room.Floor
 	}
 	return s.low
 }

@@ -18,12 +18,15 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/datadir"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/diskusage"
 	"batchd/internal/httpapi"
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	forms "batchd/internal/httpapi/form"
+	"batchd/internal/httpapi/status"
 	"batchd/internal/httpapi/uploads"
 	"batchd/internal/httpapi/upstreams"
 	"batchd/internal/retry"
@@ -102,7 +105,18 @@ func (o options) routes() []httpapi.Route {
 		uploads.New(o.Store, o.Blobs, receiver).Routes(),
 		batches.New(o.Store, executor{o}, o.Retry).Routes(),
 		upstreams.Routes(node{o}.Upstreams),
+		status.Routes(func(context.Context) (diskusage.Usage, error) { return diskUsage(), nil }),
 	)
+}
+
+// diskUsage is what uses the disk of the server.
+func diskUsage() diskusage.Usage {
+	amount := func(bytes, objects int64) diskusage.Amount { return diskusage.Amount{Bytes: bytes, Objects: objects} }
+	all := diskusage.Kept{Inputs: amount(1000, 3), Results: amount(500, 2), Plans: amount(64, 1), Deleted: amount(10, 1)}
+	return diskusage.Usage{
+		At: time.Unix(1790000000, 0), Kept: all, Unreferenced: amount(5, 1), Database: amount(4096, 2), Journals: amount(77, 1),
+		Tenants: []diskusage.Tenant{{ID: ours, Name: "default", Kept: all}}, Disk: datadir.Room{Free: 10 << 30, Total: 100 << 30, Floor: 2 << 30},
+	}
 }
 
 // handler returns the whole API.

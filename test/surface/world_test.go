@@ -223,7 +223,10 @@ func (n *node) look() {
 	}
 	n.members.members("/healthz", "answer", document(n.get(n.base+"/healthz")))
 	n.members.members("/readyz", "answer", document(n.get(n.base+"/readyz")))
-	n.members.members("/batchd/v1/upstreams", "answer", document(n.get(n.base+"/batchd/v1/upstreams")))
+	for _, path := range []string{"/batchd/v1/upstreams", "/batchd/v1/disk"} {
+		n.members.members(path, "answer", document(n.get(n.base+path)))
+	}
+	n.remote("status", "--disk")
 }
 
 func (n *node) get(url string) []byte {

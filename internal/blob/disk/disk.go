@@ -25,6 +25,12 @@ const (
 	defaultBuffer = 256 << 10
 )
 
+// TempDir is the directory, in a Backend's, of objects that are being written; objectsDir that of whole ones.
+const (
+	TempDir    = "tmp"
+	objectsDir = "objects"
+)
+
 // Options tunes a Backend.
 type Options struct {
 	// BufferBytes is how many bytes are written at a time; 0 means 256 KiB.
@@ -57,8 +63,8 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 	}
 	b := &Backend{
 		fsys:        fsys,
-		objects:     path.Join(dir, "objects"),
-		tmp:         path.Join(dir, "tmp"),
+		objects:     path.Join(dir, objectsDir),
+		tmp:         path.Join(dir, TempDir),
 		dirs:        &dirs{fsys: fsys, known: make(map[string]struct{})},
 		bufferBytes: opts.BufferBytes,
 		run:         rand.Text(),

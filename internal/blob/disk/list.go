@@ -9,11 +9,28 @@ import (
 	"strings"
 
 	"batchd/internal/blob"
+	"batchd/internal/vfs"
 )
 
 // List implements blob.Backend. It reads one directory at a time, and only those that the prefix allows.
 func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
-	return b.walk(ctx, prefix, func(key string, e fs.DirEntry) error {
+	return list(ctx, b.fsys, b.objects, prefix, look(fn))
+}
+
+// Keys is List for the keys alone, which costs no look at each file. Those of one directory come in order.
+func (b *Backend) Keys(ctx context.Context, prefix string, fn func(key string) error) error {
+	return list(ctx, b.fsys, b.objects, prefix, func(key string, _ fs.DirEntry) error { return fn(key) })
+}
+
+// ListAll calls fn for every object in the directory called dir, as Backend.List does. It makes and removes nothing, so the
+// directory may be another process's; one that is absent has no objects.
+func ListAll(ctx context.Context, fsys vfs.FS, dir string, fn func(blob.Info) error) error {
+	return list(ctx, fsys, path.Join(dir, objectsDir), "", look(fn))
+}
+
+// look returns what calls fn with the size and the time of an object, unless that is gone.
+func look(fn func(blob.Info) error) func(key string, e fs.DirEntry) error {
+	return func(key string, e fs.DirEntry) error {
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -22,31 +39,27 @@ func (b *Backend) List(ctx context.Context, prefix string, fn func(blob.Info) er
 			return fmt.Errorf("list blobs: %w", err)
 		}
 		return fn(blob.Info{Key: key, Size: info.Size(), Stored: info.ModTime()})
-	})
+	}
 }
 
-// Keys is List for the keys alone, which costs no look at each file. Those of one directory come in order.
-func (b *Backend) Keys(ctx context.Context, prefix string, fn func(key string) error) error {
-	return b.walk(ctx, prefix, func(key string, _ fs.DirEntry) error { return fn(key) })
-}
-
-// walk calls visit for each object whose key starts with prefix.
-func (b *Backend) walk(ctx context.Context, prefix string, visit func(key string, e fs.DirEntry) error) error {
+// list calls visit for each object below a directory of objects whose key starts with prefix.
+func list(ctx context.Context, fsys vfs.FS, objects, prefix string, visit func(key string, e fs.DirEntry) error) error {
 	dir := ""
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		if dir = prefix[:i]; blob.CheckKey(dir) != nil {
 			return nil // no key starts like that, and the directory may be one outside
 		}
 	}
-	l := lister{b: b, prefix: prefix, fn: visit}
+	l := lister{fsys: fsys, objects: objects, prefix: prefix, fn: visit}
 	return l.walk(ctx, dir)
 }
 
-// lister is one call of List or Keys.
+// lister is one listing.
 type lister struct {
-	b      *Backend
-	prefix string
-	fn     func(key string, e fs.DirEntry) error
+	fsys    vfs.FS
+	objects string
+	prefix  string
+	fn      func(key string, e fs.DirEntry) error
 }
 
 // walk reports the objects below the directory of that key; "" is that of all. A directory that is gone has none.
@@ -54,7 +67,7 @@ func (l *lister) walk(ctx context.Context, dir string) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("list blobs: %w", err)
 	}
-	entries, err := l.b.fsys.ReadDir(path.Join(l.b.objects, dir))
+	entries, err := l.fsys.ReadDir(path.Join(l.objects, dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -15,7 +15,7 @@ func TestDescriptionIsOpenAIsWithTheUpstreams(t *testing.T) {
 	t.Parallel()
 	d := own.New(nil)
 	dialecttest.Description(t, d.Description(),
-		"DELETE /files/{id}", "GET /batches", "GET /batches/{id}", "GET /files", "GET /files/{id}", "GET /files/{id}/content",
+		"DELETE /files/{id}", "GET /batches", "GET /batches/{id}", "GET /disk", "GET /files", "GET /files/{id}", "GET /files/{id}/content",
 		"GET /openapi.json", "GET /upstreams", "POST /batches", "POST /batches/{id}/cancel", "POST /batches/{id}/retry", "POST /files",
 		"POST /uploads", "POST /uploads/{id}/cancel", "POST /uploads/{id}/complete", "POST /uploads/{id}/parts",
 	)

@@ -29,11 +29,13 @@ type Administration struct {
 // without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command
 // that changes what is there makes no new directory where the name of one is wrong.
 func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) error {
-	return withStore(ctx, cfg, a.Create, func(st store.Store) error { return use(newAdmin(cfg, st, a.UserAgent)) })
+	return withStore(ctx, cfg, a.Create, a.Logger, func(st store.Store) error { return use(newAdmin(cfg, st, a.UserAgent)) })
 }
 
 // withStore lets a command use the metadata store, as Administer describes it.
-func withStore(ctx context.Context, cfg config.Config, create bool, use func(store.Store) error) (err error) {
+func withStore(
+	ctx context.Context, cfg config.Config, create bool, logger *slog.Logger, use func(store.Store) error,
+) (err error) {
 	if found, err := datadir.HasDatabase(cfg.DataDir); !found && err == nil && !create {
 		return invalid("there is no batchd data in %s: name the server's data directory with --data-dir", cfg.DataDir)
 	}
@@ -46,7 +48,7 @@ func withStore(ctx context.Context, cfg config.Config, create bool, use func(sto
 	if err != nil {
 		return err
 	}
-	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{Logger: a.Logger})
+	st, err := openStore(ctx, cfg.DataDir, sqlite.Options{Logger: logger})
 	if err == nil {
 		defer func() { err = errors.Join(err, st.Close()) }()
 	}

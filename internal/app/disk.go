@@ -17,7 +17,7 @@ import (
 // DiskUsage finds out what uses the disk of the settings' data directory, beside a running server as well as without one.
 // Where there is no data directory, the error is a *batch.Error of class batch.Invalid.
 func DiskUsage(ctx context.Context, cfg config.Config) (u diskusage.Usage, err error) {
-	err = withStore(ctx, cfg, false, func(st store.Store) error {
+	err = withStore(ctx, cfg, false, nil, func(st store.Store) error {
 		fsys, err := vfs.NewOS(cfg.DataDir, vfs.OSOptions{})
 		if err == nil {
 			u, err = survey(ctx, st, fsys, cfg.DataDir)

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"batchd/internal/vfs"
 )
@@ -66,7 +68,8 @@ func (d *Dir) FS() vfs.FS { return d.disk }
 // Path returns the absolute path of what has this name in the directory; "" stands for the directory itself.
 func (d *Dir) Path(name string) string { return filepath.Join(d.disk.Root(), name) }
 
-// Prepare makes the directories for journals and temporary files, durably, and empties the latter.
+// Prepare makes the directories for journals and temporary files, durably, and removes what earlier processes left
+// unfinished. The database has to be open.
 func (d *Dir) Prepare() error {
 	for _, name := range []string{Journals, Temp} {
 		if err := d.disk.MkdirAll(name); err != nil {
@@ -76,12 +79,24 @@ func (d *Dir) Prepare() error {
 	if err := d.disk.SyncDir("."); err != nil {
 		return fmt.Errorf("prepare data directory: %w", err)
 	}
-	entries, err := d.disk.ReadDir(Temp)
+	// The database is open, so that a sequence file is there and no process is making one.
+	if err := d.removeAll(".", sequenceTemp); err != nil {
+		return err
+	}
+	return d.removeAll(Temp, "")
+}
+
+// removeAll removes the files of a directory whose names begin with prefix.
+func (d *Dir) removeAll(dir, prefix string) error {
+	entries, err := d.disk.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("remove temporary files: %w", err)
 	}
 	for _, e := range entries {
-		if err := d.disk.Remove(Temp + "/" + e.Name()); err != nil {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := d.disk.Remove(path.Join(dir, e.Name())); err != nil {
 			return fmt.Errorf("remove temporary files: %w", err)
 		}
 	}

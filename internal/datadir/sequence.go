@@ -2,6 +2,7 @@ package datadir
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 const (
 	sequenceMagic  = "batchdq1"
 	sequenceLength = 24
+	// sequenceTemp is what the name of one that is being made begins with; the lock's holder removes those that were left.
+	sequenceTemp = Sequence + ".new-"
 )
 
 // ErrSequenceDamaged says that the sequence file is not what any process of ours has written.
@@ -82,8 +85,9 @@ func WriteSequence(path string, number uint64) error {
 }
 
 // placeSequence makes the sequence file whole before its name shows it, so that one that is cut short is always damaged.
+// Its first name is a new one each time: several processes may find at once that there is no sequence file.
 func placeSequence(disk vfs.FS, number uint64) error {
-	f, err := vfs.Replace(disk, Sequence+".new", Sequence, func(f vfs.File) error {
+	f, err := vfs.Replace(disk, sequenceTemp+rand.Text(), Sequence, func(f vfs.File) error {
 		_, err := f.Write(encodeSequence(number))
 		return err
 	})

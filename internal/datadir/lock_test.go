@@ -115,6 +115,15 @@ func TestADirectoryThatIsNotThereCannotBeLocked(t *testing.T) {
 	}
 }
 
+func TestALockFileThatCannotBeOpenedIsNamed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), datadir.LockFile)
+	must(t, os.Mkdir(path, 0o700))
+	if _, err := datadir.TryLock(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), path+": is a directory") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

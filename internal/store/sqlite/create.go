@@ -116,7 +116,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // removeDatabase removes what a creation that crashed has left, with the logs that SQLite keeps beside a file: one left
 // behind would be replayed into the next file of this name.
 func removeDatabase(path string) error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range fileSuffixes {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -151,6 +151,34 @@ func TestOpenSaysWhatTheSystemSays(t *testing.T) {
 	}
 }
 
+func TestOpenNamesTheFileThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	for _, suffix := range []string{"-wal", "-shm"} {
+		for what, put := range map[string]struct {
+			in   func(t *testing.T, name string)
+			says string
+		}{
+			"a directory":              {func(t *testing.T, name string) { must(t, os.Mkdir(name, 0o700)) }, "is a directory"},
+			"a link to itself":         {func(t *testing.T, name string) { must(t, os.Symlink(name, name)) }, "symbolic link"},
+			"a link to nothing at all": {func(t *testing.T, name string) { must(t, os.Symlink(name+".absent/x", name)) }, "symbolic link to nothing"},
+		} {
+			t.Run(suffix+" is "+what, func(t *testing.T) {
+				t.Parallel()
+				path := closedStore(t)
+				put.in(t, path+suffix)
+				before := snapshot(t, path)
+				_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+				if err == nil || !strings.Contains(err.Error(), "open "+path+suffix+": ") || !strings.Contains(err.Error(), put.says) {
+					t.Errorf("got %v, want what is wrong with %s", err, suffix)
+				}
+				if snapshot(t, path) != before {
+					t.Error("the file was changed")
+				}
+			})
+		}
+	}
+}
+
 func TestOpenTakesAnyPath(t *testing.T) {
 	t.Parallel()
 	place := filepath.Join(t.TempDir(), "with space, 50%, #1 & ü?x=1;")

@@ -23,7 +23,7 @@ import (
 func CommitNumber(ctx context.Context, path string) (uint64, error) {
 	c, err := readCommits(ctx, path, false)
 	if err != nil {
-		return 0, fmt.Errorf("read commit number of %s: %w", path, err)
+		return 0, fmt.Errorf("read commit number of %s: %w", path, named(path, err))
 	}
 	return c.number, nil
 }
@@ -93,7 +93,7 @@ func checkSequence(ctx context.Context, path string) error {
 func OlderThanItsLog(ctx context.Context, path string) (bool, error) {
 	has, err := readCommits(ctx, path, false)
 	if err != nil {
-		return false, fmt.Errorf("read commit number of %s: %w", path, err)
+		return false, fmt.Errorf("read commit number of %s: %w", path, named(path, err))
 	}
 	return checkBase(ctx, path, has) != nil, nil
 }

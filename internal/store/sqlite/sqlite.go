@@ -96,12 +96,15 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		}
 		opts.Logger.InfoContext(ctx, "store created", "path", path)
 	}
-	if err := checkSequence(ctx, path); err != nil {
+	if err := checkFiles(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := checkSequence(ctx, path); err != nil {
+		return nil, fmt.Errorf("open store: %w", named(path, err))
 	}
 	s, err := connect(ctx, path, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w", named(path, err))
 	}
 	return s, nil
 }

@@ -28,6 +28,7 @@ var scenarios = []scenario{
 
 	{"memory and rate by size: 20,000, 50,000 and 1,000,000 lines", (*bench).bySize},
 	{"small batches, shipped settings", (*bench).small},
+	{"time of small batches against another binary", (*bench).versusSmall},
 	{"restart with a half-done batch of 1,000,000 lines", (*bench).restart},
 	{"lists of 1,000,000 batches", (*bench).lists},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,6 +70,27 @@ func TryLock(dir string) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
+// Holder says who holds the lock on the data directory dir; nil is nobody. It writes nothing. For the moment of the look
+// another process that tries to take the lock is refused.
+func Holder(dir string) (*LockedError, error) {
+	f, err := os.Open(filepath.Join(dir, LockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at lock on data directory: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read from, and with it the lock goes
+	switch err := tryShare(f); {
+	case errors.Is(err, errHeld):
+		return readHolder(f, dir), nil
+	case err != nil:
+		return nil, fmt.Errorf("look at lock on data directory %s: %w", dir, err)
+	default:
+		return nil, unlock(f)
+	}
+}
+
 const (
 	// lockNewTimeout is longer than making a database takes on a slow disk, for which LockNew waits.
 	lockNewTimeout = 10 * time.Second
@@ -124,7 +146,7 @@ func writeHolder(f *os.File) error {
 }
 
 // readHolder returns what the lock's holder wrote down. It may have written nothing yet.
-func readHolder(f *os.File, dir string) error {
+func readHolder(f *os.File, dir string) *LockedError {
 	held := &LockedError{Dir: dir}
 	note := make([]byte, 1024)
 	n, _ := f.ReadAt(note, 0) // what cannot be read is left out of the message

@@ -86,6 +86,36 @@ func TestALockIsGivenBack(t *testing.T) {
 	must(t, lock.Close())
 }
 
+func TestWhoHoldsALockIsToldWithoutTakingIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	check := func(what string, pid int) {
+		t.Helper()
+		held, err := datadir.Holder(dir)
+		must(t, err)
+		if (held != nil) != (pid != 0) || held != nil && held.PID != pid {
+			t.Errorf("%s: got %v", what, held)
+		}
+	}
+	check("no lock was ever taken", 0)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("the look left %v, %v", entries, err)
+	}
+	lock, err := datadir.TryLock(dir)
+	must(t, err)
+	check("it is held", os.Getpid())
+	must(t, lock.Close())
+	note, err := os.ReadFile(filepath.Join(dir, "lock"))
+	must(t, err)
+	check("it was given back", 0)
+	if now, err := os.ReadFile(filepath.Join(dir, "lock")); err != nil || string(now) != string(note) {
+		t.Errorf("the note has changed: %q, %v", now, err)
+	}
+	lock, err = datadir.TryLock(dir)
+	must(t, err)
+	must(t, lock.Close())
+}
+
 func TestALockWithoutANoteIsStillALock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,6 +15,20 @@ type Audit interface {
 	// UnitRows returns the units of a batch as they stand, from ordinal first on, at most n, in order. No such batch is
 	// ErrNotFound.
 	UnitRows(ctx context.Context, batchID string, first, n int) ([]UnitRow, error)
+	// AllFiles returns files of all tenants that are not hidden, in order of creation, those with a Seq above after, at
+	// most n.
+	AllFiles(ctx context.Context, after int64, n int) ([]batch.File, error)
+	// AllParts returns the parts of uploads of all tenants in the same way, each with the number to go on from.
+	AllParts(ctx context.Context, after int64, n int) ([]StoredPart, error)
+	// Verify looks at all of the store for what contradicts itself, which may take minutes, and calls problem for each thing
+	// that it finds, in words for an operator. An error of problem ends it and is returned.
+	Verify(ctx context.Context, problem func(text string) error) error
+}
+
+// StoredPart is a part of an upload, and its place among all parts in order of creation.
+type StoredPart struct {
+	batch.Part
+	Seq int64
 }
 
 // UnitRow is a unit as it stands in its row. Its Lease is the last one that it had, zero if it never had one.

@@ -78,6 +78,12 @@ func New(fsys vfs.FS, dir string, opts Options) (*Backend, error) {
 	return b, nil
 }
 
+// Existing returns the backend of a directory that is to be read only, and perhaps is in use: it makes and clears nothing,
+// and its methods that write must not be called.
+func Existing(fsys vfs.FS, dir string) *Backend {
+	return &Backend{fsys: fsys, objects: path.Join(dir, "objects"), tmp: path.Join(dir, "tmp")}
+}
+
 // clearTemporary removes what was being written when an earlier process ended. Nothing refers to any of it: a
 // reference is made only after Put has returned.
 func (b *Backend) clearTemporary() error {

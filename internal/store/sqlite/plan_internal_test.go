@@ -62,6 +62,8 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"keys to forget", oldKeysQuery, 2, "idempotency_keys_by_age"},
 		{"batch of a key", keyQuery, 3, "PRIMARY KEY"},
 		{"batches that are not there", unknownBatchesQuery, 1, "sqlite_autoindex_batches_1"},
+		{"files of all tenants", allFilesQuery, 2, "INTEGER PRIMARY KEY (rowid>?)"},
+		{"parts of all uploads", allPartsQuery, 2, "INTEGER PRIMARY KEY (rowid>?)"},
 		{"units of a batch", unitRowsQuery, 3, "PRIMARY KEY (batch=? AND ordinal>?)"},
 		{"blobs of files", unreferencedQuery, 1, "PRIMARY KEY"},
 		{"blobs of parts", unreferencedQuery, 1, "upload_parts_by_blob"},

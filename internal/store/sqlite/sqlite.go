@@ -25,9 +25,10 @@ import (
 // Store implements store.Store on one file. All methods may be called concurrently. A process opens a file once at
 // a time; other processes may have it open as well, and their writes queue with ours for at most ten seconds.
 type Store struct {
-	path    string
-	tenant  string
-	log     *slog.Logger
+	path   string
+	tenant string
+	log    *slog.Logger
+	// writer is nil if the store was opened for reading only.
 	writer  *writer
 	readers *pool
 
@@ -171,7 +172,10 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		// From here on waiting steps give up. A step that has begun is finished: the writer's close waits for its turn.
 		close(s.closing)
-		s.closeErr = errors.Join(s.readers.close(), s.writer.close())
+		s.closeErr = s.readers.close()
+		if s.writer != nil {
+			s.closeErr = errors.Join(s.closeErr, s.writer.close())
+		}
 		if s.closeErr != nil {
 			s.closeErr = fmt.Errorf("close store: %w", s.closeErr)
 		}

@@ -132,6 +132,9 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) 
 		return err
 	}
 	w := s.writer
+	if w == nil {
+		return errReadOnly
+	}
 	// Once begun, the step runs without the caller's cancellation, but with its values.
 	mine := &step{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
 	w.queue.add(mine)

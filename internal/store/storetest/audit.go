@@ -65,6 +65,55 @@ var auditCases = []group{
 			x.ok(err)
 			x.same([]any{rows[0].Lease, rows[0].Held, rows[1].Lease, rows[1].Held}, []any{u.Lease, false, batch.LeaseID{}, false})
 		}},
+		{"files of all tenants come in order, without those that are hidden", func(x *fixture) {
+			x.createFiles("f1", "f2", "f3")
+			f := x.newFile("f4")
+			f.Tenant = stranger
+			x.ok(x.store.CreateFile(x.ctx, f))
+			x.ok(x.store.DeleteFile(x.ctx, tenant, "f2", x.now))
+			var ids []string
+			for after := int64(0); ; {
+				page, err := x.store.AllFiles(x.ctx, after, 2)
+				x.ok(err)
+				if len(page) == 0 {
+					break
+				}
+				for _, f := range page {
+					ids = append(ids, f.ID)
+				}
+				after = page[len(page)-1].Seq
+			}
+			x.same(ids, []string{"f1", "f3", "f4"})
+			page, err := x.store.AllFiles(x.ctx, 0, 1)
+			x.ok(err)
+			want := x.newFile("f1")
+			want.Seq = page[0].Seq
+			x.same(page[0], want)
+		}},
+		{"parts of all uploads come in order", func(x *fixture) {
+			for _, id := range []string{"u1", "u2"} {
+				x.ok(x.store.CreateUpload(x.ctx, x.newUpload(id, 1000)))
+			}
+			want := []batch.Part{x.newPart("u2", "p1", 100), x.newPart("u1", "p2", 100), x.newPart("u2", "p3", 100)}
+			for _, p := range want {
+				x.ok(x.store.AddPart(x.ctx, tenant, p, x.now))
+			}
+			first, err := x.store.AllParts(x.ctx, 0, 2)
+			x.ok(err)
+			x.same(len(first), 2)
+			rest, err := x.store.AllParts(x.ctx, first[1].Seq, 2)
+			x.ok(err)
+			x.same([]batch.Part{first[0].Part, first[1].Part, rest[0].Part}, want)
+		}},
+		{"a sound store has no problem", func(x *fixture) {
+			x.start("b1", 2)
+			x.seal(x.take("b1", 2))
+			x.close("b1")
+			x.ok(x.store.Verify(x.ctx, func(text string) error {
+				x.Error(text)
+				return nil
+			}))
+		}},
 		{"a batch that never started has no units, one that is not there is not found", func(x *fixture) {
 			x.create("b1")
 			rows, err := x.store.UnitRows(x.ctx, "b1", 0, 9)

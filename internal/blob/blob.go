@@ -19,6 +19,9 @@ var (
 	ErrNotExist = errors.New("blob does not exist")
 	// ErrCorrupt means that bytes read back do not match the reference's checksums or size.
 	ErrCorrupt = errors.New("blob is corrupt")
+	// ErrUnreadable means that an object could not be read, which says nothing of its bytes: permission denied, something
+	// else in its place, an error of the disk. A later try may succeed.
+	ErrUnreadable = errors.New("blob cannot be read")
 	// ErrNoSpace means that the backend has no room; what was written of the object is gone again.
 	ErrNoSpace = errors.New("no space left for blobs")
 	// ErrBadKey means that a key is not of the allowed form.
@@ -59,12 +62,13 @@ type Store interface {
 	// Backend.Put does.
 	Put(ctx context.Context, key string, r io.Reader) (batch.Blob, error)
 	// ReadAt fills p from offset off of the object, reading and checking whole blocks; recently checked blocks are
-	// kept in a small cache shared by all readers. Fewer bytes than len(p) come with io.EOF. A mismatch is ErrCorrupt
-	// and p holds nothing of use. It may be called concurrently.
+	// kept in a small cache shared by all readers. Fewer bytes than len(p) come with io.EOF. A mismatch is ErrCorrupt, an
+	// absent object ErrNotExist, and whatever else keeps it from being read but the end of ctx ErrUnreadable; p then holds
+	// nothing of use. It may be called concurrently.
 	ReadAt(ctx context.Context, b batch.Blob, p []byte, off int64) (int, error)
 	// Open returns a reader of length bytes from offset on. Each block is checked before its first byte is
 	// returned; blocks outside the range are not. Memory is one block, until Close. Nothing is read before the first
-	// Read or WriteTo, and errors, also of a range that leaves the object, come from there. The reader is for one
+	// Read or WriteTo, and errors, those of ReadAt and of a range that leaves the object, come from there. The reader is for one
 	// goroutine; ctx bounds all of its reads.
 	Open(ctx context.Context, b batch.Blob, offset, length int64) io.ReadCloser
 	// Delete and List are the backend's.

@@ -124,7 +124,10 @@ func (s *store) readBlock(ctx context.Context, id blockID, buf *buffer) error {
 	}
 	n, err := s.backend.ReadAt(ctx, id.key, want, id.index*batch.BlobBlock)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+		if ctx.Err() != nil || errors.Is(err, ErrNotExist) || errors.Is(err, ErrBadKey) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	if n != id.length {
 		return s.corrupt(id, "the object is not %d bytes long", id.index*batch.BlobBlock+int64(id.length))

@@ -164,9 +164,28 @@ func TestBackendErrorsAreNotTakenForDamage(t *testing.T) {
 	_, readErr := s.ReadAt(t.Context(), ref, make([]byte, 10), 0)
 	_, streamErr := io.ReadAll(s.Open(t.Context(), ref, 0, 10))
 	for what, err := range map[string]error{"read": readErr, "stream": streamErr} {
-		if !errors.Is(err, c.err) || errors.Is(err, blob.ErrCorrupt) {
+		if !errors.Is(err, c.err) || errors.Is(err, blob.ErrCorrupt) || !errors.Is(err, blob.ErrUnreadable) {
 			t.Errorf("%s = %v, want the backend's error", what, err)
 		}
+	}
+}
+
+// Who waits for what cannot be read must not wait for what is gone, nor count the end of its own time.
+func TestAnAbsentObjectAndTheEndOfAContextAreNotUnreadable(t *testing.T) {
+	t.Parallel()
+	c, s, ref := storeOf(t, 1, 2)
+	if err := s.Delete(t.Context(), ref.Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ReadAt(t.Context(), ref, make([]byte, 10), 0); !errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrUnreadable) {
+		t.Errorf("absent: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := s.Open(ctx, ref, 0, 10)
+	c.err = context.Canceled
+	cancel()
+	if _, err := io.ReadAll(r); !errors.Is(err, context.Canceled) || errors.Is(err, blob.ErrUnreadable) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
 

@@ -137,7 +137,7 @@ func (e *Engine) build() {
 	st, blobs := e.storage.store, e.storage.blobs
 	e.keeper = unit.NewKeeper(unit.Options{
 		Store: st, Blobs: blobs, Disk: e.storage.dir.FS(), Dir: datadir.Journals, Dialect: e.dialect,
-		Progress: e.progress, Now: time.Now, Logger: e.log,
+		Progress: e.progress, Now: time.Now, Logger: e.log, OnRescue: e.metrics.rescues.Inc,
 	})
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,

@@ -15,6 +15,7 @@ type metrics struct {
 	commits  prometheus.Counter
 	fsyncs   prometheus.Counter
 	corrupts prometheus.Counter
+	rescues  prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -28,6 +29,7 @@ func newMetrics() *metrics {
 		commits:  counter("batchd_sql_commits_total", "Write transactions that were committed."),
 		fsyncs:   counter("batchd_fsyncs_total", "Syncs of files and directories that were asked of the disk, the database's included."),
 		corrupts: counter("batchd_corrupt_blocks_total", "Blocks of stored objects whose bytes did not match their checksum."),
+		rescues:  counter("batchd_journal_rescues_total", "Journals that were copied to a fresh file because an fsync had failed."),
 	}
 }
 

@@ -88,6 +88,9 @@ func (e *Engine) Ready() httpapi.Readiness {
 		r.Problems = append(r.Problems, "shutting down")
 	}
 	r.Problems = append(r.Problems, e.writable.Problems(low, e.storage.faulty.Load())...)
+	if e.keeper.Short() {
+		r.Reasons = append(r.Reasons, "short of file descriptors or memory: results wait to be written")
+	}
 	if low {
 		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")
 	}

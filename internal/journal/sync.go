@@ -71,7 +71,7 @@ func (j *Journal) sync() error {
 	switch {
 	case cause != nil:
 		return j.rescueLocked(cause)
-	case passes(unnamed):
+	case Passing(unnamed):
 		j.older.reset() // in the file they are durable, whatever becomes of the next fsync
 		return unnamed
 	case unnamed != nil:
@@ -81,8 +81,9 @@ func (j *Journal) sync() error {
 	return nil
 }
 
-// passes reports whether err says nothing of the disk: what was tried can be tried again.
-func passes(err error) bool { return descriptors.IsShortage(err) || errors.Is(err, vfs.ErrRootGone) }
+// Passing reports whether an error of this package says nothing of the disk: the same call works once descriptors, memory or the
+// data directory are there again.
+func Passing(err error) bool { return descriptors.IsShortage(err) || errors.Is(err, vfs.ErrRootGone) }
 
 // settledLocked notes that the file is durable up to an offset, under its name.
 func (j *Journal) settledLocked(upTo int64) {
@@ -139,7 +140,7 @@ func (j *Journal) rescueLocked(cause error) error {
 		err = j.fsys.SyncDir(path.Dir(j.path))
 	}
 	switch {
-	case passes(err):
+	case Passing(err):
 		return fmt.Errorf("%w, then copying it: %w", cause, err)
 	case err != nil:
 		j.err = fmt.Errorf("%w: %w, then copying it: %w", ErrDiskFailed, cause, err)

@@ -34,7 +34,7 @@ type Store interface {
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
 }
 
-// Options configures a Keeper; all fields are required.
+// Options configures a Keeper; all fields but OnRescue are required.
 type Options struct {
 	Store    Store
 	Blobs    blob.Store
@@ -44,12 +44,16 @@ type Options struct {
 	Progress *Progress
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// OnRescue, if set, is called each time that a failed fsync made a journal move to a fresh file. It must not block, and may
+	// be called concurrently.
+	OnRescue func()
 }
 
 // Keeper owns the open units of this node and makes their journals durable. All methods may be called
 // concurrently.
 type Keeper struct {
-	o Options
+	o       Options
+	trouble trouble
 
 	// mu guards open.
 	mu   sync.Mutex
@@ -57,7 +61,12 @@ type Keeper struct {
 }
 
 // NewKeeper returns a keeper with no open unit.
-func NewKeeper(o Options) *Keeper { return &Keeper{o: o, open: make(map[batch.UnitID]*Unit)} }
+func NewKeeper(o Options) *Keeper {
+	if o.OnRescue == nil {
+		o.OnRescue = func() {}
+	}
+	return &Keeper{o: o, open: make(map[batch.UnitID]*Unit)}
+}
 
 // Open opens a freshly leased unit: none of its lines has an outcome.
 func (k *Keeper) Open(ctx context.Context, in *Input, u batch.Unit) (*Unit, error) {
@@ -89,6 +98,9 @@ func (k *Keeper) openUnit(ctx context.Context, in *Input, u batch.Unit, log *jou
 		}
 		opened.pending[e.Line] = e
 	}
+	if log != nil {
+		opened.rescues, _ = log.Rescues() // these were told when the journal was adopted
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open[u.UnitID] = opened
@@ -112,7 +124,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sync makes every dirty journal durable now. Only an error after which nothing may go on is returned.
+// Sync makes every dirty journal durable now. Only an error after which nothing may go on is returned. What keeps a journal
+// from it for a while, like a want of descriptors, is told once, when it begins, and again when it is over.
 func (k *Keeper) Sync() error {
 	var g errgroup.Group
 	g.SetLimit(syncAtOnce)
@@ -122,11 +135,16 @@ func (k *Keeper) Sync() error {
 			if err == nil || errors.Is(err, journal.ErrDiskFailed) {
 				return err
 			}
+			if k.trouble.met(k.o.Now(), err) {
+				return nil
+			}
 			k.o.Logger.Error("sync journal", "unit", u.String(), "error", err)
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	k.tellTrouble()
+	return err
 }
 
 func (k *Keeper) units() []*Unit {

@@ -62,7 +62,9 @@ func (k *Keeper) adopt(ctx context.Context, name, node string) (*Adopted, error)
 		return nil, errors.Join(err, log.Close())
 	}
 	h := store.Holder{Node: node, Lease: batch.NewLeaseID()}
-	if err := log.Adopt(h.Lease); err != nil {
+	err = log.Adopt(h.Lease)
+	k.tellRescues(log, 0)
+	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	failpoint.Hit(failpoint.JournalAdopted)

@@ -32,6 +32,8 @@ type Unit struct {
 	// durable is held while the journal is made, synced, closed or removed, so that none of these meets another. Take and Load
 	// never hold it, and Record only to make the journal at the unit's first outcome: a slow disk must not stop the scheduler.
 	durable sync.Mutex
+	// rescues is how many moves of the journal to a fresh file were told; durable guards it.
+	rescues int
 
 	// mu guards the following fields. It is never held while the disk is waited for. It comes after durable and before the
 	// mutexes of Keeper and Progress.
@@ -155,10 +157,11 @@ func (u *Unit) Record(number uint32, customID []byte, o *batch.Outcome) (left in
 	r := journal.Record{Line: number, Kind: o.Kind(), Usage: o.Usage, Text: joined(before, body, after)}
 
 	log, err := u.journal()
-	if err != nil {
-		return 0, err
+	if err == nil {
+		err = log.Append(r)
 	}
-	if err := log.Append(r); err != nil {
+	if err != nil {
+		u.keeper.trouble.met(u.keeper.o.Now(), err)
 		return 0, fmt.Errorf("append to journal of unit %s: %w", u.UnitID, err)
 	}
 	failpoint.Hit(failpoint.OutcomeAppended)
@@ -210,7 +213,9 @@ func (u *Unit) sync() error {
 	if log == nil || !log.Dirty() {
 		return nil
 	}
-	if err := log.Sync(); err != nil {
+	err := log.Sync()
+	u.rescues = u.keeper.tellRescues(log, u.rescues)
+	if err != nil {
 		return fmt.Errorf("sync journal of unit %s: %w", u.UnitID, err)
 	}
 	failpoint.Hit(failpoint.JournalsSynced)

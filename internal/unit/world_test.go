@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,6 +90,7 @@ type world struct {
 	keeper   *unit.Keeper
 	input    *unit.Input
 	logs     *bytes.Buffer
+	rescues  *atomic.Int64
 	strict   bool // the dialect
 }
 
@@ -120,7 +122,7 @@ func newWorld(t *testing.T, lines, perUnit int) *world {
 		Units: len(result.Units), Counts: batch.Counts{Total: result.Total},
 	}
 	w := &world{
-		t: t, sound: sound, input: unit.NewInput(b, content, sound), logs: &bytes.Buffer{},
+		t: t, sound: sound, input: unit.NewInput(b, content, sound), logs: &bytes.Buffer{}, rescues: &atomic.Int64{},
 		ledger: &ledger{batch: b, leases: map[int]batch.LeaseID{}, spans: result.Units, seals: map[int]batch.Seal{}},
 	}
 	w.boot(memfs.New())
@@ -162,6 +164,7 @@ func (w *world) newKeeper(s unit.Store) *unit.Keeper {
 		Store: s, Blobs: w.blobs, Disk: w.disk, Dir: "journals",
 		Dialect:  func(string) (dialect.Dialect, error) { return openai.New(openai.Options{Strict: w.strict}), nil },
 		Progress: w.progress, Now: time.Now, Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
+		OnRescue: func() { w.rescues.Add(1) },
 	})
 }
 

@@ -38,8 +38,13 @@ type Batch struct {
 	// Version starts at 0 and rises by one with every status change or edit, never with counts.
 	Version int64
 
+	// CreatedAt and ExpiresAt are the wall clock's, like all times here: they are shown. Ahead is by how much that clock was
+	// ahead of the one that windows go by when the batch was made, 0 if both agreed; it matters to the creation alone. Skew is
+	// how long after ExpiresAt the window really ends, other than 0 only for batches that were made while the clocks differed.
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
+	Ahead        time.Duration
+	Skew         time.Duration
 	UpdatedAt    time.Time
 	InProgressAt time.Time
 	FinalizingAt time.Time
@@ -72,6 +77,9 @@ type Batch struct {
 	OutputFileID string
 	ErrorFileID  string
 }
+
+// EndsAt returns when the window ends, by the clock that windows go by.
+func (b Batch) EndsAt() time.Time { return b.ExpiresAt.Add(b.Skew) }
 
 // Counts are the numbers of a batch's lines. Completed + Failed never exceeds Total, and lines that were
 // cancelled or expired are in neither.

@@ -55,6 +55,7 @@ type Store interface {
 	Tenants
 	Webhooks
 	Audit
+	Clock
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
 	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is
@@ -103,7 +104,9 @@ type Batches interface {
 	// CreateBatch stores a new batch in state validating; Seq is assigned by the store. The input file must exist
 	// for the tenant at b.CreatedAt and is held from then on until the batch is terminal; otherwise ErrNotFound. Of b
 	// only what its creator chose is taken: ids, key, dialect, endpoint, window and its end, metadata, TTL, remark. An
-	// id that is taken is ErrConflict. UpdatedAt is zero until the first change.
+	// id that is taken is ErrConflict. UpdatedAt is zero until the first change. Where b.Ahead is not 0 it is taken off
+	// b.CreatedAt for whatever is decided by the time, and the window ends at the later of what both clocks say, until
+	// SettleWindows knows better.
 	CreateBatch(ctx context.Context, b batch.Batch) error
 	// CreateBatchOnce is CreateBatch under a key, and returns the batch as it then is. While the tenant's key is
 	// remembered at b.CreatedAt, nothing is created: the same call gets the batch of the first one, whatever became of
@@ -266,9 +269,14 @@ type ResultFile struct {
 // stays short, and return how many they did: fewer than n means that nothing is left to do.
 type Maintenance interface {
 	// ExpireBatches sets the stop to expire on every batch that is validating or in progress, has no stop, and whose
-	// window has passed, and returns their ids. It writes nothing when there is none. No status changes by it, so
-	// neither does a version.
+	// window has passed (Batch.EndsAt), and returns their ids. It writes nothing when there is none. No status changes by
+	// it, so neither does a version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
+	// SettleWindows decides when the windows end of batches that were created while the clocks differed (Batch.Ahead), and
+	// returns how many there were: at ExpiresAt if CreatedAt lies no farther from now than it does with Ahead taken off it,
+	// else Ahead before that. It is called soon after both clocks agree again, with their time. It writes nothing when there
+	// is none.
+	SettleWindows(ctx context.Context, now time.Time) (int, error)
 	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	// PurgeFiles forgets files that were hidden before the given time and that no batch holds, at most n, and
@@ -285,4 +293,13 @@ type Maintenance interface {
 	BlobOwners(ctx context.Context, keys []string) ([]BlobOwner, error)
 	// LiveLeases returns the ids of all leases on units and batches that are held now, for keys that carry them.
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
+}
+
+// Clock are the methods that keep the time across restarts, so that a clock which is set while the process is down is
+// noticed.
+type Clock interface {
+	// LastTime returns the time that was saved last, zero if none was.
+	LastTime(ctx context.Context) (time.Time, error)
+	// SaveTime stores a time in place of the last one, later or not.
+	SaveTime(ctx context.Context, t time.Time) error
 }

@@ -17,7 +17,7 @@ const batchColumns = `b.seq, b.id, b.tenant, b.key_id, b.dialect, b.endpoint, b.
 	b.in_progress_at, b.finalizing_at, b.completed_at, b.failed_at, b.expired_at, b.cancelling_at, b.cancelled_at,
 	b.model, b.total, b.completed, b.failed, b.usage_input, b.usage_cached, b.usage_output, b.usage_reasoning,
 	b.usage_total, b.errors, b.errors_total, b.plan, b.models, b.units, b.sealed_units, b.in_line_order,
-	b.output_file_id, b.error_file_id, b.callback_url, b.continued_from`
+	b.output_file_id, b.error_file_id, b.callback_url, b.continued_from, b.window_skew`
 
 // batchDest returns where the columns go, for Scan.
 func batchDest(b *batch.Batch) []any {
@@ -30,7 +30,7 @@ func batchDest(b *batch.Batch) []any {
 		&b.Model, &b.Counts.Total, &b.Counts.Completed, &b.Counts.Failed, &b.Usage.Input, &b.Usage.Cached,
 		&b.Usage.Output, &b.Usage.Reasoning, &b.Usage.Total, listColumn(&b.Errors), &b.ErrorsTotal,
 		blobColumn(&b.Plan), listColumn(&b.Models), &b.Units, &b.SealedUnits, &b.InLineOrder,
-		&b.OutputFileID, &b.ErrorFileID, &b.CallbackURL, &b.ContinuedFrom,
+		&b.OutputFileID, &b.ErrorFileID, &b.CallbackURL, &b.ContinuedFrom, &b.Skew,
 	}
 }
 

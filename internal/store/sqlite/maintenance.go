@@ -16,7 +16,7 @@ var _ store.Maintenance = (*Store)(nil)
 // nothing while none is due.
 const endingQuery = `
 	SELECT id FROM batches
-	WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ? ORDER BY expires_at`
+	WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND ends_at <= ? ORDER BY ends_at`
 
 // ExpireBatches implements store.Maintenance.
 func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, error) {
@@ -34,13 +34,34 @@ func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, err
 		// The same condition again, in the same transaction: it changes exactly the batches that were listed.
 		_, err = t.change(ctx, `
 			UPDATE batches SET stop = 'expire'
-			WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND expires_at <= ?`, now.UnixNano())
+			WHERE stop = 'none' AND status IN ('validating', 'in_progress') AND ends_at <= ?`, now.UnixNano())
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("expire batches: %w", err)
 	}
 	return ids, nil
+}
+
+// unsettledQuery is answered by a partial index that is nearly always empty.
+const unsettledQuery = `SELECT count(*) FROM batches b WHERE b.clock_ahead IS NOT NULL`
+
+// SettleWindows implements store.Maintenance. Its look is a read, so that one that finds nothing takes no turn of the writer.
+// Batches that have ended meanwhile are settled too, or they would be found again for ever.
+func (s *Store) SettleWindows(ctx context.Context, now time.Time) (int, error) {
+	var unsettled int
+	settled := 0
+	_, err := one(ctx, s.readers, []any{&unsettled}, unsettledQuery)
+	if err == nil && unsettled > 0 {
+		settled, err = s.changeRows(ctx, `
+			UPDATE batches SET clock_ahead = NULL,
+				window_skew = CASE WHEN abs(? - created_at) <= abs(? - created_at + clock_ahead) THEN 0 ELSE -clock_ahead END
+			WHERE clock_ahead IS NOT NULL`, now.UnixNano(), now.UnixNano())
+	}
+	if err != nil {
+		return 0, fmt.Errorf("settle windows: %w", err)
+	}
+	return settled, nil
 }
 
 // expiredFilesQuery finds files to hide. The trigger on hidden_at takes them off what the tenant stores.

@@ -26,7 +26,7 @@ func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	found, err := one(ctx, t, []any{&lines}, `
 		SELECT lines FROM files
 		WHERE id = ? AND tenant = ? AND hidden_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
-		b.InputFileID, b.Tenant, b.CreatedAt.UnixNano())
+		b.InputFileID, b.Tenant, decisive(b).UnixNano())
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,9 @@ func createBatch(ctx context.Context, t *tx, b batch.Batch) error {
 	}
 	return insertBatch(ctx, t, b, lines)
 }
+
+// decisive returns the time that decides what may be created: that of the clock which expiry goes by.
+func decisive(b batch.Batch) time.Time { return b.CreatedAt.Add(-b.Ahead) }
 
 // checkNewBatch refuses a batch of so many lines if it would exceed one of the tenant's quotas. It runs in the
 // transaction that stores the batch, so that two calls cannot both take the last room.
@@ -64,11 +67,11 @@ func checkNewBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error
 func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	n, err := t.change(ctx, `
 		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
-			callback_url, continued_from, enqueued_lines, status, stop, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			callback_url, continued_from, enqueued_lines, status, stop, created_at, expires_at, clock_ahead, window_skew)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?) ON CONFLICT (id) DO NOTHING`,
 		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
 		b.CallbackURL, b.ContinuedFrom, lines, string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt),
-		nanos(b.ExpiresAt))
+		nanos(b.ExpiresAt), int64(b.Ahead), int64(max(0, -b.Ahead)))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
 	}
@@ -81,7 +84,7 @@ func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.Id
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		var err error
-		if got, err = batchOfKey(ctx, t, b.Tenant, key, b.CreatedAt); !isNotFound(err) {
+		if got, err = batchOfKey(ctx, t, b.Tenant, key, decisive(b)); !isNotFound(err) {
 			return err
 		}
 		if err = createBatch(ctx, t, b); err != nil {
@@ -90,12 +93,13 @@ func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.Id
 		if got, err = oneBatch(ctx, t, `b.id = ?`, b.ID); err != nil {
 			return err
 		}
-		// In place of any batch that had the key so long ago that it is forgotten.
+		// In place of any batch that had the key so long ago that it is forgotten. Its life begins at the later of both clocks:
+		// one that is forgotten early would let a batch be made twice.
 		_, err = t.change(ctx, `
 			INSERT INTO idempotency_keys (tenant, key, fingerprint, batch, created_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (tenant, key) DO UPDATE SET
 				fingerprint = excluded.fingerprint, batch = excluded.batch, created_at = excluded.created_at`,
-			got.Tenant, key.Key, key.Fingerprint[:], got.Seq, got.CreatedAt.UnixNano())
+			got.Tenant, key.Key, key.Fingerprint[:], got.Seq, b.CreatedAt.Add(max(0, -b.Ahead)).UnixNano())
 		return err
 	})
 	if err != nil {

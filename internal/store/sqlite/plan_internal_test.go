@@ -56,6 +56,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"leases", liveLeasesQuery, 0, "units_leased"},
 		{"leases of batches", liveLeasesQuery, 0, "batches_leased"},
 		{"windows that end", endingQuery, 1, "batches_ending"},
+		{"windows that are not settled", unsettledQuery, 0, "COVERING INDEX batches_unsettled"},
 		{"files that end", expiredFilesQuery, 2, "files_ending"},
 		{"files to purge", purgeableQuery, 2, "files_hidden"},
 		{"files that batches read", purgeableQuery, 2, "batches_reading"},

@@ -141,11 +141,11 @@ func (a account) checkBatchRate(ctx context.Context, t *tx, b batch.Batch) error
 	}
 	var blocking time.Time
 	found, err := one(ctx, t, []any{timeColumn(&blocking)}, rateQuery,
-		b.Tenant, b.CreatedAt.Add(-time.Hour).UnixNano(), limit-1)
+		b.Tenant, decisive(b).Add(-time.Hour).UnixNano(), limit-1)
 	if err != nil || !found {
 		return err
 	}
 	return &store.QuotaError{
-		Quota: store.QuotaBatchesPerHour, Limit: limit, Used: limit, RetryAfter: blocking.Add(time.Hour).Sub(b.CreatedAt),
+		Quota: store.QuotaBatchesPerHour, Limit: limit, Used: limit, RetryAfter: blocking.Add(time.Hour).Sub(decisive(b)),
 	}
 }

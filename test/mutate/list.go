@@ -157,6 +157,35 @@ var durable = []mutation{
 		run: "MissingDatabase",
 	},
 	{
+		name: "commits are not numbered", promise: "a database that lost time is noticed (B03)",
+		dir: "internal/store/sqlite",
+		old: `SET number = number + 1, folded`,
+		new: `SET number = number + 0, folded`,
+		run: "EachCommitIsNumbered|LostTime",
+	},
+	{
+		name: "the number of a commit is told before it is on disk", promise: "an ordinary crash is no lost time (B03)",
+		dir: "internal/store/sqlite",
+		old: `	if _, err := t.exec(ctx, ` + "`COMMIT`" + `); err != nil {`,
+		new: `	_ = w.sequence.Raise(number)
+	if _, err := t.exec(ctx, ` + "`COMMIT`" + `); err != nil {`,
+		run: "EachCommitIsNumbered",
+	},
+	{
+		name: "a database that is behind the sequence file is opened", promise: "a database that lost time is noticed (B03)",
+		dir: "internal/store/sqlite",
+		old: `found && told > has.number {`,
+		new: `found && told > has.number && false {`,
+		run: "LostTime",
+	},
+	{
+		name: "a log is replayed into an older file", promise: "an older copy of the database is noticed (D12)",
+		dir: "internal/store/sqlite",
+		old: `err == nil && base.number < has.folded {`,
+		new: `err == nil && base.number < has.folded && false {`,
+		run: "OlderThanItsLog",
+	},
+	{
 		name: "a batch whose step failed is not given back", promise: "validation and finalizing are tried again",
 		dir: "internal/leaseloop",
 		old: `l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease);`,

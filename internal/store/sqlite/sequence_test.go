@@ -54,7 +54,8 @@ func told(t *testing.T, place string) uint64 {
 func TestEachCommitIsNumberedBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()
-	s := openWith(t, place, sqlite.Options{})
+	var onCommit uint64
+	s := openWith(t, place, sqlite.Options{OnCommit: func() { onCommit = told(t, place) }})
 	t.Cleanup(func() { _ = s.Close() })
 	other := openWith(t, place, sqlite.Options{})
 	defer func() { _ = other.Close() }()
@@ -66,6 +67,9 @@ func TestEachCommitIsNumberedBeforeItIsAnswered(t *testing.T) {
 		must(t, err)
 		if now := told(t, place); now != before+1 || number != now {
 			t.Errorf("commit %d: from %d to %d, the database says %d", i, before, now, number)
+		}
+		if each == s && onCommit != before {
+			t.Errorf("commit %d: when it was on disk, the file held %d already", i, onCommit)
 		}
 	}
 	before := told(t, place)

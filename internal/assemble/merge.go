@@ -57,7 +57,7 @@ func (a *assembler) addLines(ctx context.Context, s *extsort.Sorter, p *part, se
 	if length == 0 {
 		return nil
 	}
-	entries, err := journal.ReadIndex(blobReaderAt{ctx, a.Blobs, seal.Segment}, seal.Segment.Size)
+	entries, err := journal.ReadIndex(blob.ReaderAt(ctx, a.Blobs, seal.Segment), seal.Segment.Size)
 	if err != nil {
 		return fmt.Errorf("segment %s: %w", seal.Segment.Key, err)
 	}
@@ -112,16 +112,4 @@ func (l *sortedLines) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return 0, l.err
-}
-
-// blobReaderAt is one blob as an io.ReaderAt.
-type blobReaderAt struct {
-	ctx   context.Context
-	blobs blob.Store
-	blob  batch.Blob
-}
-
-// ReadAt implements io.ReaderAt.
-func (r blobReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	return r.blobs.ReadAt(r.ctx, r.blob, p, off)
 }

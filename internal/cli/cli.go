@@ -48,6 +48,7 @@ type grammar struct {
 	Tenants  tenantsCommand  `cmd:"" help:"List tenants and set their limits, in a server's data directory."`
 	Webhooks webhooksCommand `cmd:"" help:"Manage webhooks, in a server's data directory."`
 	Status   statusCommand   `cmd:"" help:"Show how a server stands: what uses its disk."`
+	Check    checkCommand    `cmd:"" help:"Compare a data directory's database with its files, and say what is lost."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`

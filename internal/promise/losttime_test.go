@@ -44,7 +44,7 @@ func (n *node) refused() {
 	if err == nil {
 		n.t.Fatal("the server started")
 	}
-	for _, part := range []string{n.dir, "batchd.db", "`batchd check " + n.dir + "`", "`batchd repair " + n.dir + "`", "--accept-older"} {
+	for _, part := range []string{n.dir, "batchd.db", "batchd check " + n.dir, "batchd repair " + n.dir, "--accept-older"} {
 		if !strings.Contains(err.Error(), part) {
 			n.t.Errorf("the refusal does not say %q: %v", part, err)
 		}

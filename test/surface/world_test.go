@@ -354,6 +354,11 @@ func (n *node) loseJournals() {
 	if err := os.CopyFS(filepath.Join(other, "journals"), os.DirFS(filepath.Join(n.dir, "journals"))); err != nil {
 		n.t.Fatal(err)
 	}
+	code, text, problems := run(nil, "check", other, "--json")
+	if code != 1 {
+		n.t.Fatalf("batchd check ends with %d:\n%s\n%s", code, text, problems)
+	}
+	n.printed.members("batchd check", "answer", document([]byte(text)))
 	serve := []string{"serve", "--data-dir", other, "--upstream", "sim", "--listen", "127.0.0.1:0"}
 	if code, _, problems := run(nil, serve...); code != 1 || !strings.Contains(problems, "batchd repair") {
 		n.t.Fatalf("batchd serve ends with %d:\n%s", code, problems)

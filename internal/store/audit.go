@@ -31,6 +31,14 @@ type StoredPart struct {
 	Seq int64
 }
 
+// Repair are the methods of whoever brings a store that lost time and the files beside it together again. Nobody executes
+// batches meanwhile.
+type Repair interface {
+	// MoveLease gives an unsealed unit to h in place of the lease from, which its row must carry: zero for one that was
+	// never leased. A sealed unit is ErrSealed; another lease in the row, and no such unit, are ErrLeaseLost.
+	MoveLease(ctx context.Context, id batch.UnitID, from batch.LeaseID, h Holder) error
+}
+
 // UnitRow is a unit as it stands in its row. Its Lease is the last one that it had, zero if it never had one.
 type UnitRow struct {
 	batch.Unit

@@ -56,6 +56,7 @@ type Store interface {
 	Webhooks
 	Audit
 	Clock
+	Repair
 	// DefaultTenant returns the UUID of the tenant that was minted with the store.
 	DefaultTenant(ctx context.Context) (string, error)
 	// ListAllBatches returns a page of the batches of all tenants, newest first, for whoever runs the server. after is

@@ -170,6 +170,24 @@ func (s *Store) AdoptUnit(ctx context.Context, id batch.UnitID, from []batch.Lea
 	return u, nil
 }
 
+// MoveLease implements store.Repair.
+func (s *Store) MoveLease(ctx context.Context, id batch.UnitID, from batch.LeaseID, h store.Holder) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.change(ctx, `
+			UPDATE units SET state = ?, lease = ?, node = ?
+			WHERE batch = (SELECT seq FROM batches WHERE id = ?) AND ordinal = ? AND state <> ? AND lease IS ?`,
+			unitLeased, leaseColumn(&h.Lease), h.Node, id.Batch, id.Ordinal, unitSealed, leaseColumn(&from))
+		if err == nil && n == 0 {
+			err = lostUnit(ctx, t, id)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("move lease of unit %s: %w", id, err)
+	}
+	return nil
+}
+
 // lostUnit returns why a unit cannot be adopted: it is sealed, or it is not there or under another lease. The
 // difference decides what becomes of the journal: that of a sealed unit is a leftover, any other is set aside.
 func lostUnit(ctx context.Context, t *tx, id batch.UnitID) error {

@@ -46,6 +46,9 @@ type Options struct {
 	// MayCreate lets Open make a new store where there is no file. The caller decides, because only it can see
 	// whether the data directory holds anything that proves that a store was there before.
 	MayCreate bool
+	// LostTime opens a store that has lost changes that were answered for, which is refused otherwise. It is for repair,
+	// which sets the sequence file right when it has done what it can.
+	LostTime bool
 	// Tenant is the UUID of the default tenant of a new store; "" mints one. An existing store keeps its own.
 	Tenant string
 	// OnCommit is called once for each committed write transaction, and OnFsync with the number of fsyncs that a
@@ -100,8 +103,10 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err := checkFiles(path); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if err := checkSequence(ctx, path); err != nil {
-		return nil, fmt.Errorf("open store: %w", named(path, err))
+	if !opts.LostTime {
+		if err := checkSequence(ctx, path); err != nil {
+			return nil, fmt.Errorf("open store: %w", named(path, err))
+		}
 	}
 	s, err := connect(ctx, path, opts)
 	if err != nil {

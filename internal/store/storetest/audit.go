@@ -65,6 +65,35 @@ var auditCases = []group{
 			x.ok(err)
 			x.same([]any{rows[0].Lease, rows[0].Held, rows[1].Lease, rows[1].Held}, []any{u.Lease, false, batch.LeaseID{}, false})
 		}},
+		{"the lease of a unit that was never leased is moved, and the unit sealed under it", func(x *fixture) {
+			x.start("b1", 2)
+			h := store.Holder{Node: "repair", Lease: batch.NewLeaseID()}
+			id := batch.UnitID{Batch: "b1", Ordinal: 1}
+			x.fails(x.store.MoveLease(x.ctx, id, batch.NewLeaseID(), h), store.ErrLeaseLost)
+			x.ok(x.store.MoveLease(x.ctx, id, batch.LeaseID{}, h))
+			x.fails(x.store.MoveLease(x.ctx, id, batch.LeaseID{}, h), store.ErrLeaseLost)
+			rows, err := x.store.UnitRows(x.ctx, "b1", 1, 1)
+			x.ok(err)
+			x.same([]any{rows[0].Lease, rows[0].Held}, []any{h.Lease, true})
+			x.same(len(x.take("b1", 1)), 1)
+			x.seal([]batch.Unit{rows[0].Unit})
+			x.fails(x.store.MoveLease(x.ctx, id, h.Lease, h), store.ErrSealed)
+		}},
+		{"a lease is moved in place of the one in the row only, held or not, and adopted from there", func(x *fixture) {
+			x.start("b1", 1)
+			u := x.take("b1", 1)[0]
+			h := store.Holder{Node: "repair", Lease: batch.NewLeaseID()}
+			x.fails(x.store.MoveLease(x.ctx, u.UnitID, batch.LeaseID{}, h), store.ErrLeaseLost)
+			x.ok(x.store.MoveLease(x.ctx, u.UnitID, u.Lease, h))
+			_, err := x.store.ReclaimUnits(x.ctx, "node-2")
+			x.ok(err)
+			next := store.Holder{Node: "repair", Lease: batch.NewLeaseID()}
+			x.ok(x.store.MoveLease(x.ctx, u.UnitID, h.Lease, next))
+			_, err = x.store.AdoptUnit(x.ctx, u.UnitID, []batch.LeaseID{next.Lease}, store.Holder{Node: "node-3", Lease: batch.NewLeaseID()})
+			x.ok(err)
+			x.fails(x.store.MoveLease(x.ctx, batch.UnitID{Batch: "b1", Ordinal: 1}, batch.LeaseID{}, h), store.ErrLeaseLost)
+			x.fails(x.store.MoveLease(x.ctx, batch.UnitID{Batch: "b2"}, batch.LeaseID{}, h), store.ErrLeaseLost)
+		}},
 		{"files of all tenants come in order, without those that are hidden", func(x *fixture) {
 			x.createFiles("f1", "f2", "f3")
 			f := x.newFile("f4")

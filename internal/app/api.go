@@ -48,7 +48,7 @@ func (e *Engine) routes() []httpapi.Route {
 	st, blobs := e.storage.store, e.storage.blobs
 	forms := form.NewReceiver(st, blobs)
 	return slices.Concat(
-		files.New(st, blobs, forms).Routes(),
+		files.New(st, blobs, forms, e.reading).Routes(),
 		uploads.New(st, blobs, forms).Routes(),
 		batches.New(st, executor{e}, e.retrier).Routes(),
 		upstreamsapi.Routes(node{e}.Upstreams),

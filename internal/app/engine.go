@@ -21,6 +21,7 @@ import (
 	"batchd/internal/extsort"
 	"batchd/internal/journal"
 	"batchd/internal/leaseloop"
+	"batchd/internal/openfile"
 	"batchd/internal/plan"
 	"batchd/internal/retry"
 	"batchd/internal/store"
@@ -59,6 +60,8 @@ type Engine struct {
 	node   string
 	tenant string
 
+	// reading has the files that are being downloaded or copied.
+	reading    *openfile.Registry
 	progress   *unit.Progress
 	keeper     *unit.Keeper
 	starter    *unit.Starter
@@ -98,6 +101,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		watchers: make(map[string][]chan struct{}), surveying: make(chan struct{}, 1),
+		reading: openfile.NewRegistry(10 * time.Minute), watchers: make(map[string][]chan struct{}),
 	}
 	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
@@ -167,7 +171,7 @@ func (e *Engine) build() {
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
 	})
 	copier := retry.NewCopier(retry.CopierOptions{
-		Store: st, Blobs: blobs, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
+		Store: st, Blobs: blobs, Reading: e.reading, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
 	})
 	e.retrier = retry.New(retry.Options{
 		Files: st, Blobs: blobs, CopyUnfinished: copier.CopyUnfinished, Now: time.Now, Logger: e.log,

@@ -29,6 +29,7 @@ import (
 	"batchd/internal/httpapi/status"
 	"batchd/internal/httpapi/uploads"
 	"batchd/internal/httpapi/upstreams"
+	"batchd/internal/openfile"
 	"batchd/internal/retry"
 	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
@@ -101,7 +102,7 @@ type options struct {
 func (o options) routes() []httpapi.Route {
 	receiver := forms.NewReceiver(o.Store, o.Blobs)
 	return slices.Concat(
-		files.New(o.Store, o.Blobs, receiver).Routes(),
+		files.New(o.Store, o.Blobs, receiver, openfile.NewRegistry(time.Minute)).Routes(),
 		uploads.New(o.Store, o.Blobs, receiver).Routes(),
 		batches.New(o.Store, executor{o}, o.Retry).Routes(),
 		upstreams.Routes(node{o}.Upstreams),

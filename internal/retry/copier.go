@@ -12,6 +12,7 @@ import (
 	"batchd/internal/blob"
 	"batchd/internal/dialect"
 	"batchd/internal/jsonl"
+	"batchd/internal/openfile"
 	"batchd/internal/store"
 )
 
@@ -23,8 +24,10 @@ type Store interface {
 
 // CopierOptions configures a Copier; all fields are required.
 type CopierOptions struct {
-	Store   Store
-	Blobs   blob.Store
+	Store Store
+	Blobs blob.Store
+	// Reading keeps the bytes of files that are being copied.
+	Reading *openfile.Registry
 	Dialect func(name string) (dialect.Dialect, error)
 	// MaxLine is the longest input line in bytes.
 	MaxLine int64
@@ -47,6 +50,9 @@ func (c *Copier) CopyUnfinished(ctx context.Context, b batch.Batch) (batch.Blob,
 	d, err := c.o.Dialect(b.Dialect)
 	if err != nil {
 		return batch.Blob{}, 0, err
+	}
+	for _, id := range []string{b.InputFileID, b.ErrorFileID} {
+		defer c.o.Reading.Hold(id).Release()
 	}
 	input, results, err := c.files(ctx, b)
 	if err != nil {

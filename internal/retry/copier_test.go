@@ -16,6 +16,7 @@ import (
 	"batchd/internal/blob/blobtest"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/openfile"
 	"batchd/internal/retry"
 	"batchd/internal/store"
 )
@@ -61,7 +62,7 @@ func put(t *testing.T, blobs blob.Store, id, text string) batch.File {
 func newCopier(d *files, blobs blob.Store) *retry.Copier {
 	speak := openai.New(openai.Options{})
 	return retry.NewCopier(retry.CopierOptions{
-		Store: d, Blobs: blobs, Dialect: func(string) (dialect.Dialect, error) { return speak, nil },
+		Store: d, Blobs: blobs, Reading: openfile.NewRegistry(time.Minute), Dialect: func(string) (dialect.Dialect, error) { return speak, nil },
 		MaxLine: batch.MiB, Now: func() time.Time { return now },
 	})
 }

@@ -26,10 +26,14 @@ const (
 // content sends a file, or the range of it that was asked for. The first piece is read and checked before the
 // header goes out, so that damage there is an error; damage further on cuts the connection.
 func (a *API) content(c *httpapi.Call) error {
+	// Held before it is looked up: what is found here stays until it was sent, whoever deletes it meanwhile.
+	hold := a.reading.Hold(c.Request.PathValue("id"))
 	f, err := a.file(c)
 	if err != nil {
+		hold.Drop()
 		return err
 	}
+	defer hold.Release()
 	// A client that asks for a range gets plain bytes also where the range does not count, since it may want to go on where
 	// plain bytes broke off.
 	packed := c.TakesGzip() && f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == ""

@@ -13,6 +13,7 @@ import (
 	"batchd/internal/failpoint"
 	"batchd/internal/httpapi"
 	"batchd/internal/httpapi/form"
+	"batchd/internal/openfile"
 	"batchd/internal/store"
 )
 
@@ -21,13 +22,15 @@ type API struct {
 	store store.Files
 	blobs blob.Store
 	forms *form.Receiver
+	// reading is told of each download that is under way.
+	reading *openfile.Registry
 	// buffers keeps *[]byte of pieceBytes between downloads.
 	buffers sync.Pool
 }
 
-// New returns an API on the files in s, whose bytes are in blobs.
-func New(s store.Files, blobs blob.Store, forms *form.Receiver) *API {
-	return &API{store: s, blobs: blobs, forms: forms}
+// New returns an API on the files in s, whose bytes are in blobs. Downloads that are under way are in reading.
+func New(s store.Files, blobs blob.Store, forms *form.Receiver, reading *openfile.Registry) *API {
+	return &API{store: s, blobs: blobs, forms: forms, reading: reading}
 }
 
 // Routes returns the routes of OpenAI's Files API.

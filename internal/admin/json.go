@@ -54,6 +54,7 @@ type (
 	}
 	usageObject struct {
 		StoredBytes     int64 `json:"stored_bytes"`
+		DeletedBytes    int64 `json:"deleted_bytes"`
 		Files           int64 `json:"files"`
 		OpenBatches     int64 `json:"open_batches"`
 		EnqueuedLines   int64 `json:"enqueued_lines"`

@@ -101,7 +101,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		watchers: make(map[string][]chan struct{}), surveying: make(chan struct{}, 1),
-		reading: openfile.NewRegistry(10 * time.Minute), watchers: make(map[string][]chan struct{}),
+		reading: openfile.NewRegistry(store.DeletedStay),
 	}
 	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
@@ -188,7 +188,8 @@ func (e *Engine) build() {
 		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
 	})
 	e.sweeper = sweep.New(sweep.Options{
-		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Now: time.Now, Logger: e.log,
+		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Busy: e.reading.Busy,
+		Now: time.Now, Logger: e.log,
 	})
 }
 

@@ -36,6 +36,8 @@ const (
 	ManifestsStored Name = "manifests.stored"
 	// BatchClosed: the closing transaction is committed.
 	BatchClosed Name = "batch.closed"
+	// BlobsDeleted: the bytes of deleted files are gone; their rows are not.
+	BlobsDeleted Name = "blobs.deleted"
 	// JournalAdopted: the adoption frame is durable; the row still names the old lease.
 	JournalAdopted Name = "journal.adopted"
 	// UnitAdopted: the row names the new lease.
@@ -47,6 +49,6 @@ func Names() []Name {
 	return []Name{
 		UploadStored, FileCreated, BatchCreated, PlanStored, BatchStarted, UnitsLeased, AnswerReceived,
 		OutcomeAppended, JournalsSynced, SegmentStored, UnitSealed, LastUnitSealed, ManifestsStored, BatchClosed,
-		JournalAdopted, UnitAdopted,
+		BlobsDeleted, JournalAdopted, UnitAdopted,
 	}
 }

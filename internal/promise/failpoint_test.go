@@ -3,13 +3,18 @@
 package promise
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite" // makes a file that was just deleted one of long ago
 
 	"batchd/internal/failpoint"
 )
@@ -82,6 +87,11 @@ func TestF03(t *testing.T) {
 // dieAt makes a process end at the nth passage of a place.
 func (s stage) dieAt(name failpoint.Name, nth int) {
 	s.t.Helper()
+	if name == failpoint.BlobsDeleted {
+		s.leaveDeleted()
+		s.startToDie(name, 1) // each turn passes it once
+		return
+	}
 	if slices.Contains(recovery, name) {
 		s.leaveJournals(nth)
 		s.startToDie(name, nth)
@@ -141,6 +151,27 @@ func (s stage) leaveJournals(batches int) {
 	}
 	until(s.t, endWithin, "journals are there", func() bool { return len(s.files("journals/*.journal")) >= batches })
 	s.kill()
+}
+
+// leaveDeleted leaves a file behind that was deleted long enough ago for its bytes to go, by a clock that was wrong then.
+func (s stage) leaveDeleted() {
+	s.t.Helper()
+	s.start()
+	f, err := s.upload("input.jsonl", s.in.write)
+	if err == nil {
+		_, err = s.do(http.MethodDelete, "/v1/files/"+f.ID, "", nil)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.kill()
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "batchd.db"))
+	if err == nil {
+		_, err = db.ExecContext(s.t.Context(), "UPDATE files SET hidden_at = 1 WHERE hidden_at IS NOT NULL")
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // finish lets everything end in a process that does not die, and audits it.

@@ -70,15 +70,16 @@ type Store interface {
 
 // Files are the methods on files. A file that was deleted, or that had expired by the given time, is absent.
 type Files interface {
-	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict. A
-	// file that would exceed the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
+	// CreateFile stores a new file row; Seq is assigned by the store. An id that any tenant's file has is ErrConflict,
+	// also one that is hidden. A file that would exceed the tenant's quota of files or bytes is *QuotaError; of calls at the same time only as many
 	// succeed as there is room for.
 	CreateFile(ctx context.Context, f batch.File) error
 	// File returns a file, or ErrNotFound: ErrExpired while it is known that there was one which has expired.
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
 	// ListFiles returns a page in order of creation, newest first unless the query says otherwise.
 	ListFiles(ctx context.Context, tenant string, q FileQuery) (Page[batch.File], error)
-	// DeleteFile hides the file at once. Its bytes stay while a batch reads them, and an hour longer.
+	// DeleteFile hides the file at once: it is no file any more for its tenant's quota of files. Its bytes count until
+	// PurgeFiles.
 	DeleteFile(ctx context.Context, tenant, id string, now time.Time) error
 }
 
@@ -280,9 +281,23 @@ type Maintenance interface {
 	SettleWindows(ctx context.Context, now time.Time) (int, error)
 	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
-	// PurgeFiles forgets files that were hidden before the given time and that no batch holds, at most n, and
-	// returns how many. Their blobs lose that reference.
-	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	// HiddenFiles returns a page of the hidden files that no batch holds, longest hidden first.
+	HiddenFiles(ctx context.Context, q HiddenQuery) ([]HiddenFile, error)
+	// LastReferences returns the keys of the blobs that these hidden files refer to and nothing else does, each once: what
+	// has to be deleted before the files are purged. A blob that two of the files share is among them.
+	LastReferences(ctx context.Context, fileIDs []string) ([]string, error)
+	// PurgeFiles forgets those of the files that are hidden and that no batch holds, and returns how many. From then on
+	// their bytes count no more, and their blobs lack that reference.
+	PurgeFiles(ctx context.Context, fileIDs []string) (int, error)
+	// DroppedBlobs returns the keys, at most n, of blobs that lost their last reference otherwise than by a file: parts
+	// of uploads that are over, plans and merged segments of batches that have ended. It was before the given time, or
+	// after beyond, which is a time that was never: the clock has gone back since.
+	DroppedBlobs(ctx context.Context, before, beyond time.Time, n int) ([]string, error)
+	// ForgetDroppedBlobs forgets blobs that are deleted by now. From then on their bytes count no more.
+	ForgetDroppedBlobs(ctx context.Context, keys []string) error
+	// Freeing returns how many bytes of what is deleted, expired or over still count against a tenant at now, or against
+	// all with "".
+	Freeing(ctx context.Context, tenant string, now time.Time) (Freeing, error)
 	// ForgetIdempotencyKeys forgets the keys of batches created before the given time, oldest first, at most n, and
 	// returns how many. The batches stay.
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
@@ -303,4 +318,41 @@ type Clock interface {
 	LastTime(ctx context.Context) (time.Time, error)
 	// SaveTime stores a time in place of the last one, later or not.
 	SaveTime(ctx context.Context, t time.Time) error
+}
+
+// DeletedStay is how long the bytes of a file stay after it was hidden, and after the last download of it has ended: a
+// download that is under way when the file is deleted is served to its end. Those of parts, plans and segments stay as
+// long.
+const DeletedStay = 10 * time.Minute
+
+// DeletedGone is how long after the file was hidden its bytes are gone at the latest, if nobody downloads it: maintenance
+// looks every few seconds.
+const DeletedGone = DeletedStay + 30*time.Second
+
+// HiddenQuery selects hidden files.
+type HiddenQuery struct {
+	// After is the last file of the page before, zero for the first page. One without an id stands for its time alone.
+	After HiddenFile
+	// Before keeps only files that were hidden before this time; zero keeps all.
+	Before time.Time
+	Limit  int
+}
+
+// HiddenFile is a file that waits for its bytes to go.
+type HiddenFile struct {
+	ID string
+	// Seq is the file's creation sequence.
+	Seq      int64
+	HiddenAt time.Time
+	// Blobs is how many blobs the file refers to.
+	Blobs int
+}
+
+// Freeing is what deleting has not freed yet.
+type Freeing struct {
+	// Bytes go by the time By, unless they are being downloaded then. By is zero where there are none.
+	Bytes int64
+	By    time.Time
+	// Held are bytes of files that batches still read. They go soon after these have ended.
+	Held int64
 }

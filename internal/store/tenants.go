@@ -19,8 +19,8 @@ type Tenant struct {
 
 // Limits are what a tenant may have; 0 is no limit.
 type Limits struct {
-	// StoredBytes and Files count what is neither deleted nor expired, parts of pending uploads included. Result
-	// files count, but are never refused.
+	// Files counts what is neither deleted nor expired; StoredBytes counts bytes until they are gone, those of deleted and
+	// expired files and of parts of uploads included. Result files count, but are never refused.
 	StoredBytes int64
 	Files       int64
 	// OpenBatches, EnqueuedLines and EnqueuedTokens count over batches that are not terminal. Tokens are an estimate.
@@ -83,9 +83,9 @@ type Tenants interface {
 	SetTenant(ctx context.Context, t Tenant) error
 	// Usage returns what counts against a tenant's limits at now; ErrNotFound for a tenant without a row.
 	Usage(ctx context.Context, tenant string, now time.Time) (Usage, error)
-	// StorageLeft returns how many bytes more the tenant may store at now, below zero if it is over, math.MaxInt64
+	// StorageLeft returns how many bytes more the tenant may store, below zero if it is over, math.MaxInt64
 	// without a limit.
-	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
+	StorageLeft(ctx context.Context, tenant string) (int64, error)
 
 	// CreateKey stores a new key, one without a role as of RoleTenant. An id that is taken is ErrConflict, an unknown
 	// tenant ErrNotFound.
@@ -103,7 +103,11 @@ type Tenants interface {
 
 // Usage is what counts against Limits.
 type Usage struct {
-	StoredBytes, Files                         int64
+	StoredBytes int64
+	// DeletedBytes are those of StoredBytes that wait to go: of files that are deleted or have expired, and of parts of
+	// uploads that are over.
+	DeletedBytes                               int64
+	Files                                      int64
 	OpenBatches, EnqueuedLines, EnqueuedTokens int64
 	BatchesLastHour                            int64
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // Uploads are the methods on files that arrive in parts. Times decide: an upload that has expired takes nothing more,
-// whatever its row says.
+// whatever its row says. Parts that an upload drops are gone for it at once; those that no file refers to count until
+// ForgetDroppedBlobs.
 type Uploads interface {
 	// CreateUpload stores a new pending upload. An id that is taken is ErrConflict. The tenant's quotas of files and bytes
 	// must have room for the whole file; else *QuotaError.
@@ -22,8 +23,8 @@ type Uploads interface {
 	AddPart(ctx context.Context, tenant string, p batch.Part, now time.Time) error
 	// Parts returns all parts of an upload, oldest first.
 	Parts(ctx context.Context, tenant, uploadID string) ([]batch.Part, error)
-	// CompleteUpload makes file f of a pending upload and drops its parts, in one transaction; parts' bytes count no
-	// longer, the file's do. An upload that is completed already is returned as it is with its file, so that a call may
+	// CompleteUpload makes file f of a pending upload and drops its parts, in one transaction; the bytes of parts that the
+	// file refers to count no longer, the file's do. An upload that is completed already is returned as it is with its file, so that a call may
 	// be sent again; one that is cancelled or expired is ErrConflict, returned with the upload. So is an id of f that is
 	// taken; the upload is then pending still. The quota of files holds, and that of bytes where f is longer than the
 	// parts.

@@ -1,12 +1,14 @@
-// Package sweep does the periodic maintenance: it stops batches whose window has passed, deletes expired files, ends
-// uploads that nobody will complete, forgets idempotency keys and old deliveries, and collects blobs that nothing
-// refers to. It decides when to look; the store decides what is due. It promises never to delete a blob before it has
-// been found unreferenced twice, a day of this process's own clock apart.
+// Package sweep does the periodic maintenance: it stops batches whose window has passed, deletes expired files, frees the
+// bytes of deleted ones, ends uploads that nobody will complete, forgets idempotency keys and old deliveries, and collects
+// blobs that nothing refers to. It decides when to look; the store decides what is due. It promises to delete the blobs of a
+// file only once that is hidden and nobody here reads it, and a blob of unknown origin only once it has been found
+// unreferenced twice, a day of this process's own clock apart.
 package sweep
 
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"batchd/internal/batch"
@@ -19,8 +21,8 @@ const (
 	// windowsEvery is short because a batch should expire within a second of the end of its window. A look that finds
 	// nothing is one indexed query.
 	windowsEvery = 250 * time.Millisecond
-	// filesEvery only decides how soon the hour begins after which an expired file's bytes go: reads and quotas leave the
-	// file out from the moment it expires.
+	// filesEvery decides how soon an expired file's stay begins, and how long after it bytes go at the latest: reads leave the
+	// file out from the moment it expires. store.DeletedGone has room for two turns.
 	filesEvery = 10 * time.Second
 	// keysEvery and blobsEvery only decide how soon space is freed. Looking at blobs lists all of them.
 	keysEvery  = 10 * time.Minute
@@ -29,8 +31,6 @@ const (
 
 // How long things are kept before they go, and how many of them one step takes.
 const (
-	// downloadGrace is how long a deleted file's bytes stay for downloads in progress. A slower download fails.
-	downloadGrace = time.Hour
 	// blobGrace is how long an unreferenced blob waits between the two looks at it. It must be longer than any write takes
 	// from putting a blob to committing the row that refers to it, without a lease in the blob's key: an upload in parts
 	// refers to each part at once, so a day is ample.
@@ -48,7 +48,11 @@ const (
 type Store interface {
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
-	PurgeFiles(ctx context.Context, before time.Time, n int) (int, error)
+	HiddenFiles(ctx context.Context, q store.HiddenQuery) ([]store.HiddenFile, error)
+	LastReferences(ctx context.Context, fileIDs []string) ([]string, error)
+	PurgeFiles(ctx context.Context, fileIDs []string) (int, error)
+	DroppedBlobs(ctx context.Context, before, beyond time.Time, n int) ([]string, error)
+	ForgetDroppedBlobs(ctx context.Context, keys []string) error
 	ExpireUploads(ctx context.Context, now time.Time, n int) (int, error)
 	ForgetUploads(ctx context.Context, before time.Time, n int) (int, error)
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
@@ -63,28 +67,42 @@ type Options struct {
 	Blobs blob.Store
 	// Expired is called with each batch whose window has just passed.
 	Expired func(batchID string)
+	// Busy reports whether somebody in this process reads a file, or did until less than store.DeletedStay ago.
+	Busy func(fileID string) bool
 	// Now is the wall clock, which decides what has expired. How long a blob waits is measured by the monotonic clock, so
 	// that a clock that is set ahead deletes nothing early.
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// Sweeper does the maintenance of one store. Run is its only goroutine.
+// Sweeper does the maintenance of one store.
 type Sweeper struct {
 	o Options
-	// marked holds the keys of blobs found unreferenced, and when. Only Run's goroutine touches it.
+	// marked holds the keys of blobs found unreferenced, and when. Only blobs touches it.
 	marked map[string]time.Time
 }
 
 // New returns a sweeper that has marked nothing.
 func New(o Options) *Sweeper { return &Sweeper{o: o, marked: make(map[string]time.Time)} }
 
-// Run does each kind of maintenance at its own pace until ctx ends. Kinds wait for each other; a failure is logged, and
-// that kind tried again at its next turn.
+// Run does each kind of maintenance at its own pace until ctx ends. Kinds wait for each other, but for windows, which wait
+// for nothing; a failure is logged, and that kind tried again at its next turn.
 func (s *Sweeper) Run(ctx context.Context) {
-	windows, files := time.NewTicker(windowsEvery), time.NewTicker(filesEvery)
-	keys, blobs := time.NewTicker(keysEvery), time.NewTicker(blobsEvery)
-	defer windows.Stop()
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		windows := time.NewTicker(windowsEvery)
+		defer windows.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-windows.C:
+				s.tell(ctx, s.windows(ctx))
+			}
+		}
+	})
+	defer looking.Wait()
+	files, keys, blobs := time.NewTicker(filesEvery), time.NewTicker(keysEvery), time.NewTicker(blobsEvery)
 	defer files.Stop()
 	defer keys.Stop()
 	defer blobs.Stop()
@@ -93,8 +111,6 @@ func (s *Sweeper) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-windows.C:
-			err = s.windows(ctx)
 		case <-files.C:
 			err = s.files(ctx)
 		case <-keys.C:
@@ -102,9 +118,14 @@ func (s *Sweeper) Run(ctx context.Context) {
 		case <-blobs.C:
 			err = s.blobs(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
-			s.o.Logger.Error("sweep; trying again at the next turn", "error", err)
-		}
+		s.tell(ctx, err)
+	}
+}
+
+// tell logs what went wrong in a turn.
+func (s *Sweeper) tell(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.o.Logger.Error("sweep; trying again at the next turn", "error", err)
 	}
 }
 
@@ -117,14 +138,17 @@ func (s *Sweeper) windows(ctx context.Context) error {
 	return err
 }
 
-// files hides expired files, ends expired uploads, and forgets hidden files that no download can still be reading.
+// files hides expired files, ends expired uploads, and frees the bytes of what nobody here can still be reading.
 func (s *Sweeper) files(ctx context.Context) error {
 	now := s.o.Now()
-	return inTurn(
+	err := inTurn(
 		func() (int, error) { return s.o.Store.DeleteExpiredFiles(ctx, now, rowsAtOnce) },
 		func() (int, error) { return s.o.Store.ExpireUploads(ctx, now, rowsAtOnce) },
-		func() (int, error) { return s.o.Store.PurgeFiles(ctx, now.Add(-downloadGrace), rowsAtOnce) },
 	)
+	if err != nil {
+		return err
+	}
+	return s.purge(ctx, now)
 }
 
 // keys forgets the idempotency keys that the store no longer honours, and uploads and deliveries that nobody will ask

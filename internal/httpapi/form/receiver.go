@@ -6,7 +6,6 @@ package form
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -22,7 +21,7 @@ const overhead = batch.MiB
 // Store is the part of the metadata store that knows how much room tenants have.
 type Store interface {
 	// StorageLeft is how many bytes more a tenant may store.
-	StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error)
+	StorageLeft(ctx context.Context, tenant string) (int64, error)
 	// Tenant returns a tenant by its id, or store.ErrNotFound.
 	Tenant(ctx context.Context, id string) (store.Tenant, error)
 }
@@ -83,7 +82,7 @@ func (r *Receiver) admit(c *httpapi.Call, want Want) (*allowance, error) {
 	if c.Request.ContentLength > want.Limit+overhead {
 		return nil, want.TooLarge(want.Limit)
 	}
-	left, err := r.store.StorageLeft(c.Context(), c.Who.Tenant, c.Now())
+	left, err := r.store.StorageLeft(c.Context(), c.Who.Tenant)
 	if err != nil {
 		return nil, fmt.Errorf("storage left: %w", err)
 	}

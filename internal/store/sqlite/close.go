@@ -43,6 +43,9 @@ func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, err
 			leaseColumn(&c.Lease)); err != nil {
 			return err
 		}
+		if err := dropWork(ctx, t, b, c.Now); err != nil {
+			return err
+		}
 		if err := enqueueDeliveries(ctx, t, b, final, c.Now); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (s *Store) SettleWindows(ctx context.Context, now time.Time) (int, error) {
 	return settled, nil
 }
 
-// expiredFilesQuery finds files to hide. The trigger on hidden_at takes them off what the tenant stores.
+// expiredFilesQuery finds files to hide. The trigger on hidden_at takes them off the number of files.
 const expiredFilesQuery = `
 	SELECT seq FROM files WHERE hidden_at IS NULL AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`
 
@@ -74,24 +74,6 @@ func (s *Store) DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (i
 		now.UnixNano(), now.UnixNano(), max(n, 0))
 	if err != nil {
 		return 0, fmt.Errorf("delete expired files: %w", err)
-	}
-	return done, nil
-}
-
-// purgeableQuery finds hidden files that no batch reads any more: a batch with a stage to come may have to read its
-// input again. Deleting the row deletes its references to blobs by the foreign key's cascade; the blobs follow by
-// collection.
-const purgeableQuery = `
-	SELECT f.seq FROM files f
-	WHERE f.hidden_at IS NOT NULL AND f.hidden_at < ?
-		AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.input_file_id = f.id AND b.stage IS NOT NULL)
-	ORDER BY f.hidden_at LIMIT ?`
-
-// PurgeFiles implements store.Maintenance.
-func (s *Store) PurgeFiles(ctx context.Context, before time.Time, n int) (int, error) {
-	done, err := s.changeRows(ctx, `DELETE FROM files WHERE seq IN (`+purgeableQuery+`)`, before.UnixNano(), max(n, 0))
-	if err != nil {
-		return 0, fmt.Errorf("purge files: %w", err)
 	}
 	return done, nil
 }

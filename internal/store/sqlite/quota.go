@@ -13,7 +13,8 @@ import (
 // account is a tenant's limits and what its row counts against them.
 type account struct {
 	limits store.Limits
-	// storedBytes and files are kept by triggers on files and parts; what expires counts until the sweeper takes notice.
+	// storedBytes and files are kept by triggers on files, parts and dropped blobs. A file that has expired is counted
+	// among files until the sweeper takes notice.
 	storedBytes int64
 	files       int64
 }
@@ -41,15 +42,15 @@ type growth struct{ bytes, files int64 }
 func checkStorage(ctx context.Context, t *tx, tenant string, more growth, now time.Time) error {
 	a, err := accountOf(ctx, t, tenant)
 	if err != nil || a.overStorage(more) == nil {
-		return err // there is room even with what has expired
+		return err // there is room even with files that have expired
 	}
-	// The row counts what has expired until maintenance takes notice. That is only looked for where it decides.
-	ended, err := endedStorage(ctx, t, tenant, now)
+	// The row counts files that have expired until maintenance takes notice. Those are only looked for where it decides;
+	// their bytes count until they are gone.
+	ended, err := endedFiles(ctx, t, tenant, now)
 	if err != nil {
 		return err
 	}
-	a.storedBytes -= ended.bytes
-	a.files -= ended.files
+	a.files -= ended
 	return a.overStorage(more)
 }
 
@@ -65,29 +66,21 @@ func (a account) overStorage(more growth) error {
 	}
 }
 
-// endedFilesQuery and endedPartsQuery sum up what has expired and the tenant's row still counts. They name
-// their indexes, because the planner would rather walk all files of the tenant.
-const (
-	endedFilesQuery = `
-		SELECT COALESCE(SUM(f.bytes), 0) AS bytes, COUNT(*) AS n FROM files f INDEXED BY files_ending
-		WHERE f.hidden_at IS NULL AND f.expires_at IS NOT NULL AND f.expires_at <= ? AND f.tenant = ?`
-	endedPartsQuery = `
-		SELECT COALESCE(SUM(u.received), 0) AS bytes FROM uploads u INDEXED BY uploads_ending
-		WHERE u.status = 'pending' AND u.expires_at <= ? AND u.tenant = ?`
-)
+// endedFilesQuery counts files that have expired and that the tenant's row still counts. It names its index, because the
+// planner would rather walk all files of the tenant.
+const endedFilesQuery = `
+	SELECT COUNT(*) AS n FROM files f INDEXED BY files_ending
+	WHERE f.hidden_at IS NULL AND f.expires_at IS NOT NULL AND f.expires_at <= ? AND f.tenant = ?`
 
-// endedStorage returns what expired files and the parts of expired uploads still count in the tenant's row.
-func endedStorage(ctx context.Context, q querier, tenant string, now time.Time) (growth, error) {
-	var files, parts growth
-	if _, err := one(ctx, q, []any{&files.bytes, &files.files}, endedFilesQuery, now.UnixNano(), tenant); err != nil {
-		return growth{}, err
-	}
-	_, err := one(ctx, q, []any{&parts.bytes}, endedPartsQuery, now.UnixNano(), tenant)
-	return growth{bytes: files.bytes + parts.bytes, files: files.files}, err
+// endedFiles returns how many expired files are still counted in the tenant's row.
+func endedFiles(ctx context.Context, q querier, tenant string, now time.Time) (int64, error) {
+	var n int64
+	_, err := one(ctx, q, []any{&n}, endedFilesQuery, now.UnixNano(), tenant)
+	return n, err
 }
 
 // StorageLeft implements store.Tenants.
-func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (int64, error) {
+func (s *Store) StorageLeft(ctx context.Context, tenant string) (int64, error) {
 	a, err := accountOf(ctx, s.readers, tenant)
 	if err != nil {
 		return 0, fmt.Errorf("read storage left of tenant %s: %w", tenant, err)
@@ -95,11 +88,7 @@ func (s *Store) StorageLeft(ctx context.Context, tenant string, now time.Time) (
 	if a.limits.StoredBytes <= 0 {
 		return math.MaxInt64, nil
 	}
-	ended, err := endedStorage(ctx, s.readers, tenant, now)
-	if err != nil {
-		return 0, fmt.Errorf("read storage left of tenant %s: %w", tenant, err)
-	}
-	return a.limits.StoredBytes - a.storedBytes + ended.bytes, nil
+	return a.limits.StoredBytes - a.storedBytes, nil
 }
 
 // enqueued is what a tenant's batches that are not terminal count.

@@ -57,7 +57,7 @@ func quotaQueriesOf(t *testing.T, s *Store, id string) map[string]bool {
 		}
 	}
 	took := make(map[string]bool)
-	for _, query := range []string{accountQuery, openBatchesQuery, rateQuery, endedFilesQuery, endedPartsQuery} {
+	for _, query := range []string{accountQuery, openBatchesQuery, rateQuery, endedFilesQuery} {
 		if s.writer.stmts[query] != nil {
 			took[query] = true
 		}

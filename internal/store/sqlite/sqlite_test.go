@@ -61,7 +61,7 @@ func TestCommitsAreCounted(t *testing.T) {
 		"read":          func() error { _, err := s.Batch(ctx, "t", "b1"); return err },
 		"lease nothing": func() error { _, err := s.LeaseUnits(ctx, "b1", "n", 0); return err },
 		"expire none":   func() error { _, err := s.ExpireBatches(ctx, time.Unix(1, 0)); return err },
-		"purge none":    func() error { _, err := s.PurgeFiles(ctx, time.Unix(1, 0), 9); return err },
+		"purge none":    func() error { _, err := s.PurgeFiles(ctx, []string{"f"}); return err },
 		"hide none":     func() error { _, err := s.DeleteExpiredFiles(ctx, time.Unix(1, 0), 9); return err },
 		"forget none":   func() error { _, err := s.ForgetIdempotencyKeys(ctx, time.Unix(1, 0), 9); return err },
 		"reclaim none":  func() error { _, err := s.ReclaimUnits(ctx, "n"); return err },

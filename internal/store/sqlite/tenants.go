@@ -107,20 +107,21 @@ func (s *Store) SetTenant(ctx context.Context, n store.Tenant) error {
 	return nil
 }
 
-// usageQuery reads everything in one statement, so that its numbers are of one point in time. What has expired is
+// usageQuery reads everything in one statement, so that its numbers are of one point in time. Files that have expired are
 // taken off what the row counts, as quotas do.
 const usageQuery = `
-	SELECT t.stored_bytes - f.bytes - p.bytes, t.files - f.n, o.n, o.lines, o.tokens,
+	SELECT t.stored_bytes, g.bytes + g.held, t.files - f.n, o.n, o.lines, o.tokens,
 		(SELECT COUNT(*) FROM batches b WHERE b.tenant = ? AND b.created_at > ?)
-	FROM tenants t, (` + endedFilesQuery + `) f, (` + endedPartsQuery + `) p, (` + openBatchesQuery + `) o
+	FROM tenants t, (` + endedFilesQuery + `) f, (` + openBatchesQuery + `) o, (` + freeingQuery + `) g
 	WHERE t.id = ?`
 
 // Usage implements store.Tenants.
 func (s *Store) Usage(ctx context.Context, tenant string, now time.Time) (store.Usage, error) {
+	args := append([]any{tenant, now.Add(-time.Hour).UnixNano(), now.UnixNano(), tenant, tenant}, freeingArgs(tenant, now)...)
 	var u store.Usage
-	found, err := one(ctx, s.readers,
-		[]any{&u.StoredBytes, &u.Files, &u.OpenBatches, &u.EnqueuedLines, &u.EnqueuedTokens, &u.BatchesLastHour},
-		usageQuery, tenant, now.Add(-time.Hour).UnixNano(), now.UnixNano(), tenant, now.UnixNano(), tenant, tenant, tenant)
+	found, err := one(ctx, s.readers, []any{
+		&u.StoredBytes, &u.DeletedBytes, &u.Files, &u.OpenBatches, &u.EnqueuedLines, &u.EnqueuedTokens, &u.BatchesLastHour,
+	}, usageQuery, append(args, tenant)...)
 	if err == nil && !found {
 		err = store.ErrNotFound
 	}

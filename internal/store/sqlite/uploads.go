@@ -144,11 +144,7 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 	var parts []string
 	if !f.ContentBlob.Zero() {
 		var err error
-		if parts, err = all(ctx, t, func(rows *sql.Rows) (string, error) {
-			var key string
-			err := rows.Scan(&key)
-			return key, err
-		}, `SELECT blob_key FROM upload_parts WHERE upload = ?`, u.seq); err != nil {
+		if parts, err = all(ctx, t, scanText, `SELECT blob_key FROM upload_parts WHERE upload = ?`, u.seq); err != nil {
 			return err
 		}
 	}
@@ -158,19 +154,17 @@ func completeUpload(ctx context.Context, t *tx, u *uploadRow, f batch.File, now 
 		return fmt.Errorf("file %s: %w", f.ID, err)
 	}
 	u.FileID = f.ID
-	return endUpload(ctx, t, u, batch.UploadCompleted)
+	return endUpload(ctx, t, u, batch.UploadCompleted, now)
 }
 
-// endUpload takes a pending upload to one of its final states and drops its parts. A trigger takes the parts' bytes off
-// what the tenant stores; blobs that the file does not refer to are collected.
-func endUpload(ctx context.Context, t *tx, u *uploadRow, final batch.UploadStatus) error {
+// endUpload takes a pending upload to one of its final states and drops its parts.
+func endUpload(ctx context.Context, t *tx, u *uploadRow, final batch.UploadStatus, now time.Time) error {
 	u.Status = final
 	if _, err := t.change(ctx, `UPDATE uploads SET status = ?, file_id = ? WHERE seq = ? AND status = 'pending'`,
 		string(final), u.FileID, u.seq); err != nil {
 		return err
 	}
-	_, err := t.change(ctx, `DELETE FROM upload_parts WHERE upload = ?`, u.seq)
-	return err
+	return dropParts(ctx, t, u.seq, now)
 }
 
 // CancelUpload implements store.Uploads.
@@ -185,7 +179,7 @@ func (s *Store) CancelUpload(ctx context.Context, tenant, id string, now time.Ti
 		case err != nil:
 			return err
 		}
-		return endUpload(ctx, t, &u, batch.UploadCancelled)
+		return endUpload(ctx, t, &u, batch.UploadCancelled, now)
 	})
 	if err != nil {
 		return conflicting(u, err), fmt.Errorf("cancel upload %s: %w", id, err)
@@ -193,28 +187,38 @@ func (s *Store) CancelUpload(ctx context.Context, tenant, id string, now time.Ti
 	return u.Upload, nil
 }
 
-// endedUploadsQuery finds pending uploads that have expired. Its order is total, so that the two statements that use it
-// in one transaction choose the same uploads.
+// endedUploadsQuery finds pending uploads that have expired.
 const endedUploadsQuery = `
 	SELECT u.seq FROM uploads u INDEXED BY uploads_ending
 	WHERE u.status = 'pending' AND u.expires_at <= ? ORDER BY u.expires_at, u.seq LIMIT ?`
 
 // ExpireUploads implements store.Uploads.
 func (s *Store) ExpireUploads(ctx context.Context, now time.Time, n int) (int, error) {
-	var ended int64
+	var ended []int64
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		args := []any{now.UnixNano(), max(n, 0)}
-		_, err := t.change(ctx, `DELETE FROM upload_parts WHERE upload IN (`+endedUploadsQuery+`)`, args...)
+		var err error
+		ended, err = all(ctx, t, func(rows *sql.Rows) (int64, error) {
+			var seq int64
+			err := rows.Scan(&seq)
+			return seq, err
+		}, endedUploadsQuery, now.UnixNano(), max(n, 0))
 		if err != nil {
 			return err
 		}
-		ended, err = t.change(ctx, `UPDATE uploads SET status = 'expired' WHERE seq IN (`+endedUploadsQuery+`)`, args...)
-		return err
+		for _, seq := range ended {
+			if _, err := t.change(ctx, `UPDATE uploads SET status = 'expired' WHERE seq = ?`, seq); err != nil {
+				return err
+			}
+			if err := dropParts(ctx, t, seq, now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("expire uploads: %w", err)
 	}
-	return int(ended), nil
+	return len(ended), nil
 }
 
 // ForgetUploads implements store.Uploads. Parts are gone by then: an upload drops them when it leaves the state

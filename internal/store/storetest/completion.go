@@ -159,6 +159,9 @@ var completionCases = []group{
 			x.same(x.partIDs("u1"), []string{"p1", "p2"})
 			x.same(x.free("parts/p3"), []string{"parts/p3"})
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "f1", x.now))
+			x.refused(x.store.AddPart(x.ctx, tenant, x.newPart("u1", "p3", 1), x.now),
+				store.QuotaError{Quota: store.QuotaStoredBytes, Limit: 1500})
+			x.purge()
 			x.addPart("u1", "p3", 500)
 		}},
 		// Its bytes were counted as they came, as parts.
@@ -183,24 +186,28 @@ var completionCases = []group{
 			_, _, err := x.store.CompleteUpload(x.ctx, tenant, "u1", x.fileOf("u1", "p1", "p1"), x.now)
 			x.refused(err, store.QuotaError{Quota: store.QuotaStoredBytes, Limit: 199})
 		}},
-		{"bytes count as parts and then as the file", func(x *fixture) {
+		{"bytes count as parts and then as the file, and those of dropped parts until they are gone", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			x.begin("u1", "p1", "p2")
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 200})
 			x.complete("u1", "p1")
+			x.same(x.usage(tenant), store.Usage{StoredBytes: 200, DeletedBytes: 100, Files: 1})
+			x.same(x.forgetDropped(), []string{"parts/p2"})
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 100, Files: 1})
 			x.begin("u2", "p3")
 			x.begin("u3", "p4")
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 300, Files: 1})
 			_, err := x.store.CancelUpload(x.ctx, tenant, "u2", x.now)
 			x.ok(err)
-			x.same(x.usage(tenant), store.Usage{StoredBytes: 200, Files: 1})
+			x.same(x.usage(tenant), store.Usage{StoredBytes: 300, DeletedBytes: 100, Files: 1})
 			x.now = x.now.Add(batch.UploadTTL)
 			for range 2 {
-				x.same(x.usage(tenant), store.Usage{StoredBytes: 100, Files: 1})
+				x.same(x.usage(tenant), store.Usage{StoredBytes: 300, DeletedBytes: 200, Files: 1})
 				_, err = x.store.ExpireUploads(x.ctx, x.now, 9)
 				x.ok(err)
 			}
+			x.same(x.forgetDropped(), []string{"parts/p3", "parts/p4"})
+			x.same(x.usage(tenant), store.Usage{StoredBytes: 100, Files: 1})
 		}},
 		{"I22 of 50 uploads that complete at once only as many pass as there is room for", func(x *fixture) {
 			x.limit(tenant, store.Limits{Files: 1})

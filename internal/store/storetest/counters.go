@@ -15,7 +15,7 @@ import (
 // counts with what it holds.
 var countersProperty = property{"what is stored agrees with what is counted", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
-		c := &counters{T: r, x: newFixture(t, open)}
+		c := &counters{T: r, x: newFixture(t, open), left: make(map[string]counted), sent: make(map[string]counted)}
 		defer func() { c.must(c.x.store.Close()) }()
 		for _, owner := range []string{tenant, stranger} {
 			c.x.limit(owner, store.Limits{StoredBytes: 2500, Files: 6})
@@ -40,6 +40,16 @@ type counters struct {
 	files         []batch.File   // all that were created, also those that are deleted by now
 	uploads       []batch.Upload // all that were begun, whatever became of them
 	minted, parts int            // how many ids of files, uploads and batches, and of parts, were given out
+	tries         int            // how many parts were tried, which gives each a blob of its own
+	// left has all files that are not purged, by id, and sent all parts whose blobs are not forgotten, by key.
+	left map[string]counted
+	sent map[string]counted
+}
+
+// counted is what counts against a tenant.
+type counted struct {
+	tenant string
+	bytes  int64
 }
 
 func (c *counters) must(err error) {
@@ -68,8 +78,13 @@ func (c *counters) newFile() batch.File {
 func (c *counters) createFile() {
 	f := c.newFile()
 	if c.x.store.CreateFile(c.x.ctx, f) == nil {
-		c.files = append(c.files, f)
+		c.made(f)
 	}
+}
+
+func (c *counters) made(f batch.File) {
+	c.files = append(c.files, f)
+	c.left[f.ID] = counted{f.Tenant, f.Bytes}
 }
 
 func (c *counters) deleteFile() {
@@ -102,15 +117,19 @@ func (c *counters) addPart() {
 	if rapid.IntRange(0, 5).Draw(c.T, "taken id") > 0 {
 		c.parts++
 	}
-	_ = c.x.store.AddPart(c.x.ctx, u.Tenant, p, c.x.now)
+	p.Content.Key = fmt.Sprintf("parts/%d", c.tries)
+	c.tries++
+	if c.x.store.AddPart(c.x.ctx, u.Tenant, p, c.x.now) == nil {
+		c.sent[p.Content.Key] = counted{u.Tenant, p.Content.Size}
+	}
 }
 
-// complete ends an upload with a file, which takes the place of its parts in the count.
+// complete ends an upload with a file that none of its parts is in.
 func (c *counters) complete() {
 	u, f := c.upload(), c.newFile()
 	f.Tenant = u.Tenant
-	if _, made, err := c.x.store.CompleteUpload(c.x.ctx, u.Tenant, u.ID, f, c.x.now); err == nil && made != nil {
-		c.files = append(c.files, *made)
+	if done, _, err := c.x.store.CompleteUpload(c.x.ctx, u.Tenant, u.ID, f, c.x.now); err == nil && done.FileID == f.ID {
+		c.made(f)
 	}
 }
 
@@ -131,8 +150,23 @@ func (c *counters) sweepUploads() {
 }
 
 func (c *counters) purge() {
-	_, err := c.x.store.PurgeFiles(c.x.ctx, c.x.now, rapid.IntRange(0, 3).Draw(c.T, "n"))
+	n := rapid.IntRange(0, 3).Draw(c.T, "n")
+	files, err := c.x.store.HiddenFiles(c.x.ctx, store.HiddenQuery{Limit: n})
 	c.must(err)
+	purged, err := c.x.store.PurgeFiles(c.x.ctx, hiddenIDs(files))
+	c.must(err)
+	if purged != len(files) {
+		c.Fatalf("purged %d of %d files", purged, len(files))
+	}
+	for _, f := range files {
+		delete(c.left, f.ID)
+	}
+	keys, err := c.x.store.DroppedBlobs(c.x.ctx, c.x.now, c.x.now, n)
+	c.must(err)
+	c.must(c.x.store.ForgetDroppedBlobs(c.x.ctx, keys))
+	for _, key := range keys {
+		delete(c.sent, key)
+	}
 }
 
 // wait lets files expire, and after some waits uploads too.
@@ -154,22 +188,35 @@ func (c *counters) finish() {
 	}
 	c.must(c.x.store.StartBatch(c.x.ctx, c.x.newStart(id, c.x.lease(store.StageValidate, id), 1)))
 	c.x.seal(c.x.take(id, 1))
-	c.x.close(id)
+	closed := c.x.close(id)
+	for _, result := range []string{closed.OutputFileID, closed.ErrorFileID} {
+		f, err := c.x.store.File(c.x.ctx, tenant, result, c.x.now)
+		c.must(err)
+		c.left[result] = counted{tenant, f.Bytes}
+	}
 }
 
 // compare counts the tenant's files and parts one by one.
 func (c *counters) compare(owner string) {
 	c.Helper()
 	var want store.Usage
+	for _, of := range []map[string]counted{c.left, c.sent} {
+		for _, one := range of {
+			if one.tenant == owner {
+				want.StoredBytes += one.bytes
+			}
+		}
+	}
+	want.DeletedBytes = want.StoredBytes
 	files, err := c.x.store.ListFiles(c.x.ctx, owner, store.FileQuery{Limit: 1000, Now: c.x.now})
 	c.must(err)
 	for _, f := range files.Items {
-		want.StoredBytes += f.Bytes
+		want.DeletedBytes -= f.Bytes
 		want.Files++
 	}
 	for _, u := range c.uploads {
 		if u.Tenant == owner {
-			want.StoredBytes += c.partBytes(u)
+			want.DeletedBytes -= c.partBytes(u)
 		}
 	}
 	got := c.x.usage(owner)

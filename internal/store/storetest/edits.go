@@ -134,9 +134,7 @@ var editCases = []group{
 			x.fails(err, store.ErrConflict)
 			x.same(b, want)
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "in-b1", x.now))
-			n, err := x.store.PurgeFiles(x.ctx, x.now.Add(1), 9)
-			x.ok(err)
-			x.same(n, 1)
+			x.same(x.purge(), 1)
 		}},
 		{"refuses an id that is taken, and changes nothing", func(x *fixture) {
 			x.create("b1")

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"batchd/internal/batch"
@@ -112,7 +113,7 @@ var tenantCases = []group{
 		// Only tests have such tenants, and need not make a row for each.
 		{"a tenant without a row works, and has no limits", func(x *fixture) {
 			x.start("b1", 2)
-			left, err := x.store.StorageLeft(x.ctx, tenant, x.now)
+			left, err := x.store.StorageLeft(x.ctx, tenant)
 			x.ok(err)
 			x.same(left, int64(math.MaxInt64))
 		}},
@@ -132,7 +133,7 @@ var tenantCases = []group{
 		}},
 	}},
 	{"usage", []test{
-		{"counts files until they are deleted", func(x *fixture) {
+		{"counts files until they are deleted, and their bytes until they are gone", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			x.limit(stranger, store.Limits{})
 			x.same(x.usage(tenant), store.Usage{})
@@ -142,13 +143,13 @@ var tenantCases = []group{
 			x.fails(x.store.DeleteFile(x.ctx, stranger, "f1", x.now), store.ErrNotFound)
 			x.ok(x.store.DeleteFile(x.ctx, tenant, "f1", x.now))
 			x.fails(x.store.DeleteFile(x.ctx, tenant, "f1", x.now), store.ErrNotFound)
-			x.same(x.usage(tenant), store.Usage{StoredBytes: 1000, Files: 1})
+			x.same(x.usage(tenant), store.Usage{StoredBytes: 2000, DeletedBytes: 1000, Files: 1})
 			x.purge()
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 1000, Files: 1})
 			x.same(x.usage(stranger), store.Usage{})
 		}},
 		// Usage is what quotas go by, so both must say the same at every moment.
-		{"counts a file until it expires, whether or not that was noticed", func(x *fixture) {
+		{"counts a file until it expires, whether or not that was noticed, and its bytes until they are gone", func(x *fixture) {
 			x.limit(tenant, store.Limits{})
 			f := x.newFile("f1")
 			f.ExpiresAt = x.now.Add(time.Second)
@@ -157,7 +158,7 @@ var tenantCases = []group{
 			x.same(x.usage(tenant), store.Usage{StoredBytes: 2000, Files: 2})
 			x.tick()
 			for range 3 {
-				x.same(x.usage(tenant), store.Usage{StoredBytes: 1000, Files: 1})
+				x.same(x.usage(tenant), store.Usage{StoredBytes: 2000, DeletedBytes: 1000, Files: 1})
 				_, err := x.store.DeleteExpiredFiles(x.ctx, x.now, 9)
 				x.ok(err)
 			}
@@ -213,7 +214,40 @@ func (x *fixture) usage(id string) store.Usage {
 // purge forgets every hidden file that it may.
 func (x *fixture) purge() int {
 	x.Helper()
-	n, err := x.store.PurgeFiles(x.ctx, x.now.Add(1), 99)
+	return x.purgeBefore(x.now.Add(1), 99)
+}
+
+// purgeBefore forgets at most n files that were hidden before the given time.
+func (x *fixture) purgeBefore(before time.Time, n int) int {
+	x.Helper()
+	files, err := x.store.HiddenFiles(x.ctx, store.HiddenQuery{Before: before, Limit: n})
 	x.ok(err)
-	return n
+	done, err := x.store.PurgeFiles(x.ctx, hiddenIDs(files))
+	x.ok(err)
+	return done
+}
+
+func hiddenIDs(files []store.HiddenFile) []string {
+	var ids []string
+	for _, f := range files {
+		ids = append(ids, f.ID)
+	}
+	return ids
+}
+
+// forgetDropped forgets every dropped blob, and returns their keys in order.
+func (x *fixture) forgetDropped() []string {
+	x.Helper()
+	keys := x.dropped()
+	x.ok(x.store.ForgetDroppedBlobs(x.ctx, keys))
+	return keys
+}
+
+// dropped returns the keys of all dropped blobs in order.
+func (x *fixture) dropped() []string {
+	x.Helper()
+	keys, err := x.store.DroppedBlobs(x.ctx, x.now.Add(1), x.now.Add(1), 99)
+	x.ok(err)
+	slices.Sort(keys)
+	return keys
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"batchd/internal/httpapi/uploads"
 	upstreamsapi "batchd/internal/httpapi/upstreams"
 	"batchd/internal/httpserver"
+	"batchd/internal/store"
 	"batchd/internal/tenant"
 	"batchd/internal/upstream"
 )
@@ -121,6 +123,11 @@ func (n node) StorageFull() error {
 		Class: batch.StorageFull, Code: "storage_full",
 		Message: "The server's disk is nearly full, so it takes no uploads. Delete files that are not needed, or try again later.",
 	}
+}
+
+// Freeing returns what a tenant has deleted and waits to go.
+func (n node) Freeing(ctx context.Context, tenant string) (store.Freeing, error) {
+	return n.storage.store.Freeing(ctx, tenant, time.Now())
 }
 
 // Rate counts a request against its tenant's limit.

@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -49,6 +53,9 @@ func answerError(c *Call, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	told := *fault
+	if wantsBytes(err, fault) {
+		told.Message += freeing(c)
+	}
 	if told.Class == batch.Unavailable {
 		told.RetryAfter = cmp.Or(told.RetryAfter, unavailableFor)
 	}
@@ -62,6 +69,36 @@ func answerError(c *Call, err error) {
 		}
 	}
 	c.reply.json(status, c.Dialect.Error(&told, status))
+}
+
+// wantsBytes reports whether fault is about bytes that there is no room for, so that it matters which ones go.
+func wantsBytes(err error, fault *batch.Error) bool {
+	var quota *store.QuotaError
+	return fault.Class == batch.StorageFull || errors.As(err, &quota) && quota.Quota == store.QuotaStoredBytes
+}
+
+// freeing says which bytes the caller's tenant has deleted that are stored still, and when they go, as sentences that follow
+// on others; "" if there are none. Other tenants' are no business of theirs.
+func freeing(c *Call) string {
+	if c.Who.Tenant == "" {
+		return ""
+	}
+	f, err := c.server.Node.Freeing(c.Context(), c.Who.Tenant)
+	if err != nil {
+		// The refusal is true without it.
+		c.server.Logger.LogAttrs(c.Context(), slog.LevelWarn, "deleted bytes not counted",
+			slog.String("request_id", c.reply.requestID), slog.Any("error", err))
+		return ""
+	}
+	var b strings.Builder
+	if f.Bytes > 0 {
+		fmt.Fprintf(&b, " %s bytes of your deleted files are still on the disk and go by %s UTC.",
+			humanize.Comma(f.Bytes), f.By.UTC().Add(time.Second-1).Format(time.TimeOnly))
+	}
+	if f.Held > 0 {
+		fmt.Fprintf(&b, " %s bytes of your deleted files are read by batches and go when these have ended.", humanize.Comma(f.Held))
+	}
+	return b.String()
 }
 
 // advise sets the headers by which a client's program knows what to do about fault: when to come back, and whether at all.

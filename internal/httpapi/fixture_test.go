@@ -74,6 +74,7 @@ type apiStore interface {
 	batches.Store
 	store.Uploads
 	forms.Store
+	Freeing(ctx context.Context, tenant string, now time.Time) (store.Freeing, error)
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
 }
 
@@ -145,6 +146,10 @@ func (n node) Upstreams() []batch.Upstream {
 		return nil
 	}
 	return n.o.Upstreams()
+}
+
+func (n node) Freeing(ctx context.Context, tenant string) (store.Freeing, error) {
+	return n.o.Store.Freeing(ctx, tenant, n.o.Now())
 }
 
 func (n node) StorageFull() error {

@@ -5,6 +5,7 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,11 +15,12 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
+	"batchd/internal/store"
 	"batchd/internal/tenant"
 )
 
 // Node is what every call needs to know of the server behind the API. Its methods may be called concurrently and must not
-// block.
+// block, but for Freeing.
 type Node interface {
 	// Ready returns whether the server takes work, and if not, why.
 	Ready() Readiness
@@ -27,6 +29,8 @@ type Node interface {
 	// StorageFull returns an error while calls that store bytes must be refused for lack of space. A *batch.Error is what
 	// the client is told; any other is for the operator.
 	StorageFull() error
+	// Freeing looks up which bytes of what a tenant has deleted are stored still, and when they go.
+	Freeing(ctx context.Context, tenant string) (store.Freeing, error)
 	// Rate counts a request against its tenant's limit of requests per minute.
 	Rate(who tenant.Identity) tenant.Rate
 }

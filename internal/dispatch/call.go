@@ -27,6 +27,7 @@ func (d *Dispatcher) send(a *assignment) {
 			a = d.landUnread(a, err)
 			continue
 		}
+		d.noteRead(a)
 		a.sent = true
 		answer := a.gate.target.upstream.Call(j.ctx, Call{
 			Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
@@ -49,12 +50,13 @@ func (d *Dispatcher) landUnread(a *assignment, err error) *assignment {
 	abandoned := limit.Signal{Kind: limit.Abandoned}
 	if !errors.Is(err, ErrUnreadable) {
 		if a.unit.job.ctx.Err() == nil {
-			d.o.Logger.Warn("read input line; trying again", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
+			d.noteUnread(a, err)
 			abandoned.Reason = limit.ReasonBlobUnreadable
 		}
 		_, next := d.land(a, &abandoned)
 		return next
 	}
+	d.noteRead(a)
 	d.o.Logger.Debug("input line is unreadable", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
 	d.record(a, nil, &batch.Outcome{Code: batch.CodeInputUnreadable, Message: batch.CodeInputUnreadable.Message()})
 	// The gate learns nothing from it, but the line is over as if it had been answered.
@@ -68,6 +70,39 @@ func (d *Dispatcher) landUnread(a *assignment, err error) *assignment {
 	d.settleUnit(a.unit)
 	return next
 }
+
+// noteUnread notes that a line could not be read for now.
+func (d *Dispatcher) noteUnread(a *assignment, err error) {
+	j := a.unit.job
+	pause := d.o.Unread.Failed(j.batch.ID, a.name(), err)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.unread == 0 {
+		j.unread++
+	}
+	a.unread = pause
+}
+
+// noteRead notes that a line needs no further reading. Only the goroutine that has the line in flight changes its unread,
+// so it may look at that without the mutex.
+func (d *Dispatcher) noteRead(a *assignment) {
+	if a.unread == 0 {
+		return
+	}
+	j := a.unit.job
+	d.mu.Lock()
+	held := j.unreadable()
+	j.unread--
+	a.unread = 0
+	if held && !j.unreadable() {
+		wake(d.pumpWakeUp) // lines that were never tried may go again
+	}
+	d.mu.Unlock()
+	d.o.Unread.Done(j.batch.ID, a.name())
+}
+
+// name is what the line is called where it waits to be read.
+func (a *assignment) name() string { return "line " + strconv.FormatUint(uint64(a.line.Number), 10) }
 
 // landFailed lands a call that failed: the gate decides whose fault that was, and so whether the line goes again.
 func (d *Dispatcher) landFailed(a *assignment, customID []byte, answer *Answer) *assignment {

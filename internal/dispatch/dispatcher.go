@@ -12,6 +12,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/limit"
+	"batchd/internal/readwait"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -63,6 +64,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Reasons gets the lines about reasons to wait; nil stands for Logger.
 	Reasons *slog.Logger
+	// Unread is the account of what waits because stored bytes cannot be read; nil stands for one of its own.
+	Unread *readwait.Waits
 }
 
 // Dispatcher sends lines. Make it with New, then Run it; jobs may be added before and after. It owns the goroutines: a
@@ -71,7 +74,7 @@ type Options struct {
 // decided by schedule and by the gates, under one mutex; no I/O is done while it is held.
 //
 // Order of locks: that of gauges is taken before the dispatcher's, as it asks how the upstreams stand; those inside a Unit
-// or behind Upstream.Serves are taken after it, as both are asked while it is held. Opening, Load, Record, Seal, Settle,
+// or behind Upstream.Serves or Options.Unread are taken after it, as these are asked while it is held. Opening, Load, Record, Seal, Settle,
 // the store, Call, the log and the functions of Options but Now are never called with it.
 //
 // Who wakes whom: a call that ends goes on with the next line by itself. It wakes the pump if there is none, and for what
@@ -117,6 +120,9 @@ func New(o Options) *Dispatcher {
 	o.MaxOpen = cmp.Or(o.MaxOpen, 2000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256*batch.MiB)
 	o.Reasons = cmp.Or(o.Reasons, o.Logger)
+	if o.Unread == nil {
+		o.Unread = readwait.New(o.Now, o.Logger)
+	}
 	d := &Dispatcher{
 		o: o, schedule: newSchedule(o.Targets, o.Rand),
 		pumpWakeUp: make(chan struct{}, 1), leaseWakeUp: make(chan struct{}, 1), seals: make(chan struct{}, 2),
@@ -135,7 +141,9 @@ func New(o Options) *Dispatcher {
 // Add starts a running batch. adopted are its units that were open in an earlier process; they count among b's
 // unsealed units. A batch with a stop is settled at once.
 func (d *Dispatcher) Add(b batch.Batch, work Job, adopted []Unit) {
-	j := &job{batch: b, job: work, stop: batch.StopNone, unleased: b.Units - b.SealedUnits - len(adopted)}
+	j := &job{
+		batch: b, job: work, stop: batch.StopNone, unleased: b.Units - b.SealedUnits - len(adopted), stopping: make(chan struct{}),
+	}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	d.mu.Lock()
 	if d.stopped || d.schedule.jobs[b.ID] != nil {

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"batchd/internal/batch"
-	"batchd/internal/limit"
 )
 
 // job is a running batch. The dispatcher's mutex guards all of it but batch, job, ctx and cancel.
@@ -33,8 +32,11 @@ type job struct {
 	wantModels      []int
 	exhaustedModels map[int]bool
 	grace           *time.Timer
-	// trouble is why units cannot be opened, if they cannot.
-	trouble limit.Condition
+	// stopping is closed when the job is stopped.
+	stopping chan struct{}
+	// unopened is how many leased units could not be opened; unread how many lines could not be read and were not read since.
+	unopened int
+	unread   int
 }
 
 // unit is an open unit with what the schedule knows of it.
@@ -50,6 +52,13 @@ type unit struct {
 	// that.
 	told map[uint32]string
 }
+
+// mostUnread is how many lines of a job may wait for storage before no further one is tried for the first time: what keeps
+// so many from being read keeps most of them, and each that is put off takes memory.
+const mostUnread = 16
+
+// unreadable reports whether no further line of the job should be tried for the first time.
+func (j *job) unreadable() bool { return j.unread >= mostUnread }
 
 // mayLease reports whether units of a model may be there that nobody has leased.
 func (j *job) mayLease(model int) bool {

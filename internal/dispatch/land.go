@@ -102,7 +102,7 @@ func (t *target) learn(batchID string, s *limit.Signal, now time.Time) {
 
 // putOff queues the line for another try.
 func (s *schedule) putOff(a *assignment, v limit.Verdict, now time.Time) {
-	a.due, a.lull, a.failedAt, a.back = now.Add(v.Pause), v.Lull, a.gate, time.Time{}
+	a.due, a.lull, a.failedAt, a.back = now.Add(max(v.Pause, a.unread)), v.Lull, a.gate, time.Time{}
 	serving := 0 // while no other upstream serves the model there is no elsewhere
 	for _, g := range a.gate.queue.gates {
 		if g.serves {

@@ -43,7 +43,7 @@ func (l *lane) mayHaveFresh() bool { return len(l.filling) > 0 || l.job.mayLease
 func (l *lane) has(now time.Time) bool {
 	l.now = now
 	l.retries.advance(now)
-	return len(l.filling) > 0 || len(l.controls) > 0 || l.retries.due()
+	return len(l.filling) > 0 && !l.job.unreadable() || len(l.controls) > 0 || l.retries.due()
 }
 
 // next takes a line for an open gate: retries that are due, but fresh lines at least every second time; then
@@ -73,6 +73,9 @@ func anyBucket(*bucket) bool { return true }
 
 // fresh takes the next line that was never tried, in plan order but for a while after the gate has opened.
 func (l *lane) fresh(g *gate) *task {
+	if l.job.unreadable() {
+		return nil
+	}
 	at := 0
 	if g.scatter > 0 && len(l.filling) > 1 {
 		g.scatter--
@@ -162,7 +165,7 @@ func (l *lane) probe(g *gate, turn limit.Turn) *task {
 	case limit.TurnFresh:
 		// The farthest line, the last one that is open, and one unit more, so that a block of bad lines longer than what is
 		// open is got over.
-		for len(l.filling) > 0 {
+		for len(l.filling) > 0 && !l.job.unreadable() {
 			if t := l.from(len(l.filling)-1, Unit.TakeLast); t != nil {
 				l.job.extra++
 				return t

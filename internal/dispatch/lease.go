@@ -113,8 +113,8 @@ func (d *Dispatcher) leaseUnits(ctx context.Context, j *job, n int) error {
 	d.work.Go(func() {
 		// In the plan's order, but one that cannot be opened keeps the next ones from nothing.
 		for _, leased := range units {
-			if !d.tryOpen(ctx, j, leased) {
-				d.work.Go(func() { d.open(ctx, j, leased) })
+			if pause := d.tryOpen(ctx, j, leased); pause > 0 {
+				d.work.Go(func() { d.open(ctx, j, leased, pause) })
 			}
 		}
 	})
@@ -135,42 +135,50 @@ func (j *job) noneLeft(models []int) {
 	}
 }
 
-// open opens a leased unit that could not be opened, trying again until it works: nobody else can take it.
-func (d *Dispatcher) open(ctx context.Context, j *job, leased batch.Unit) {
-	for pause(ctx); ctx.Err() == nil && !d.tryOpen(ctx, j, leased); {
-		pause(ctx)
-	}
-}
-
-// tryOpen opens a leased unit; false means that it did not work, which is told once for the batch.
-func (d *Dispatcher) tryOpen(ctx context.Context, j *job, leased batch.Unit) bool {
-	u, err := j.job.Open(ctx, leased)
-	if err == nil {
-		d.enter(j, u)
-		return true
-	}
-	if ctx.Err() != nil {
-		return false
+// open opens a leased unit that could not be opened, trying again until it works: nobody else can take it. A job that is
+// stopped is tried at once.
+func (d *Dispatcher) open(ctx context.Context, j *job, leased batch.Unit, pause time.Duration) {
+	d.mu.Lock()
+	j.unopened++
+	d.mu.Unlock()
+	stopping := j.stopping
+	for pause > 0 {
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-stopping:
+			stopping = nil
+		case <-t.C:
+		}
+		t.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		pause = d.tryOpen(ctx, j, leased)
 	}
 	d.mu.Lock()
-	now := d.o.Now()
-	told := j.trouble.Reason != ""
-	if !told {
-		j.trouble = limit.Condition{Reason: limit.ReasonBlobUnreadable, Since: now}
-	}
-	j.trouble.Message, j.trouble.Next = err.Error(), now.Add(leaseRetry)
+	j.unopened--
 	d.mu.Unlock()
-	if !told {
-		d.o.Logger.Error("open unit; trying again every second", "unit", leased.String(), "error", err)
+}
+
+// tryOpen opens a leased unit and returns 0, or the pause before the next try if it did not work.
+func (d *Dispatcher) tryOpen(ctx context.Context, j *job, leased batch.Unit) time.Duration {
+	u, err := j.job.Open(ctx, leased)
+	if err != nil && ctx.Err() == nil {
+		return d.o.Unread.Failed(j.batch.ID, "open "+leased.String(), err)
 	}
-	return false
+	if err != nil {
+		return leaseRetry // open sees the end of ctx
+	}
+	d.o.Unread.Done(j.batch.ID, "open "+leased.String())
+	d.enter(j, u)
+	return 0
 }
 
 // enter puts an opened unit into its job, or seals it at once if the batch was stopped meanwhile.
 func (d *Dispatcher) enter(j *job, opened Unit) {
 	d.mu.Lock()
 	j.opening--
-	j.trouble = limit.Condition{}
 	u := d.schedule.enter(j, opened, d.o.Now())
 	if j.stop != batch.StopNone {
 		d.drop(u)

@@ -116,8 +116,8 @@ func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
 	var all []Waiting
 	stuck := true // whether what is not open waits for something else than the lines that are
 	switch {
-	case j.trouble.Reason != "":
-		all = append(all, Waiting{Condition: j.trouble, Lines: j.share(j.unleased + j.opening)})
+	case j.unopened > 0:
+		all = append(all, Waiting{Condition: d.unreadIn(j), Lines: j.share(j.unleased + j.opening)})
 	case !d.full.IsZero() && j.filling == 0 && j.unleased > 0:
 		all = append(all, Waiting{Condition: limit.Condition{Reason: limit.ReasonDisk, Since: d.full, Next: now.Add(leaseRetry)}, Lines: j.share(j.unleased)})
 	default:
@@ -138,6 +138,15 @@ func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
 	}
 	slices.SortStableFunc(all, func(a, b Waiting) int { return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.Model, b.Model)) })
 	return all
+}
+
+// unreadIn is why the job waits for what is stored.
+func (d *Dispatcher) unreadIn(j *job) limit.Condition {
+	c := limit.Condition{Reason: limit.ReasonBlobUnreadable}
+	if w, ok := d.o.Unread.Of(j.batch.ID); ok {
+		c.Since, c.Next, c.Message = w.Since, w.Next, w.Err.Error()
+	}
+	return c
 }
 
 // placeOf is a gate's upstream among the targets, counted from 1.
@@ -171,8 +180,11 @@ func (d *Dispatcher) waitingIn(l *lane) []Waiting {
 	if rest := l.waiting() - l.retries.count; rest > 0 {
 		w := Waiting{Model: l.queue.model, Lines: rest, Upstream: open[0].target.upstream.Name(), Target: d.placeOf(open[0])}
 		w.Reason = d.idleReason(l, open)
-		if w.Reason == limit.ReasonMemory {
+		switch w.Reason {
+		case limit.ReasonMemory:
 			w.Since, w.Upstream, w.Target = d.memoryBlocked, "", 0
+		case limit.ReasonBlobUnreadable:
+			w.Condition, w.Upstream, w.Target = d.unreadIn(l.job), "", 0
 		}
 		all = append(all, w)
 	}
@@ -204,6 +216,8 @@ func soonest(g *gate) time.Time {
 // idleReason is why lines that could go now do not.
 func (d *Dispatcher) idleReason(l *lane, open []*gate) limit.Reason {
 	switch {
+	case l.job.unreadable():
+		return limit.ReasonBlobUnreadable
 	case !d.memoryBlocked.IsZero():
 		return limit.ReasonMemory
 	case slices.ContainsFunc(open, func(g *gate) bool { return g.Holding() }):
@@ -229,8 +243,8 @@ func (d *Dispatcher) putOffs(l *lane) []Waiting {
 	looked := 0
 	l.retries.each(func(t *task) bool {
 		last, ok := t.history.Last()
-		if !ok {
-			last.Reason = limit.ReasonBlobUnreadable
+		if ok = ok && t.unread == 0; !ok {
+			last = limit.Signal{Reason: limit.ReasonBlobUnreadable}
 		}
 		k := kind{last.Reason, last.Status, t.failedAt}
 		w := found[k]

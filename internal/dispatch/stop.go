@@ -9,6 +9,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/limit"
+	"batchd/internal/readwait"
 	"batchd/internal/store"
 )
 
@@ -25,6 +26,8 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 		return
 	}
 	j.stop = stop
+	close(j.stopping)
+	d.o.Unread.Forget(batchID) // what still has to be read is noted again if it cannot be
 	var idle []*unit
 	for _, u := range j.open {
 		d.drop(u)
@@ -129,15 +132,29 @@ func (d *Dispatcher) settleSome(j *job) (bool, error) {
 	for {
 		result, err := j.job.Settle(ctx, units, j.stop)
 		if err == nil {
+			d.o.Unread.Done(j.batch.ID, "settle")
 			d.finished(j, result)
 			return true, nil
 		}
 		if errors.Is(err, store.ErrLeaseLost) || ctx.Err() != nil {
 			return false, err
 		}
-		d.o.Logger.Error("settle units of a stopped batch; trying again", "batch", j.batch.ID, "error", err)
-		pause(ctx)
+		wait := d.unreadPause(j, "settle", err)
+		if wait == 0 {
+			d.o.Logger.Error("settle units of a stopped batch; trying again", "batch", j.batch.ID, "error", err)
+			wait = leaseRetry
+		}
+		sleep(ctx, wait)
 	}
+}
+
+// unreadPause notes that a step of a job could not read what is stored, and returns the pause before it is tried again; 0 for
+// any other error.
+func (d *Dispatcher) unreadPause(j *job, step string, err error) time.Duration {
+	if !readwait.Is(err) {
+		return 0
+	}
+	return d.o.Unread.Failed(j.batch.ID, step, err)
 }
 
 // runContext is the context Run was called with, or one that never ends before that.
@@ -177,6 +194,7 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop, told map[uint32]str
 		var reopened *Reopened
 		switch {
 		case err == nil:
+			d.o.Unread.Done(u.job.batch.ID, "seal "+u.ID().String())
 			d.finished(u.job, result, u)
 			return
 		case errors.As(err, &reopened):
@@ -191,8 +209,12 @@ func (d *Dispatcher) sealUntilDone(u *unit, stop batch.Stop, told map[uint32]str
 			d.fail(err)
 			return
 		}
-		d.o.Logger.Error("seal unit; trying again", "unit", u.ID().String(), "error", err)
-		if pause(d.runContext()); d.runContext().Err() != nil {
+		wait := d.unreadPause(u.job, "seal "+u.ID().String(), err)
+		if wait == 0 {
+			d.o.Logger.Error("seal unit; trying again", "unit", u.ID().String(), "error", err)
+			wait = leaseRetry
+		}
+		if !sleep(d.runContext(), wait) {
 			return
 		}
 	}

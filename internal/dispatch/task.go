@@ -21,6 +21,8 @@ type task struct {
 	back     time.Time
 	// lull is how long its gate must have served nobody before the next try; 0 for no matter.
 	lull time.Duration
+	// unread is the pause before the line is read again that could not be read; 0 once it was.
+	unread time.Duration
 	// unproven is set while the line is put off and nothing shows that the fault is its own.
 	unproven bool
 }

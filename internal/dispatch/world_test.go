@@ -38,6 +38,33 @@ type world struct {
 	left    map[string]int
 	results map[string]map[uint32]batch.Outcome
 	calls   []call
+	// unread is why what is stored of a batch cannot be read; reads counts how often that was tried in vain.
+	unread map[string]error
+	reads  map[string]int
+}
+
+// read returns why what is stored of a batch cannot be read, nil if it can.
+func (w *world) read(id string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unread[id] != nil {
+		w.reads[id]++
+	}
+	return w.unread[id]
+}
+
+// hide keeps what is stored of a batch from being read; mend lets it be read again, and returns how often it was tried.
+func (w *world) hide(id string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unread[id] = err
+}
+
+func (w *world) mend(id string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.unread, id)
+	return w.reads[id]
 }
 
 // call is one call that reached an upstream.
@@ -87,7 +114,7 @@ func newWorld(t *testing.T, tune func(*dispatch.Options), upstreams ...*upstream
 	w := &world{
 		t: t, reg: prometheus.NewRegistry(), ready: make(chan string, 100),
 		pending: map[string][]batch.Unit{}, units: map[batch.UnitID]*fakeUnit{},
-		left: map[string]int{}, results: map[string]map[uint32]batch.Outcome{},
+		left: map[string]int{}, results: map[string]map[uint32]batch.Outcome{}, unread: map[string]error{}, reads: map[string]int{},
 	}
 	o := w.options(upstreams...)
 	if tune != nil {
@@ -236,6 +263,9 @@ func (w *world) seal(id batch.UnitID) store.SealResult {
 type fakeJob struct{ w *world }
 
 func (j fakeJob) Open(_ context.Context, u batch.Unit) (dispatch.Unit, error) {
+	if err := j.w.read(u.Batch); err != nil {
+		return nil, err
+	}
 	j.w.mu.Lock()
 	defer j.w.mu.Unlock()
 	return j.w.units[u.UnitID], nil
@@ -246,6 +276,9 @@ func (j fakeJob) Settle(ctx context.Context, units []batch.Unit, stop batch.Stop
 		time.Sleep(j.w.settling)
 	}
 	if err := ctx.Err(); err != nil {
+		return store.SealResult{}, err
+	}
+	if err := j.w.read(units[0].Batch); err != nil {
 		return store.SealResult{}, err
 	}
 	j.w.mu.Lock()
@@ -338,6 +371,9 @@ func (u *fakeUnit) Left() int {
 }
 
 func (u *fakeUnit) Load(_ context.Context, l dispatch.Line) (dispatch.Loaded, error) {
+	if err := u.world.read(u.id.Batch); err != nil {
+		return dispatch.Loaded{}, err
+	}
 	return dispatch.Loaded{CustomID: []byte(fmt.Sprint(l.Number)), Body: []byte(`{}`)}, nil
 }
 
@@ -357,6 +393,9 @@ func (u *fakeUnit) Record(number uint32, _ []byte, o *batch.Outcome) (int, error
 }
 
 func (u *fakeUnit) Seal(_ context.Context, stop batch.Stop, told map[uint32]string) (store.SealResult, error) {
+	if err := u.world.read(u.id.Batch); err != nil {
+		return store.SealResult{}, err
+	}
 	u.world.mu.Lock()
 	defer u.world.mu.Unlock()
 	if u.refuse > 0 {

@@ -128,6 +128,8 @@ func remedy(w wait, host string) string {
 	switch w.detail {
 	case "dns":
 		return "Check the host name in --upstream."
+	case "descriptors":
+		return "Raise the limit on file descriptors (ulimit -n)."
 	case "tls":
 		return "Check --upstream: whether http:// or https:// is right, and the certificate."
 	default:

@@ -156,6 +156,7 @@ var (
 	}
 	unreachableWords = map[string]string{
 		"dns": "its name is not known", "refused": "connection refused", "tls": "TLS failed", "timeout": "no connection in time",
+		"descriptors": "batchd has no file descriptor left for it",
 	}
 	failingWords = map[string]string{
 		"reset": "connection lost", "truncated": "answer cut short", "timeout": "no answer in time",

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"batchd/internal/batch"
+	"batchd/internal/descriptors"
 )
 
 // Config says where an upstream is and what it expects of a request.
@@ -46,6 +47,9 @@ type Options struct {
 	LargeBodies *LargeBodyBudget
 	// DialContext makes connections, in place of net.Dialer; the timeouts hold for it too.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Connections bounds the connections that are open, those of all upstreams with the same together; a call for which there
+	// is none has not reached its upstream. Nil does not bound them.
+	Connections *descriptors.Pool
 	// UserAgent is what batchd calls itself; "" stands for "batchd".
 	UserAgent string
 	// Now is the clock that deadlines, a key's age and dates in Retry-After are measured by; nil is time.Now.

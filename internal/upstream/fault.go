@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"batchd/internal/batch"
+	"batchd/internal/descriptors"
 	"batchd/internal/limit"
 )
 
@@ -66,12 +67,15 @@ func (v verdict) detailed(word string) verdict {
 	return v
 }
 
-// unreachable says why no connection came about, in a word: dns, refused, tls, timeout, or nothing.
+// unreachable says why no connection came about, in a word: descriptors (which we have too few of), dns, refused, tls,
+// timeout, or nothing.
 func unreachable(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case descriptors.IsShortage(err):
+		return "descriptors"
 	case errors.As(err, &dns):
 		return "dns"
 	case errors.Is(err, errFirstByte), errors.Is(err, errTotal), errors.As(err, &timeout) && timeout.Timeout():

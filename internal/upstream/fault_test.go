@@ -72,6 +72,8 @@ func TestUnansweredSortsFaults(t *testing.T) {
 		"no such name":               {dial(&net.DNSError{Err: "no such host", Name: "gone", IsNotFound: true}), unsent, away("dns")},
 		"no name server":             {dial(&net.DNSError{Err: "i/o timeout", Name: "gone", IsTimeout: true}), unsent, away("dns")},
 		"nobody picks up":            {context.DeadlineExceeded, unsent, away("timeout")},
+		"no descriptor left":         {dial(os.NewSyscallError("socket", syscall.EMFILE)), unsent, away("descriptors")},
+		"none left in our share":     {errNoDescriptor, unsent, away("descriptors")},
 		"no route":                   {dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), unsent, away("")},
 		"a bad certificate":          {fmt.Errorf("%w: %w", errHandshake, &tls.CertificateVerificationError{Err: errors.New("expired")}), unsent, away("tls")},
 		"behind a proxy":             {&tls.CertificateVerificationError{Err: errors.New("expired")}, unsent, away("tls")},

@@ -8,8 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"batchd/internal/descriptors"
 )
 
 const (
@@ -70,6 +74,7 @@ func dialer(o Options, secure *tls.Config) func(ctx context.Context, network, ad
 			Control: boundUnacknowledged,
 		}).DialContext
 	}
+	dial = counted(dial, o.Connections)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialing, cancel := context.WithTimeout(ctx, o.Timeouts.Dial)
 		defer cancel()
@@ -89,6 +94,40 @@ func dialer(o Options, secure *tls.Config) func(ctx context.Context, network, ad
 		}
 		return &conn{Conn: over, idle: o.Timeouts.Idle}, nil
 	}
+}
+
+// errNoDescriptor says that all descriptors which connections to upstreams may have are in use.
+var errNoDescriptor = fmt.Errorf("all connections that there may be are open: %w", syscall.EMFILE)
+
+// counted makes a dialer keep to a pool of connections; nil is no bound.
+func counted(dial func(ctx context.Context, network, address string) (net.Conn, error), pool *descriptors.Pool,
+) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if pool == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !pool.Take() {
+			return nil, errNoDescriptor
+		}
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			pool.Give()
+			return nil, err
+		}
+		return &countedConn{Conn: c, give: sync.OnceFunc(pool.Give)}, nil
+	}
+}
+
+// countedConn gives its place in the pool back when it is closed.
+type countedConn struct {
+	net.Conn
+	give func()
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	defer c.give()
+	return c.Conn.Close()
 }
 
 // conn is a connection that knows whether a request was written to it. Its writes fail when the other side takes nothing

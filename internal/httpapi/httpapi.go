@@ -48,6 +48,9 @@ type Options struct {
 	// stand for 1 KiB/s over 30 s.
 	MinUploadRate  int64
 	UploadPatience time.Duration
+	// Crowded reports whether a request came over one of the last connections, which are for those that take no time: calls are
+	// told to come back then. Nil means that none does.
+	Crowded func(ctx context.Context) bool
 	// Metrics serves /metrics; nil leaves the route out.
 	Metrics http.Handler
 

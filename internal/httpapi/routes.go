@@ -50,6 +50,12 @@ func (rt Route) serve(c *Call) error {
 		return rt.notAllowed(c)
 	}
 	if !rt.Open {
+		if c.server.Crowded(c.Context()) {
+			return &batch.Error{
+				Class:   batch.Unavailable,
+				Message: "The server answers as many requests as it has connections for. Send the request again later.",
+			}
+		}
 		who, err := c.server.Auth.Authenticate(c.Request)
 		if err != nil {
 			return err

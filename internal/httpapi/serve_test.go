@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -120,6 +121,28 @@ func TestReadyNamesWhatIsWrong(t *testing.T) {
 		t.Errorf("ready with a reason: %s", got)
 	}
 	f.want(f.do("GET", "/healthz", ""), 200)
+}
+
+func TestWhileAllConnectionsAreAtWorkOnlyWhatTakesNoTimeIsAnswered(t *testing.T) {
+	t.Parallel()
+	crowded := true
+	f := newFixture(t, func(o *options) {
+		o.Crowded = func(context.Context) bool { return crowded }
+		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
+	})
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/openapi.json"} {
+		f.want(f.do("GET", path, ""), 200)
+	}
+	for _, call := range []string{"GET /v1/batches", "POST /v1/batches", "POST /v1/files", "GET /v1/files/file-a/content"} {
+		method, path, _ := strings.Cut(call, " ")
+		r := f.do(method, path, "")
+		f.want(r, 503)
+		if r.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", call)
+		}
+	}
+	crowded = false
+	f.want(f.do("GET", "/v1/batches", ""), 200)
 }
 
 func TestMetricsCountByRouteAndNeverByWhatClientsMakeUp(t *testing.T) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -35,6 +36,9 @@ type server struct {
 func New(o Options) http.Handler {
 	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
 	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
+	if o.Crowded == nil {
+		o.Crowded = func(context.Context) bool { return false }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -15,6 +15,7 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/datadir"
+	"batchd/internal/descriptors"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/vendors"
 	"batchd/internal/dispatch"
@@ -55,6 +56,7 @@ type Engine struct {
 	space    *datadir.Space
 	writable *datadir.Writable
 	profiles map[string]dialect.Profile
+	shares   descriptors.Shares
 	// node is this process's random name, which its leases carry; tenant is the ID of the default tenant, which owns
 	// everything while there are no keys.
 	node   string
@@ -106,6 +108,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
 	}
+	e.shares = shareDescriptors(ctx, cfg, logger)
 	if e.storage, err = openStorage(ctx, cfg.DataDir, e.metrics, logger); err != nil {
 		return nil, err
 	}
@@ -123,7 +126,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
-	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), e.metrics, logger); err != nil {
+	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), descriptors.NewPool(e.shares.Upstreams), e.metrics, logger); err != nil {
 		return nil, err
 	}
 	e.build()
@@ -148,7 +151,7 @@ func (e *Engine) build() {
 		Ready: func(string) { e.finalizing.Wake() }, Fatal: func(err error) { e.fatal(err) },
 		// No retry helps where nothing can be made durable any more.
 		Final:    func(err error) bool { return errors.Is(err, journal.ErrDiskFailed) },
-		MaxBytes: e.cfg.InFlightMemory,
+		MaxBytes: e.cfg.InFlightMemory, MaxOpen: e.shares.Units,
 		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.metrics.registry,
 		Reasons: e.reasons,

@@ -16,6 +16,8 @@ type metrics struct {
 	fsyncs   prometheus.Counter
 	corrupts prometheus.Counter
 	rescues  prometheus.Counter
+	// crowdedOut counts connections of clients that were closed for others.
+	crowdedOut prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -30,7 +32,16 @@ func newMetrics() *metrics {
 		fsyncs:   counter("batchd_fsyncs_total", "Syncs of files and directories that were asked of the disk, the database's included."),
 		corrupts: counter("batchd_corrupt_blocks_total", "Blocks of stored objects whose bytes did not match their checksum."),
 		rescues:  counter("batchd_journal_rescues_total", "Journals that were copied to a fresh file because an fsync had failed."),
+		crowdedOut: counter("batchd_http_connections_closed_total",
+			"Connections without a request that were closed to make room for new ones."),
 	}
+}
+
+// connections makes the metric of how many connections clients have open, which open returns.
+func (m *metrics) connections(open func() int) {
+	promauto.With(m.registry).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "batchd_http_connections", Help: "Connections that clients have open.",
+	}, func() float64 { return float64(open()) })
 }
 
 // handler serves all metrics of the registry in Prometheus' text format.

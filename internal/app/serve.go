@@ -42,7 +42,8 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	if err != nil {
 		return err
 	}
-	api, err := httpserver.Listen(ctx, cfg.Listen, e.handler(auth), secure)
+	connections := e.connections()
+	api, err := httpserver.Listen(ctx, cfg.Listen, httpserver.Options{Handler: e.handler(auth), Secure: secure, Connections: connections})
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	if cfg.Metrics.Listen != "" {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", e.metrics.handler())
-		metrics, err := httpserver.Listen(ctx, cfg.Metrics.Listen, mux, nil)
+		metrics, err := httpserver.Listen(ctx, cfg.Metrics.Listen, httpserver.Options{Handler: mux, Connections: connections})
 		if err != nil {
 			return errors.Join(err, api.Close())
 		}
@@ -58,6 +59,19 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 	}
 	listening(api.Addr())
 	return e.serve(ctx, servers)
+}
+
+// connections returns the bounds of what clients may have open, all listeners together.
+func (e *Engine) connections() *httpserver.Connections {
+	most := e.shares.Clients
+	if e.cfg.HTTP.MaxConnections > 0 {
+		most = min(e.cfg.HTTP.MaxConnections, most)
+	}
+	all := httpserver.NewConnections(httpserver.Limits{
+		Max: most, PerAddress: e.cfg.HTTP.MaxConnectionsPerAddress, Closed: e.metrics.crowdedOut.Inc, Logger: e.log, Now: time.Now,
+	})
+	e.metrics.connections(all.Open)
+	return all
 }
 
 // serve runs the engine and the listeners side by side. The first that ends ends the others.

@@ -39,7 +39,7 @@ func serveInMemory(t *testing.T, delay time.Duration) *stopping {
 	}
 	s := &stopping{t: t, network: sim.NewNetwork(), end: end, ended: make(chan error, 1)}
 	go func() {
-		api := httpserver.New(s.network, e.handler(e.anyone()), nil)
+		api := httpserver.New(s.network, httpserver.Options{Handler: e.handler(e.anyone())})
 		s.ended <- errors.Join(e.serve(ctx, []*httpserver.Server{api}), e.Close())
 	}()
 	return s

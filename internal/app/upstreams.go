@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"batchd/internal/config"
+	"batchd/internal/descriptors"
 	"batchd/internal/dispatch"
 	"batchd/internal/sim"
 	"batchd/internal/upstream"
@@ -22,12 +23,13 @@ type upstreams struct {
 	served  sync.WaitGroup
 }
 
-// openUpstreams makes a client for each upstream of the settings. spoolDir takes answers that are too large for memory.
-func openUpstreams(cfg config.Config, spoolDir string, m *metrics, logger *slog.Logger) (*upstreams, error) {
+// openUpstreams makes a client for each upstream of the settings. spoolDir takes answers that are too large for memory;
+// connections bounds those to all of them together.
+func openUpstreams(cfg config.Config, spoolDir string, connections *descriptors.Pool, m *metrics, logger *slog.Logger) (*upstreams, error) {
 	u := &upstreams{}
 	options := upstream.Options{
 		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, LargeBodies: upstream.NewLargeBodyBudget(1),
-		UserAgent: userAgent, Logger: logger, Registerer: m.registry,
+		Connections: connections, UserAgent: userAgent, Logger: logger, Registerer: m.registry,
 	}
 	var all []*upstream.Upstream
 	for _, c := range cfg.Upstreams {
@@ -54,7 +56,7 @@ func (u *upstreams) open(c config.Upstream, options upstream.Options) (*upstream
 		if err != nil {
 			return nil, err
 		}
-		url, options.DialContext = "http://sim/v1", network.DialContext
+		url, options.DialContext, options.Connections = "http://sim/v1", network.DialContext, nil // they are none of the system's
 	}
 	var key func() (string, error)
 	switch {

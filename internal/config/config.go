@@ -31,6 +31,7 @@ type Config struct {
 
 	Auth      Auth
 	TLS       TLS
+	HTTP      HTTP
 	Upstreams []Upstream
 
 	// AllowMixedModels lets the lines of a file name different models.
@@ -71,6 +72,14 @@ type Auth struct {
 
 // TLS are the files of the server's certificate; both or none.
 type TLS struct{ Cert, Key string }
+
+// HTTP configures how the API and the metrics are served.
+type HTTP struct {
+	// MaxConnections is how many connections clients may have open; 0 (auto) is what the limit on file descriptors leaves, at most
+	// 10,000. MaxConnectionsPerAddress is how many of them may come from one address; 0 is any number.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+}
 
 // Upstream configures an inference server. Printed in any way, it shows no password and no header's value.
 type Upstream struct {

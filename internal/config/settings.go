@@ -29,6 +29,8 @@ func settings() []setting {
 		{"auth.mode", text(func(c *Config) *string { return &c.Auth.Mode })},
 		{"tls.cert", text(func(c *Config) *string { return &c.TLS.Cert })},
 		{"tls.key", text(func(c *Config) *string { return &c.TLS.Key })},
+		{"http.max_connections", parsed(func(c *Config) *int { return &c.HTTP.MaxConnections }, parseConcurrency)},
+		{"http.max_connections_per_address", parsed(func(c *Config) *int { return &c.HTTP.MaxConnectionsPerAddress }, parseConnections)},
 		{"upstreams", setUpstreams},
 		{keyConcurrency, setConcurrency},
 		{keyUpstreamKey, setUpstreamKey},

@@ -141,10 +141,19 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// AutoConcurrency is the word for a concurrency that is found.
+// parseConnections reads a number of connections, of which 0 is any number.
+func parseConnections(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("want a whole number, or 0 for any number, got %q", s)
+	}
+	return n, nil
+}
+
+// AutoConcurrency is the word for a concurrency, or a number of connections, that is found.
 const AutoConcurrency = "auto"
 
-// parseConcurrency reads how many calls may be in flight: a number, or 0 for AutoConcurrency.
+// parseConcurrency reads how many calls may be in flight, or connections open: a number, or 0 for AutoConcurrency.
 func parseConcurrency(s string) (int, error) {
 	if s == AutoConcurrency {
 		return 0, nil
@@ -159,5 +168,5 @@ func parseConcurrency(s string) (int, error) {
 	return n, nil
 }
 
-// maxConcurrency is more calls than one process can usefully have in flight to one server.
+// maxConcurrency is more calls than one process can usefully have in flight to one server, or connections that it can serve.
 const maxConcurrency = 100_000

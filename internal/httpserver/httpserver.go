@@ -41,25 +41,38 @@ type Server struct {
 	listener net.Listener
 }
 
-// Listen takes a TCP address for a handler, so that a fault in it shows before anything is started. secure is nil for
-// plain HTTP.
-func Listen(ctx context.Context, address string, handler http.Handler, secure *tls.Config) (*Server, error) {
+// Options configures a Server. Only Handler is required.
+type Options struct {
+	Handler http.Handler
+	// Secure is nil for plain HTTP.
+	Secure *tls.Config
+	// Connections bounds the connections, together with those of all servers that have the same; nil does not.
+	Connections *Connections
+}
+
+// Listen takes a TCP address for a handler, so that a fault in it shows before anything is started.
+func Listen(ctx context.Context, address string, o Options) (*Server, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return New(l, handler, secure), nil
+	return New(l, o), nil
 }
 
 // New returns the server of a handler on a listener.
-func New(l net.Listener, handler http.Handler, secure *tls.Config) *Server {
-	return &Server{
+func New(l net.Listener, o Options) *Server {
+	s := &Server{
 		http: &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, TLSConfig: secure,
+			Handler: o.Handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, TLSConfig: o.Secure,
 		},
 		listener: l,
 	}
+	if o.Connections != nil {
+		s.listener = newListener(l, o.Connections)
+		watch(s.http)
+	}
+	return s
 }
 
 // Addr is the address that is listened on.

@@ -1,0 +1,4 @@
+package httpserver
+
+// Spare is spare, for tests.
+const Spare = spare

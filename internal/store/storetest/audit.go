@@ -28,7 +28,7 @@ var auditCases = []group{
 			for _, id := range []string{"in-b1", "out-b1", "err-b1"} {
 				x.ok(x.store.DeleteFile(x.ctx, tenant, id, x.now))
 			}
-			_, err := x.store.PurgeFiles(x.ctx, x.tick(), 9)
+			_, err := x.store.PurgeFiles(x.ctx, []string{"in-b1", "out-b1", "err-b1"})
 			x.ok(err)
 			unknown, err := x.store.UnknownBatches(x.ctx, []string{"b1"})
 			x.ok(err)

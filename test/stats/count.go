@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"go/ast"
 	"go/token"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,9 @@ type counts struct {
 	files, functions []int
 	// nonBlank and comment are lines; comment counts those with a comment on them, or a part of one.
 	nonBlank, comment int
-	// single are the unexported functions with exactly one caller, apart those of these whose caller stands in another file.
-	single, apart []place
+	// single are the unexported functions with exactly one caller, apart those of these whose caller stands in another file,
+	// and loose those of the latter that are no method or constructor of a type in their own file: a reader looks for one there.
+	single, apart, loose []place
 	// exported is how many exported names there are, documented how many of them have a comment.
 	exported, documented int
 	// tests is how many test files there are, inside those that belong to the package they test.
@@ -110,10 +112,38 @@ func (c *counts) callers(p *pkg) {
 		}
 		function, caller := p.set.Position(functions[0].Pos()), p.set.Position(named[name][0].Pos())
 		c.single = append(c.single, place{what: name, at: function})
-		if function.Filename != caller.Filename {
-			c.apart = append(c.apart, place{what: name + ", called in " + caller.String(), at: function})
+		if function.Filename == caller.Filename {
+			continue
 		}
+		called := place{what: name + ", called in " + caller.String(), at: function}
+		if !atHome(p, functions[0]) {
+			called.what += ", not beside its type"
+			c.loose = append(c.loose, called)
+		}
+		c.apart = append(c.apart, called)
 	}
+}
+
+// atHome reports whether a function is a method of a type that its own file declares, or a constructor: its first result is
+// such a type, or a pointer to one.
+func atHome(p *pkg, function *ast.FuncDecl) bool {
+	fields := function.Type.Results
+	if function.Recv != nil {
+		fields = function.Recv
+	}
+	if fields == nil {
+		return false
+	}
+	name := typeName(fields.List[0].Type)
+	path := p.set.Position(function.Pos()).Filename
+	in := slices.IndexFunc(p.files, func(f file) bool { return f.path == path })
+	return name != nil && slices.ContainsFunc(p.files[in].ast.Decls, func(declaration ast.Decl) bool {
+		types, _ := declaration.(*ast.GenDecl)
+		return types != nil && slices.ContainsFunc(types.Specs, func(spec ast.Spec) bool {
+			t, ok := spec.(*ast.TypeSpec)
+			return ok && t.Name.Name == name.Name
+		})
+	})
 }
 
 // exports counts the exported names that a file declares at package level, methods of exported types among them, and those
@@ -125,7 +155,7 @@ func (c *counts) exports(f file) {
 	for _, declaration := range f.ast.Decls {
 		switch declaration := declaration.(type) {
 		case *ast.FuncDecl:
-			if declaration.Name.IsExported() && (declaration.Recv == nil || ofExported(declaration.Recv.List[0].Type)) {
+			if declaration.Name.IsExported() && (declaration.Recv == nil || typeName(declaration.Recv.List[0].Type).IsExported()) {
 				c.export(declaration.Doc != nil)
 			}
 		case *ast.GenDecl:
@@ -154,19 +184,20 @@ func (c *counts) export(documented bool) {
 	}
 }
 
-// ofExported reports whether a receiver's type is exported.
-func ofExported(receiver ast.Expr) bool {
-	switch t := receiver.(type) {
+// typeName returns the name of a type, or of what a pointer points to, without type arguments. One that has none, or that
+// another package declares, has nil.
+func typeName(t ast.Expr) *ast.Ident {
+	switch t := t.(type) {
 	case *ast.StarExpr:
-		return ofExported(t.X)
+		return typeName(t.X)
 	case *ast.IndexExpr:
-		return ofExported(t.X)
+		return typeName(t.X)
 	case *ast.IndexListExpr:
-		return ofExported(t.X)
+		return typeName(t.X)
 	case *ast.Ident:
-		return t.IsExported()
+		return t
 	default:
-		return true
+		return nil
 	}
 }
 
@@ -178,6 +209,7 @@ func (c *counts) add(o counts) {
 	c.comment += o.comment
 	c.single = append(c.single, o.single...)
 	c.apart = append(c.apart, o.apart...)
+	c.loose = append(c.loose, o.loose...)
 	c.exported += o.exported
 	c.documented += o.documented
 	c.tests += o.tests

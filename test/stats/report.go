@@ -50,6 +50,7 @@ func (r *report) write(w io.Writer) error {
 	r.writeWords(&out, all)
 	if r.list {
 		writePlaces(&out, "Functions with one caller", all.single)
+		writePlaces(&out, "Functions with one caller, in another file", all.apart)
 		writePlaces(&out, "Words", all.words)
 	}
 	_, err := io.WriteString(w, out.String())
@@ -70,6 +71,7 @@ func rows(c counts) []row {
 		{"functions per 1,000 lines", strconv.Itoa(len(c.functions) * 1000 / max(1, lines)), "32", "34", "32", "41"},
 		{"unexported and with one caller", share(len(c.single), len(c.functions)), "13%", "22%", "20%", "15%"},
 		{"of these, caller in another file", share(len(c.apart), len(c.single)), "13%", "20%", "2%", "17%"},
+		{"… and not beside its type", share(len(c.loose), len(c.single)), "9%", "10%", "1%", "5%"},
 		{"comments, of lines that are not blank", share(c.comment, c.nonBlank), "25%", "18%", "11%", "4%"},
 		{"exported names documented", share(c.documented, c.exported), "42%", "80%", "70%", "15%"},
 		{"test files / inside the package", fmt.Sprintf("%d / %d", c.tests, c.inside), "", "", "", ""},
@@ -77,15 +79,28 @@ func rows(c counts) []row {
 	}
 }
 
-// writeBars says of each bar whether it is met, and which packages are farthest from it.
+// writeBars says of each bar whether it is met, and which packages lack most of what it asks for.
 func (r *report) writeBars(out *strings.Builder, all counts) {
+	type line struct {
+		lack       int
+		dir, shown string
+	}
 	bar := func(name string, met bool, figure func(counts) (lack int, shown string)) {
 		word := "met"
 		if !met {
 			word = "MISSED"
 		}
 		fmt.Fprintf(out, "\n%s: %s\n", name, word)
-		r.writeWorst(out, figure)
+		var lines []line
+		for _, c := range r.counts {
+			if lack, shown := figure(c); lack > 0 {
+				lines = append(lines, line{lack, c.dir, shown})
+			}
+		}
+		slices.SortFunc(lines, func(a, b line) int { return cmp.Or(b.lack-a.lack, cmp.Compare(a.dir, b.dir)) })
+		for _, l := range lines[:min(len(lines), r.worst)] {
+			fmt.Fprintf(out, "  %-28s %-22s %d too far\n", l.dir, l.shown, l.lack)
+		}
 	}
 	bar("At most 20% of all functions are unexported and have exactly one caller", within(len(all.single), len(all.functions), mostSingle),
 		func(c counts) (int, string) {
@@ -93,7 +108,8 @@ func (r *report) writeBars(out *strings.Builder, all counts) {
 		})
 	bar("At most 10% of these have it in another file", within(len(all.apart), len(all.single), mostApart),
 		func(c counts) (int, string) {
-			return len(c.apart) - int(mostApart*float64(len(c.single))), figure(len(c.apart), len(c.single))
+			return len(c.apart) - int(mostApart*float64(len(c.single))),
+				fmt.Sprintf("%s, %d not beside its type", figure(len(c.apart), len(c.single)), len(c.loose))
 		})
 	bar("At least 13% of the lines are comments", !within(all.comment, all.nonBlank, leastSaid),
 		func(c counts) (int, string) {
@@ -109,24 +125,6 @@ func (r *report) writeBars(out *strings.Builder, all counts) {
 	}
 	met := !slices.ContainsFunc(r.counts, func(c counts) bool { n, _ := tooLong(c); return n > 0 })
 	bar(fmt.Sprintf("No file over %d lines, no function over %d outside of suites", longFile, tooLongFunc), met, tooLong)
-}
-
-// writeWorst lists the packages that lack most of what a bar asks for.
-func (r *report) writeWorst(out *strings.Builder, figure func(counts) (lack int, shown string)) {
-	type line struct {
-		lack       int
-		dir, shown string
-	}
-	var lines []line
-	for _, c := range r.counts {
-		if lack, shown := figure(c); lack > 0 {
-			lines = append(lines, line{lack, c.dir, shown})
-		}
-	}
-	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(b.lack-a.lack, cmp.Compare(a.dir, b.dir)) })
-	for _, l := range lines[:min(len(lines), r.worst)] {
-		fmt.Fprintf(out, "  %-28s %-22s %d too far\n", l.dir, l.shown, l.lack)
-	}
 }
 
 // writeWords lists the words that we do not use, by package.

@@ -91,6 +91,9 @@ func TestASampleIsCountedAsItIsMeant(t *testing.T) {
 	if got := names(c.apart); !slices.Equal(got, []string{"generic", "unused"}) {
 		t.Errorf("of these with the caller in another file: %v", got)
 	}
+	if got := names(c.loose); !slices.Equal(got, []string{"generic", "unused"}) {
+		t.Errorf("of these neither methods nor constructors beside their type: %v", got)
+	}
 	if len(c.functions) != 8 || slices.Max(c.functions) != 5 || len(c.files) != 2 {
 		t.Errorf("functions of %v lines in files of %v", c.functions, c.files)
 	}
@@ -105,6 +108,35 @@ func TestASampleIsCountedAsItIsMeant(t *testing.T) {
 	}
 	if got := names(c.words); !slices.Equal(got, []string{"folder", "folder"}) {
 		t.Errorf("words: %v", got)
+	}
+}
+
+func TestAFunctionStandsBesideItsType(t *testing.T) {
+	t.Parallel()
+	packages, err := load(write(t, map[string]string{
+		"a.go": "package a\n\ntype T[X any] struct{}\n\ntype here struct{}\n\nfunc caller() { x(); b(); c(); d(); e(); f(); g() }\n",
+		"b.go": `package a
+
+type there struct{}
+
+func (t *T[X]) x()           {}
+func (t *there) b()          {}
+func c() (*there, error)     { return nil, nil }
+func d() here                { return here{} }
+func e() error               { return nil }
+func f()                     {}
+func g() (n int, all []there) { return 0, nil }
+`,
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := count(packages[0], &allowances{})
+	if got := names(c.apart); !slices.Equal(got, []string{"b", "c", "d", "e", "f", "g", "x"}) {
+		t.Errorf("called in another file: %v", got)
+	}
+	if got := names(c.loose); !slices.Equal(got, []string{"d", "e", "f", "g", "x"}) {
+		t.Errorf("not beside their type: %v", got)
 	}
 }
 

@@ -84,27 +84,22 @@ func (x *extractor) startKey(depth int) {
 	x.field = fieldNone
 }
 
-// keyEnds sees the end of every member's name. It compares in switches: the compiler searches those by length and by
-// halves, where a map would make the whole scan a tenth slower.
+// keyEnds sees the end of every member's name.
 func (x *extractor) keyEnds(depth int) {
 	if !x.collecting {
 		return
 	}
 	x.collecting = false
-	switch {
-	case depth == 1:
+	if depth == 1 {
 		x.member, x.field = topLevel(x.text)
-	case depth == 2 && x.member == memberError:
-		x.field = inError(x.text)
-	case depth == 2 && x.member == memberUsage:
-		x.field = inUsage(x.text)
-	case depth == 3 && x.member == memberUsage:
-		x.field = inUsageDetails(x.text)
-	case depth == 3 && x.member == memberChoices && string(x.text) == "finish_reason":
-		x.field = fieldFinishReason
+	} else {
+		x.field = below(x.member, depth, x.text)
 	}
 }
 
+// topLevel knows the names of an answer's members, and those of an error that is not in an object of its own. Like below it
+// compares in switches: the compiler searches those by length and by halves, where a map would make the whole scan a tenth
+// slower.
 func topLevel(name []byte) (member, field) {
 	switch string(name) {
 	case "error":
@@ -115,61 +110,50 @@ func topLevel(name []byte) (member, field) {
 		return memberChoices, fieldNone
 	case "object":
 		return memberOther, fieldObject
-	default:
-		return memberOther, atTop(name)
-	}
-}
-
-// atTop knows the names of an error that is not in an object of its own.
-func atTop(name []byte) field {
-	switch string(name) {
 	case "code":
-		return fieldCode
+		return memberOther, fieldCode
 	case "type", "error_type":
-		return fieldType
+		return memberOther, fieldType
 	case "message", "detail":
-		return fieldMessage
+		return memberOther, fieldMessage
 	default:
-		return fieldNone
+		return memberOther, fieldNone
 	}
 }
 
-// inError knows the names of an error object. Google writes the word for a code as its status.
-func inError(name []byte) field {
-	switch string(name) {
-	case "code":
-		return fieldCode
-	case "type", "status":
-		return fieldType
-	case "message":
-		return fieldMessage
-	default:
-		return fieldNone
+// below knows the names within the members of interest: those of an error object, of which Google writes the word for a code
+// as its status; those of a usage object and of its details; and the one that counts of each choice.
+func below(m member, depth int, name []byte) field {
+	switch {
+	case depth == 2 && m == memberError:
+		switch string(name) {
+		case "code":
+			return fieldCode
+		case "type", "status":
+			return fieldType
+		case "message":
+			return fieldMessage
+		}
+	case depth == 2 && m == memberUsage:
+		switch string(name) {
+		case "prompt_tokens", "input_tokens":
+			return fieldInput
+		case "completion_tokens", "output_tokens":
+			return fieldOutput
+		case "total_tokens":
+			return fieldTotal
+		}
+	case depth == 3 && m == memberUsage:
+		switch string(name) {
+		case "cached_tokens":
+			return fieldCached
+		case "reasoning_tokens":
+			return fieldReasoning
+		}
+	case depth == 3 && m == memberChoices && string(name) == "finish_reason":
+		return fieldFinishReason
 	}
-}
-
-func inUsage(name []byte) field {
-	switch string(name) {
-	case "prompt_tokens", "input_tokens":
-		return fieldInput
-	case "completion_tokens", "output_tokens":
-		return fieldOutput
-	case "total_tokens":
-		return fieldTotal
-	default:
-		return fieldNone
-	}
-}
-
-func inUsageDetails(name []byte) field {
-	switch string(name) {
-	case "cached_tokens":
-		return fieldCached
-	case "reasoning_tokens":
-		return fieldReasoning
-	default:
-		return fieldNone
-	}
+	return fieldNone
 }
 
 // valueStarts sees the first byte of every value; depth counts the containers around it.

@@ -140,9 +140,10 @@ func reported(status int, c content, model string) verdict {
 	if code, err := strconv.Atoi(w.code); err == nil && code >= 400 && code <= 599 {
 		return inside(code, c, model)
 	}
-	if room := statusOfRoom(w); room != 0 {
-		v := complaint(c, room)
-		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, room, w)
+	told := statusOfWords(w)
+	if kindOf(told) == limit.NoRoom {
+		v := complaint(c, told)
+		v.signal.Kind, v.signal.Reason = limit.NoRoom, reasonOf(limit.NoRoom, told, w)
 		return v
 	}
 	if c.found.isResponse && w.code != "" && w.code != "server_error" {
@@ -150,8 +151,8 @@ func reported(status int, c content, model string) verdict {
 		v.signal.Kind = limit.Answered
 		return v
 	}
-	if code := statusOfRequest(w); code != 0 {
-		return inside(code, c, model)
+	if told != 0 {
+		return inside(told, c, model)
 	}
 	return complaint(c, status)
 }
@@ -177,21 +178,14 @@ func complaint(c content, status int) verdict {
 	return v
 }
 
-// statusOfRoom returns the status that words of room stand for, or 0.
-func statusOfRoom(w words) int {
+// statusOfWords returns the status that words of room or of the request's own fault stand for, or 0.
+func statusOfWords(w words) int {
 	switch {
 	case strings.Contains(w.code, "overloaded") || strings.Contains(w.kind, "overloaded"):
 		return statusOverloaded
 	case strings.Contains(w.code, "rate_limit") || strings.Contains(w.kind, "rate_limit"),
 		w.says("insufficient_quota"), w.says("resource_exhausted"), w.says("RESOURCE_EXHAUSTED"):
 		return http.StatusTooManyRequests
-	}
-	return 0
-}
-
-// statusOfRequest returns the status that words of the request's own fault stand for, or 0.
-func statusOfRequest(w words) int {
-	switch {
 	case w.says(modelNotFound), w.says("not_found_error"), w.says("NotFoundError"), w.says("NOT_FOUND"):
 		return http.StatusNotFound
 	case w.says("invalid_request_error"), w.says("BadRequestError"), w.says("INVALID_ARGUMENT"),

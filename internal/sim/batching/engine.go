@@ -143,15 +143,28 @@ func (s *sequence) read(budget int) int {
 	return n
 }
 
-// generate gives a token to each sequence whose prompt is read, and lets go those that have all of theirs.
+// generate gives a token to each sequence whose prompt is read, and lets those go that have all of theirs.
 func (e *Engine) generate(end time.Duration) {
 	e.out.First, e.out.Finished = e.out.First[:0], e.out.Finished[:0]
 	e.decoding = 0
 	kept := 0
 	for i := range e.running {
 		s := &e.running[i]
-		if s.unread == 0 && e.token(s, end) {
-			continue
+		if s.unread == 0 {
+			s.generated++
+			e.kv++
+			e.counts.OutputTokens++
+			if s.generated == 1 {
+				e.waits.add(&s.Call, end)
+				e.out.First = append(e.out.First, s.Call)
+			}
+			if s.generated >= s.Request.OutputTokens {
+				e.kv -= s.size()
+				e.counts.Finished++
+				e.out.Finished = append(e.out.Finished, s.Call)
+				continue
+			}
+			e.decoding++
 		}
 		if kept < i {
 			e.running[kept] = *s
@@ -159,25 +172,6 @@ func (e *Engine) generate(end time.Duration) {
 		kept++
 	}
 	e.running = e.running[:kept]
-}
-
-// token generates one token of a sequence and reports whether it was the last.
-func (e *Engine) token(s *sequence, at time.Duration) (last bool) {
-	s.generated++
-	e.kv++
-	e.counts.OutputTokens++
-	if s.generated == 1 {
-		e.waits.add(&s.Call, at)
-		e.out.First = append(e.out.First, s.Call)
-	}
-	if s.generated < s.Request.OutputTokens {
-		e.decoding++
-		return false
-	}
-	e.kv -= s.size()
-	e.counts.Finished++
-	e.out.Finished = append(e.out.Finished, s.Call)
-	return true
 }
 
 // Cancel forgets a request, waiting or running, and reports whether it was there. What it generated stays counted.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,6 +115,15 @@ func (e *Engine) Run(ctx context.Context) {
 	if e.replica != nil {
 		e.replica.run(ctx)
 	}
+}
+
+// SetSeats changes the number of seats, 0 meaning no limit; with Options.Batching there are none. Requests that hold a seat
+// keep it; those in the queue take seats that become free by it at once.
+func (e *Engine) SetSeats(n int) {
+	e.seats.mu.Lock()
+	defer e.seats.mu.Unlock()
+	e.seats.cap = max(n, 0)
+	e.seats.admitLocked()
 }
 
 // Stats returns the counters.
@@ -269,6 +279,37 @@ func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
 	}
 	e.metrics.served(j, hits)
 	return reply{status: http.StatusOK, header: limits, body: mustEncode(j.answer)}, nil
+}
+
+// work takes a job through the model of the engine, and returns how many tokens of its prefix were remembered. The
+// error is batching.ErrQueueFull, batching.ErrNeverFits, or why nobody is to be answered.
+func (e *Engine) work(ctx context.Context, j job, id identity) (hits int, err error) {
+	if e.replica != nil {
+		hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+		return hits, e.replica.serve(ctx, j.sequences(hits))
+	}
+	priority := 0
+	if e.opts.ByPriority {
+		priority = j.priority
+	}
+	preempted, err := e.seats.enter(ctx, j.totalTokens(), priority)
+	if err != nil {
+		return 0, err
+	}
+	defer e.seats.leave(j.totalTokens())
+	hits = e.prefixes.lookup(j.prefix, j.prefixTokens)
+	// How long it runs depends on the body and the seed only, unless a prefix cache or a full KV cache says otherwise.
+	o := &e.opts
+	prompt := time.Duration(j.promptTokens-hits) * o.PerPromptToken
+	if preempted {
+		prompt += time.Duration(j.promptTokens) * o.PerPromptToken
+	}
+	d := o.Base + prompt + time.Duration(j.longest)*o.PerOutputToken
+	if d > 0 && o.Jitter > 0 {
+		// A factor that is log-normal and of mean 1.
+		d = time.Duration(float64(d) * math.Exp(o.Jitter*id.rand(drawLatency).NormFloat64()-o.Jitter*o.Jitter/2))
+	}
+	return hits, sleep(ctx, d)
 }
 
 // contextTooLong refuses a request one of whose sequences is larger than the whole memory, in vLLM's words.

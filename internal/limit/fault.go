@@ -52,7 +52,17 @@ func (g *Gate) failed(now moment, p *Permit, h *History, s *Signal, waiting func
 	}
 	q := waiting()
 	own := g.own(r, q)
-	g.charge(r, own)
+	// A strike is for what is the line's own, and for a first failure at an open gate.
+	switch {
+	case own:
+		r.strikes++
+		if !r.proven && r.lowered {
+			g.room.giveBack(r.places)
+		}
+		r.proven = true
+	case r.tries == 1 && !g.closing.closed:
+		r.strikes = 1
+	}
 	if !own && !g.excused(now.at, h.Batch) {
 		g.lower(now, p, h, r, s)
 	} else {
@@ -79,21 +89,6 @@ func (g *Gate) own(r *record, q Queue) bool {
 		return !g.closing.closed || !q.Fresh
 	default:
 		return g.followed(r)
-	}
-}
-
-// charge counts a strike: for what is the line's own, and for a first failure at an open gate.
-func (g *Gate) charge(r *record, own bool) {
-	if own {
-		r.strikes++
-		if !r.proven && r.lowered {
-			g.room.giveBack(r.places)
-		}
-		r.proven = true
-		return
-	}
-	if r.tries == 1 && !g.closing.closed {
-		r.strikes = 1
 	}
 }
 

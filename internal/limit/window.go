@@ -87,14 +87,9 @@ func (w *window) served(now time.Time, took time.Duration, tokens int64) time.Du
 	if w.quickest == 0 || took < w.quickest {
 		w.quickest = took
 	}
-	if w.answers%quickGroup == 0 {
-		w.group()
+	if w.answers%quickGroup != 0 {
+		return length
 	}
-	return length
-}
-
-// group ends a group of answers.
-func (w *window) group() {
 	w.groups++
 	w.quick += w.quickest
 	w.quickest = 0
@@ -102,6 +97,7 @@ func (w *window) group() {
 		y := w.yield(w.at)
 		w.first = least{quickest: y.quickest(), perToken: y.perToken()}
 	}
+	return length
 }
 
 // yield returns what the window has found.

@@ -14,8 +14,8 @@ var ownFaults = []mutation{
 		return false`),
 	rule1("own: a proven line counts at a closed gate alone", `return !g.closing.closed || !q.Fresh`, `return g.closing.closed || !q.Fresh`),
 	rule1("own: a proven line counts while others were never tried", `return !g.closing.closed || !q.Fresh`, `return !g.closing.closed || q.Fresh`),
-	rule1("strike: a later failure that is nobody's counts", `if r.tries == 1 && !g.closing.closed {`, `if r.tries != 1 && !g.closing.closed {`),
-	rule1("strike: a first failure counts at a closed gate alone", `if r.tries == 1 && !g.closing.closed {`, `if r.tries == 1 && g.closing.closed {`),
+	rule1("strike: a later failure that is nobody's counts", `case r.tries == 1 && !g.closing.closed:`, `case r.tries != 1 && !g.closing.closed:`),
+	rule1("strike: a first failure counts at a closed gate alone", `case r.tries == 1 && !g.closing.closed:`, `case r.tries == 1 && g.closing.closed:`),
 	rule1("moment: of two things at one time the first is the later", `return m.order > o.order`, `return m.order < o.order`),
 }
 

@@ -179,27 +179,21 @@ func (s *Sorter) spill() error {
 		return err
 	}
 	for _, r := range s.records {
-		if err := s.writeKept(r); err != nil {
+		var payload []byte
+		if s.payloads {
+			payload = s.payload(r)
+			r.D = uint64(len(payload))
+		}
+		if err := writeRecord(s.writer, r); err != nil {
+			return err
+		}
+		if _, err := s.writer.Write(payload); err != nil {
 			return err
 		}
 	}
 	last := s.records[len(s.records)-1]
 	s.records, s.arena, s.ends, s.ordered = s.records[:0], s.arena[:0], s.ends[:0], true
 	return s.closeRun(last)
-}
-
-// writeKept writes a record that is in memory, and its payload.
-func (s *Sorter) writeKept(r Record) error {
-	if !s.payloads {
-		return writeRecord(s.writer, r)
-	}
-	payload := s.payload(r)
-	r.D = uint64(len(payload))
-	if err := writeRecord(s.writer, r); err != nil {
-		return err
-	}
-	_, err := s.writer.Write(payload)
-	return err
 }
 
 func (s *Sorter) sortRecords() {

@@ -65,27 +65,21 @@ func (d *Dialect) ParseCreateUpload(body []byte, limit int64) (dialect.CreateUpl
 	if c.Bytes, err = checkInteger("bytes", digits, 1, limit); err != nil {
 		return c, err
 	}
-	if c.MIMEType, err = m.mimeType(); err != nil {
+	if !m.has("mime_type") {
+		return c, missing("mime_type")
+	}
+	// Clients send all sorts for JSON Lines, so that the media type is not judged.
+	if c.MIMEType, err = ShortText("mime_type", m["mime_type"], maxMIMEType); err != nil {
 		return c, err
+	}
+	if c.MIMEType == "" {
+		return c, batch.Invalidf("mime_type", codeValue, "Invalid 'mime_type': the string is empty.")
 	}
 	asked, err := m.expiry("expires_after")
 	if err != nil {
 		return c, err
 	}
 	return c, d.checkPurpose(&c.Upload, asked, "filename")
-}
-
-// mimeType reads the media type of a file. Clients send all sorts for JSON Lines, so that it is not judged.
-func (m members) mimeType() (string, error) {
-	const param = "mime_type"
-	if !m.has(param) {
-		return "", missing(param)
-	}
-	t, err := ShortText(param, m[param], maxMIMEType)
-	if err == nil && t == "" {
-		return "", batch.Invalidf(param, codeValue, "Invalid 'mime_type': the string is empty.")
-	}
-	return t, err
 }
 
 // ParseCompleteUpload reads the call that makes a file of parts.

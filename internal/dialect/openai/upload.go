@@ -48,19 +48,16 @@ func (d *Dialect) checkPurpose(u *dialect.Upload, asked int64, param string) err
 	if u.Purpose != batch.PurposeBatch {
 		return nil
 	}
-	if !d.mayBeInput(u.Filename) {
+	// It is what is inside that counts: OpenAI too takes what its SDK for Python calls bytes without a name. Only a strict
+	// dialect judges other names.
+	strict := d.strict || d.variant.StrictNames
+	name := u.Filename
+	if !strings.EqualFold(path.Ext(name), ".jsonl") && name != bytesName && (strict || name == "") {
 		return batch.Invalidf(param, "", "Invalid file format for Batch API. Must be .jsonl, but the name is '%s'.",
-			dialect.Clip(u.Filename, shownValue))
+			dialect.Clip(name, shownValue))
 	}
 	u.TTLSeconds = d.ttl(asked)
 	return nil
-}
-
-// mayBeInput reports whether a batch's input may have the name. It is what is inside that counts: OpenAI too takes what
-// its SDK for Python calls bytes without a name. Only a strict dialect judges other names.
-func (d *Dialect) mayBeInput(name string) bool {
-	strict := d.strict || d.variant.StrictNames
-	return strings.EqualFold(path.Ext(name), ".jsonl") || name == bytesName || !strict && name != ""
 }
 
 // uploadTTL reads expires_after, whose members arrive as form fields named in brackets.

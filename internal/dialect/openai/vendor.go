@@ -38,23 +38,17 @@ func defaults(s dialect.Settings) (dialect.Defaults, bool) {
 	}, s.On(strictKey)
 }
 
-// profile is the server's, but for the endpoints where OpenAI is spoken strictly: its own, and those that the settings add
-// by name.
+// profile is the server's, but for the endpoints where OpenAI is spoken strictly: those that OpenAI runs batches against, and
+// those that the settings add by name.
 func profile(s dialect.Settings, server dialect.Server) (dialect.Profile, error) {
 	strict := s.On(strictKey)
 	p := server.Profile(New(Options{Strict: strict}))
 	if strict {
-		p.CreateRules.Endpoints = append(ownEndpoints(), server.Endpoints...)
+		p.CreateRules.Endpoints = append([]string{
+			"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
+			"/v1/images/generations", "/v1/images/edits", "/v1/videos",
+		}, server.Endpoints...)
 	}
 	p.MissingFileFails = s[missingFileKey] == missingFileFailBatch
 	return p, nil
-}
-
-// ownEndpoints returns the paths that OpenAI runs batches against. A strict dialect takes no others but those that the
-// settings add.
-func ownEndpoints() []string {
-	return []string{
-		"/v1/responses", chatCompletions, "/v1/embeddings", "/v1/completions", "/v1/moderations",
-		"/v1/images/generations", "/v1/images/edits", "/v1/videos",
-	}
 }

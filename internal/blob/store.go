@@ -234,22 +234,18 @@ func (c *cache) add(id blockID, buf *buffer) {
 		return
 	}
 	if len(c.blocks) >= c.size {
-		c.evictLocked()
+		// The block goes whose last use is longest ago. Looking at all of them is nothing beside reading one.
+		var oldest blockID
+		least := c.clock + 1
+		for id, b := range c.blocks {
+			if b.used < least {
+				oldest, least = id, b.used
+			}
+		}
+		c.removeLocked(oldest)
 	}
 	c.clock++
 	c.blocks[id] = &cached{buf: buf, used: c.clock}
-}
-
-// evictLocked drops the block whose last use is longest ago. Looking at all of them is nothing beside reading one.
-func (c *cache) evictLocked() {
-	var oldest blockID
-	least := c.clock + 1
-	for id, b := range c.blocks {
-		if b.used < least {
-			oldest, least = id, b.used
-		}
-	}
-	c.removeLocked(oldest)
 }
 
 func (c *cache) removeLocked(id blockID) {

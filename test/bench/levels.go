@@ -231,8 +231,19 @@ func (s *site) outlast(t *times, o outage) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	calls, err := s.during(o, t.outage)
+	before, err := s.calls()
 	if err != nil {
+		return nil, err
+	}
+	if err := o.begin(s); err != nil {
+		return nil, err
+	}
+	time.Sleep(t.outage)
+	after, err := s.calls()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.end(s); err != nil {
 		return nil, err
 	}
 	back, err := s.recovers(speed)
@@ -240,6 +251,7 @@ func (s *site) outlast(t *times, o outage) ([]figure, error) {
 		return nil, err
 	}
 	v, err := s.view()
+	calls := (after - before) / t.outage.Hours()
 	bar := max(outageCalls, outageShare*speed*3600)
 	return []figure{
 		{"calls an hour", values{calls}, "at most " + number(bar), "", atMost(bar)},
@@ -247,23 +259,6 @@ func (s *site) outlast(t *times, o outage) ([]figure, error) {
 		{"seconds to 80% of the speed before", values{back}, "at most 60.2", "", atMost(60 + 2*s.latency.Seconds())},
 		{what: "speed before over what the seats can do", values: values{speed / s.capacity()}},
 	}, err
-}
-
-// during has the outage pass and returns how many calls an hour were made in it.
-func (s *site) during(o outage, length time.Duration) (float64, error) {
-	before, err := s.calls()
-	if err != nil {
-		return 0, err
-	}
-	if err := o.begin(s); err != nil {
-		return 0, err
-	}
-	time.Sleep(length)
-	after, err := s.calls()
-	if err != nil {
-		return 0, err
-	}
-	return (after - before) / length.Hours(), o.end(s)
 }
 
 // speed measures how many calls are served in a second.

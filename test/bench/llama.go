@@ -48,8 +48,16 @@ func (b *bench) llama() error {
 	if err := e.input(int(rate * llamaRun.Seconds())); err != nil {
 		return err
 	}
-	if err := e.search(); err != nil {
-		return err
+	most := 0.0
+	for _, limit := range []int{4, 8, 12, 16} { // that batchd can be told
+		rate, err := e.rate(limit)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "  %d in flight: %.1f/s\n", limit, rate)
+		if rate > most {
+			most, e.best = rate, limit
+		}
 	}
 	return e.pairs()
 }
@@ -98,22 +106,6 @@ func (e *engineRace) of(wall time.Duration) float64 {
 		e.shortest = wall
 	}
 	return float64(e.lines) / wall.Seconds()
-}
-
-// search finds the best limit that batchd can be told.
-func (e *engineRace) search() error {
-	most := 0.0
-	for _, limit := range []int{4, 8, 12, 16} {
-		rate, err := e.rate(limit)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "  %d in flight: %.1f/s\n", limit, rate)
-		if rate > most {
-			most, e.best = rate, limit
-		}
-	}
-	return nil
 }
 
 // pairs compares in turn, and adds the figures.

@@ -111,7 +111,7 @@ func (u *upstream) routes() http.Handler {
 	return mux
 }
 
-// call answers one call.
+// call answers one call. Where there are seats, there must be one for it.
 func (u *upstream) call(w http.ResponseWriter, r *http.Request) {
 	if u.calls.Add(1) == 1 {
 		u.mu.Lock()
@@ -123,19 +123,13 @@ func (u *upstream) call(w http.ResponseWriter, r *http.Request) {
 		send(w, status, refusal(status))
 		return
 	}
-	if u.seats != nil {
-		u.seated(w, r)
+	if u.seats == nil {
+		if u.latency > 0 {
+			time.Sleep(u.service())
+		}
+		send(w, http.StatusOK, answer)
 		return
 	}
-	if u.latency > 0 {
-		time.Sleep(u.service())
-	}
-	send(w, http.StatusOK, answer)
-}
-
-// seated answers a call for which there must be a seat. The next call takes the seat at the moment at which this one is
-// due to end: that a sleep takes a little longer costs the seats nothing while calls wait.
-func (u *upstream) seated(w http.ResponseWriter, r *http.Request) {
 	begin, ok := u.seats.take(r.Context())
 	if !ok {
 		if u.retryAfter > 0 {
@@ -144,6 +138,8 @@ func (u *upstream) seated(w http.ResponseWriter, r *http.Request) {
 		send(w, u.refusal, refusal(u.refusal))
 		return
 	}
+	// The next call takes the seat at the moment at which this one is due to end: that a sleep takes a little longer costs the
+	// seats nothing while calls wait.
 	end := begin.Add(u.service())
 	time.Sleep(time.Until(end))
 	u.seats.give(end)

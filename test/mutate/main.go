@@ -75,8 +75,13 @@ func tryAll(ctx context.Context, root string, chosen []placed) ([]result, error)
 	healthy := make(map[string]bool)
 	for _, p := range chosen {
 		if key := p.tests() + " " + p.run + " " + p.skip; !healthy[key] {
-			if err := checkHealthy(ctx, root, p.mutation); err != nil {
+			// What fails without the mutation notices nothing. What the go command has seen pass it does not run again.
+			seen, err := goTest(ctx, root, p.mutation)
+			if err != nil {
 				return results, err
+			}
+			if seen.failed != "" || seen.hung || seen.unbuilt || seen.broken {
+				return results, fmt.Errorf("the tests %q of %s fail without any mutation:\n%s", p.run, p.tests(), seen.text.String())
 			}
 			healthy[key] = true
 		}

@@ -70,16 +70,6 @@ func try(ctx context.Context, root string, p placed) (result, error) {
 	return r, nil
 }
 
-// checkHealthy runs the tests of a mutation without it: what fails anyway notices nothing. What the go command has seen pass it
-// does not run again.
-func checkHealthy(ctx context.Context, root string, m mutation) error {
-	seen, err := goTest(ctx, root, m)
-	if err == nil && (seen.failed != "" || seen.hung || seen.unbuilt || seen.broken) {
-		err = fmt.Errorf("the tests %q of %s fail without any mutation:\n%s", m.run, m.tests(), seen.text.String())
-	}
-	return err
-}
-
 // goTest runs the tests of a mutation until the first one fails.
 func goTest(ctx context.Context, root string, m mutation, flags ...string) (*seen, error) {
 	ctx, stop := context.WithCancel(ctx)

@@ -74,21 +74,18 @@ func (m *contentModes) answer(name string, c *call) reply {
 	if !ok {
 		a = modeAnswer{status: http.StatusInternalServerError, body: `{"error": "unknown mode ` + name + `"}`}
 	}
-	if a.once && m.retried(sent{c.Path, c.id}) {
-		a = modeAnswers["ok"]
+	if a.once {
+		s := sent{c.Path, c.id}
+		m.mu.Lock()
+		if m.failed[s] {
+			a = modeAnswers["ok"]
+		}
+		m.failed[s] = true
+		m.mu.Unlock()
 	}
 	rep := reply{status: a.status, header: make(http.Header), body: []byte(strings.Replace(a.body, "{id}", c.id.name("c-"), 1))}
 	if a.header != "" {
 		rep.header.Set(a.header, a.value)
 	}
 	return rep
-}
-
-// retried reports whether a request came before, and remembers it.
-func (m *contentModes) retried(s sent) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	again := m.failed[s]
-	m.failed[s] = true
-	return again
 }

@@ -60,7 +60,13 @@ func run(ctx context.Context, only, write string, list bool) error {
 	if err != nil {
 		return err
 	}
-	if left := survivors(results); len(left) > 0 {
+	var left []string
+	for _, r := range results {
+		if r.caughtBy == "" {
+			left = append(left, r.name)
+		}
+	}
+	if len(left) > 0 {
 		return fmt.Errorf("%d of %d mutations were not caught: %q", len(left), len(results), left)
 	}
 	if write != "" {
@@ -93,14 +99,4 @@ func tryAll(ctx context.Context, root string, chosen []placed) ([]result, error)
 		fmt.Println(r)
 	}
 	return results, nil
-}
-
-func survivors(results []result) []string {
-	var left []string
-	for _, r := range results {
-		if r.caughtBy == "" {
-			left = append(left, r.name)
-		}
-	}
-	return left
 }

@@ -45,27 +45,22 @@ func (e *Engine) Submit(now time.Duration, r Request) (ID, error) {
 	if r.PromptTokens < 1 || r.OutputTokens < 1 || r.PromptTokens+r.OutputTokens > e.opts.memory(1) {
 		return 0, ErrNeverFits
 	}
-	if e.full(now) {
-		e.counts.Refused++
-		return 0, ErrQueueFull
+	if e.opts.Queue >= 0 {
+		// Those that will find a place in the next step do not count as waiting, unless it is memory that is short: then free
+		// places mean nothing.
+		places := 0
+		if !e.short {
+			places = max(0, e.opts.sequences(factorAt(e.opts.Room, now))-len(e.running))
+		}
+		if len(e.waiting.items) >= e.opts.Queue+places {
+			e.counts.Refused++
+			return 0, ErrQueueFull
+		}
 	}
 	e.last++
 	unread := max(1, r.PromptTokens-max(0, r.CachedTokens))
 	e.waiting.push(sequence{Call: Call{ID: e.last, Request: r, Arrived: now}, unread: unread})
 	return e.last, nil
-}
-
-// full reports whether one more request would wait beyond the queue's limit. Those that will find a place in the next
-// step do not count as waiting, unless it is memory that is short: then free places mean nothing.
-func (e *Engine) full(now time.Duration) bool {
-	if e.opts.Queue < 0 {
-		return false
-	}
-	places := 0
-	if !e.short {
-		places = max(0, e.opts.sequences(factorAt(e.opts.Room, now))-len(e.running))
-	}
-	return len(e.waiting.items) >= e.opts.Queue+places
 }
 
 // Step runs one iteration that begins at a time, which must not be before the end of the last one: sequences whose

@@ -213,7 +213,14 @@ type outage struct {
 func outages(t *times) []trial {
 	var group []trial
 	for _, o := range []outage{
-		{"upstream stopped", func(s *site) error { s.upstream.stop(os.Kill); return nil }, (*site).restartUpstream},
+		{"upstream stopped", func(s *site) error { s.upstream.stop(os.Kill); return nil }, func(s *site) error {
+			// It starts again at the address that it had.
+			p, err := start(s.bench.self, s.siteOptions.upstream(strings.TrimPrefix(s.upstream.url, "http://"))...)
+			if err == nil {
+				s.upstream = p
+			}
+			return err
+		}},
 		{"500 to every call", answering(http.StatusInternalServerError), answering(0)},
 		{"401 to every call", answering(http.StatusUnauthorized), answering(0)},
 	} {
@@ -288,15 +295,6 @@ func (s *site) recovers(speed float64) (float64, error) {
 		}
 	}
 	return recoverWithin.Seconds(), nil
-}
-
-// restartUpstream starts the upstream again, at the address that it had.
-func (s *site) restartUpstream() error {
-	p, err := start(s.bench.self, s.siteOptions.upstream(strings.TrimPrefix(s.upstream.url, "http://"))...)
-	if err == nil {
-		s.upstream = p
-	}
-	return err
 }
 
 // answering returns what makes the upstream answer every call with a status, 0 for as before, and count anew.

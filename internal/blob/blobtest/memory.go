@@ -112,31 +112,27 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// List implements blob.Backend. It reports the objects that were there when it was called.
+// List implements blob.Backend. It reports the objects that were there when it was called, and calls fn without the lock: fn may
+// call Delete.
 func (m *Memory) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("list blobs: %w", context.Cause(ctx))
 	}
-	for _, info := range m.snapshot(prefix) {
-		if err := fn(info); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// snapshot returns what is there now, in order, so that List calls its function without the lock: it may call Delete.
-func (m *Memory) snapshot(prefix string) []blob.Info {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var infos []blob.Info
+	m.mu.Lock()
 	for key, o := range m.objects {
 		if strings.HasPrefix(key, prefix) {
 			infos = append(infos, blob.Info{Key: key, Size: int64(len(o.contents)), Stored: o.stored})
 		}
 	}
+	m.mu.Unlock()
 	slices.SortFunc(infos, func(a, b blob.Info) int { return strings.Compare(a.Key, b.Key) })
-	return infos
+	for _, info := range infos {
+		if err := fn(info); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // usable refuses a bad key, and a context that has ended.

@@ -91,7 +91,32 @@ func (m *Monitor) note(i int, f Finding) bool {
 // one, until its first call, which says more; states tells which were called. Nothing waits for it: an upstream may come
 // up after the server, and one without a list works as well as any.
 func (m *Monitor) Inspect(ctx context.Context, states func() []dispatch.UpstreamState) {
-	for m.inspectOnce(ctx, states()) {
+	for {
+		var asked sync.WaitGroup
+		called := states()
+		for i, u := range m.set.upstreams {
+			if called[i].Called {
+				m.note(i, Finding{})
+				continue
+			}
+			asked.Go(func() {
+				f := u.Inspect(ctx)
+				if f.Reason != "" {
+					f.Next = time.Now().Add(inspectEvery)
+				}
+				if ctx.Err() == nil && m.note(i, f) {
+					m.tell(u.Name(), f)
+				}
+			})
+		}
+		asked.Wait()
+		wrong := false
+		for i := range called {
+			wrong = wrong || m.Condition(i).Reason != ""
+		}
+		if !wrong {
+			return
+		}
 		next := time.NewTimer(inspectEvery)
 		select {
 		case <-ctx.Done():
@@ -100,32 +125,6 @@ func (m *Monitor) Inspect(ctx context.Context, states func() []dispatch.Upstream
 		case <-next.C:
 		}
 	}
-}
-
-// inspectOnce asks those upstreams that were not called yet, and reports whether something speaks against one.
-func (m *Monitor) inspectOnce(ctx context.Context, states []dispatch.UpstreamState) bool {
-	var asked sync.WaitGroup
-	for i, u := range m.set.upstreams {
-		if states[i].Called {
-			m.note(i, Finding{})
-			continue
-		}
-		asked.Go(func() {
-			f := u.Inspect(ctx)
-			if f.Reason != "" {
-				f.Next = time.Now().Add(inspectEvery)
-			}
-			if ctx.Err() == nil && m.note(i, f) {
-				m.tell(u.Name(), f)
-			}
-		})
-	}
-	asked.Wait()
-	wrong := false
-	for i := range states {
-		wrong = wrong || m.Condition(i).Reason != ""
-	}
-	return wrong
 }
 
 // tell says what was found that is news.

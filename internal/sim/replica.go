@@ -127,7 +127,18 @@ func (r *replica) step() []*ticket {
 	if r.stepping {
 		now = r.due // one step follows the other without a gap, however late a timer is
 	}
-	r.arrive(now)
+	for r.traffic != nil { // what others have sent by now; who is refused goes away
+		at, request, ok := r.traffic.Due(now)
+		if !ok {
+			break
+		}
+		if r.down(r.start.Add(at)) {
+			continue
+		}
+		if id, err := r.engine.Submit(max(at, r.began), request); err == nil {
+			r.theirs[id] = struct{}{}
+		}
+	}
 	g := r.engine.Gauges(now)
 	if r.stepping = g.Running+g.Waiting > 0; !r.stepping {
 		r.due = never
@@ -139,22 +150,6 @@ func (r *replica) step() []*ticket {
 	it := r.engine.Step(now)
 	r.began, r.due = now, now+it.Took
 	return r.account(it)
-}
-
-// arrive submits what others have sent by a time. Who is refused goes away.
-func (r *replica) arrive(now time.Duration) {
-	for r.traffic != nil {
-		at, request, ok := r.traffic.Due(now)
-		if !ok {
-			return
-		}
-		if r.down(r.start.Add(at)) {
-			continue
-		}
-		if id, err := r.engine.Submit(max(at, r.began), request); err == nil {
-			r.theirs[id] = struct{}{}
-		}
-	}
 }
 
 // account notes what a step did, and returns the tickets that it completes.

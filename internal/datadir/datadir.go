@@ -1,6 +1,7 @@
 // Package datadir is the data directory of one node: the lock that lets one process at a time execute batches from it,
 // the names of what is in it, whether anything shows that a database was there, and how much space is left. It knows
-// files and names only: no database is opened here, and of what the files hold only the sequence file is read.
+// files and names only: no database is opened here, and of what the files hold only the sequence file and the checksum of the
+// database are read.
 package datadir
 
 import (
@@ -22,6 +23,8 @@ const (
 	// Sequence is the file that holds the number of the last commit of the database that anybody was told of. See
 	// SequenceFile.
 	Sequence = "batchd.seq"
+	// Checksum is the file that holds the checksum of the database's file. See ContentSumFile.
+	Checksum = "batchd.sum"
 	// Blobs is the directory of the blob store, where that is a directory.
 	Blobs = "blobs"
 	// Journals is the directory of the journals of leased units; Lost is that of journals whose units the database does not

@@ -131,6 +131,18 @@ func LockNew(ctx context.Context, dir string) (*Lock, error) {
 // Close gives the lock back.
 func (l *Lock) Close() error { return errors.Join(unlock(l.file), l.file.Close()) }
 
+// lockSoon locks a file that others hold for moments only, and reports whether it did within the given time.
+func lockSoon(f *os.File, within time.Duration) bool {
+	for deadline := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
+		if err := tryLock(f); !errors.Is(err, errHeld) {
+			return err == nil
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
 // writeHolder notes who we are, for the message of those who come too late.
 func writeHolder(f *os.File) error {
 	host, err := os.Hostname()

@@ -156,7 +156,7 @@ func openSequence(path string, number uint64, o Options) (*SequenceFile, string,
 // hold is at hand.
 func (s *SequenceFile) Raise(number uint64) error {
 	// Without the lock, a process that committed earlier could write its number over that of one that committed later.
-	locked := s.lock()
+	locked := lockSoon(s.file, sequenceLockWait)
 	err := s.raise(number)
 	if locked {
 		err = errors.Join(err, unlock(s.file))
@@ -179,24 +179,10 @@ func (s *SequenceFile) raise(number uint64) error {
 	return err
 }
 
-const (
-	// sequenceLockTries is how often the lock on the file is tried for, and sequenceLockEvery how long after each other.
-	// It is held for two system calls, so that whoever does not give it back has been stopped: then the number is written
-	// without it, which may put back the number of a commit that is this moment's only.
-	sequenceLockTries = 50
-	sequenceLockEvery = time.Millisecond
-)
-
-// lock takes the lock among the processes that have the file open, and reports whether it did.
-func (s *SequenceFile) lock() bool {
-	for range sequenceLockTries {
-		if err := tryLock(s.file); !errors.Is(err, errHeld) {
-			return err == nil
-		}
-		time.Sleep(sequenceLockEvery)
-	}
-	return false
-}
+// sequenceLockWait is how long the lock on the file is waited for. It is held for two system calls, so that whoever does not
+// give it back has been stopped: then the number is written without it, which may put back the number of a commit that is
+// this moment's only.
+const sequenceLockWait = 50 * time.Millisecond
 
 // Close closes the file.
 func (s *SequenceFile) Close() error { return s.file.Close() }

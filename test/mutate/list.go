@@ -186,6 +186,20 @@ var durable = []mutation{
 		run: "OlderThanItsLog",
 	},
 	{
+		name: "the database is not compared with its checksum", promise: "a changed bit of the database is noticed (D12)",
+		dir: "internal/store/sqlite",
+		old: `	if got == want {`,
+		new: `	if got == want || true {`,
+		run: "ABitThatChanged",
+	},
+	{
+		name: "the checksum of the database stays while it is changed", promise: "an ordinary crash is no damage (D7)",
+		dir: "internal/store/sqlite",
+		old: `	cleared, err := c.sum.Clear()`,
+		new: `	cleared, err := false, error(nil)`,
+		run: "ChecksumIsCleared",
+	},
+	{
 		name: "a batch whose step failed is not given back", promise: "validation and finalizing are tried again",
 		dir: "internal/leaseloop",
 		old: `l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease);`,

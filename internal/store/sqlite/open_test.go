@@ -26,9 +26,12 @@ func closedStore(t *testing.T) string {
 	return filepath.Join(place, "batchd.db")
 }
 
-// raw runs SQL on the file behind the store's back.
+// raw runs SQL on the file behind the store's back, as somebody does who then removes its checksum.
 func raw(t *testing.T, path, query string) {
 	t.Helper()
+	if err := os.Remove(filepath.Join(filepath.Dir(path), "batchd.sum")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +141,7 @@ func TestOpenIgnoresWhatACrashedCreationLeft(t *testing.T) {
 	must(t, openWith(t, place, sqlite.Options{}).Close())
 	entries, err := os.ReadDir(place)
 	must(t, err)
-	if len(entries) != 2 || entries[0].Name() != "batchd.db" || entries[1].Name() != "batchd.seq" {
+	if len(entries) != 3 || entries[0].Name() != "batchd.db" || entries[1].Name() != "batchd.seq" || entries[2].Name() != "batchd.sum" {
 		t.Errorf("left behind: %v", entries)
 	}
 }

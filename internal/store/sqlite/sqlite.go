@@ -108,6 +108,9 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", named(path, err))
 		}
 	}
+	if err := checkContents(ctx, path); err != nil {
+		return nil, fmt.Errorf("open store: %w", named(path, err))
+	}
 	s, err := connect(ctx, path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", named(path, err))
@@ -127,6 +130,9 @@ func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err == nil {
 		err = s.openSequence(ctx, opts)
 	}
+	if err == nil {
+		err = s.openContents(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -145,7 +151,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if version < schemaVersion {
 		s.log.InfoContext(ctx, "upgrading store", "path", s.path, "from", version, "to", schemaVersion)
-		if err := upgrade(ctx, s.path); err != nil {
+		_, _, err := s.writer.contents.change(ctx, func() (bool, error) { return false, upgrade(ctx, s.path) })
+		if err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,7 @@ const longLog = 1000 * (4096 + 24)
 type writer struct {
 	path     string
 	db       *sql.DB
+	contents *contents
 	onCommit func()
 	onFsync  func(int)
 	onFault  func(error)
@@ -67,14 +68,18 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 	if err != nil {
 		return nil, err
 	}
+	files, err := openContents(path)
+	if err != nil {
+		return nil, err
+	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close(), files.close())
 	}
 	return &writer{
-		path: path, db: db, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
+		path: path, db: db, contents: files, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
 		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
 }
@@ -301,7 +306,8 @@ func (w *writer) logSize() (int64, error) {
 }
 
 // checkpoint copies the log into the file as far as readers allow, and reports whether that was all of it. It waits
-// for nobody. It costs an fsync of the log and one of the file; the log's new header will cost another.
+// for no reader. It costs an fsync of the log and one of the file, and one before of the cleared checksum; the log's new
+// header will cost another.
 func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 	before, err := scanCommits(ctx, w.conn)
 	if err != nil {
@@ -315,16 +321,30 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 		w.folded = before.number
 		return true, nil
 	}
+	folded, fsyncs, err := w.contents.change(ctx, func() (bool, error) { return w.fold(ctx) })
+	if fsyncs > 0 {
+		w.onFsync(fsyncs)
+	}
+	if folded {
+		w.folded, w.logSeen = before.number, 0
+	}
+	if err != nil {
+		return false, fmt.Errorf("checkpoint: %w", err)
+	}
+	return folded, nil
+}
+
+// fold is the checkpoint itself.
+func (w *writer) fold(ctx context.Context) (bool, error) {
 	var busy, frames, copied int64
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &copied); err != nil {
-		return false, fmt.Errorf("checkpoint: %w", err)
+		return false, err
 	}
 	// A whole log costs the fsync of the log, of the file, and of the header by which the next write begins the log
 	// anew; of a part only the log's is certain.
 	folded := busy == 0 && frames == copied
 	if folded {
 		w.onFsync(3)
-		w.folded, w.logSeen = before.number, 0
 	} else if copied > 0 {
 		w.onFsync(1)
 	}
@@ -344,7 +364,7 @@ func (w *writer) close() error {
 	if w.sequence != nil {
 		errs = append(errs, w.sequence.Close())
 	}
-	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close(), w.contents.close())...)
 }
 
 // tx is a running write transaction, in the hands of one step. Whoever has it has the turn.

@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"batchd/internal/datadir"
+)
+
+// The checksum of the store file. SQLite keeps none: a bit that changes within a row is a row of another content, and
+// neither quick_check nor integrity_check sees that. The file changes only when its log is folded in. Before that the
+// checksum beside it is cleared, and afterwards it is taken anew, with the commit number that the file then holds; a start
+// compares them. A file of more than fullCheckBytes has none, since it would be read whole each time.
+
+// contents is the store file and its checksum, in the hands of the writer. The turn guards it.
+type contents struct {
+	path string
+	sum  *datadir.ContentSumFile
+	// file stays open for as long as SQLite has the store file open: to close any descriptor of a file gives up all
+	// locks that the process holds on it, SQLite's too.
+	file *os.File
+}
+
+// openContents opens both files. The store file must be there.
+func openContents(path string) (*contents, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := datadir.OpenContentSum(filepath.Dir(path))
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &contents{path: path, sum: sum, file: file}, nil
+}
+
+// change runs fn, which may change the store file, and reports what that reports: whether the file then holds all that was
+// committed before. If so, and fn returns no error, the checksum is taken anew. While another process folds the log or
+// compares the checksum, fn is not run. fsyncs is how many syncs it took beside those of fn.
+func (c *contents) change(ctx context.Context, fn func() (folded bool, err error)) (folded bool, fsyncs int, err error) {
+	if !c.sum.Lock() {
+		return false, 0, nil
+	}
+	defer func() { err = errors.Join(err, c.sum.Unlock()) }()
+	cleared, err := c.sum.Clear()
+	if cleared {
+		fsyncs++
+	}
+	if err != nil {
+		return false, fsyncs, err
+	}
+	if folded, err = fn(); folded && err == nil {
+		err = c.take(ctx)
+	}
+	return folded, fsyncs, err
+}
+
+// take writes the checksum of the store file as it is.
+func (c *contents) take(ctx context.Context) error {
+	info, err := c.file.Stat()
+	if err != nil || info.Size() > fullCheckBytes {
+		return err
+	}
+	has, err := readCommits(ctx, c.path, true)
+	if err != nil {
+		return err
+	}
+	sum, err := datadir.SumOf(c.file, has.number)
+	if err != nil {
+		return err
+	}
+	return c.sum.Write(sum)
+}
+
+// close closes both files, after SQLite.
+func (c *contents) close() error { return errors.Join(c.sum.Close(), c.file.Close()) }
+
+// openContents makes sure that there is a checksum, where the store file holds everything, and tells of one that is
+// damaged.
+func (s *Store) openContents(ctx context.Context) error {
+	c := s.writer.contents
+	_, found, err := c.sum.Read()
+	if errors.Is(err, datadir.ErrContentSumDamaged) {
+		s.log.WarnContext(ctx, "checksum of the database is damaged, so that its contents were not compared with it; it is taken anew", "path", s.path, "error", err)
+		found, err = false, nil
+	}
+	if err != nil || found {
+		return err
+	}
+	if size, err := s.writer.logSize(); size > 0 || err != nil {
+		return err // the next checkpoint takes it
+	}
+	_, _, err = c.change(ctx, func() (bool, error) {
+		// Another process may have begun to commit. What is in the file is in the file all the same.
+		return true, nil
+	})
+	return err
+}
+
+// checkContents compares the store file with its checksum, before SQLite is let near it.
+func checkContents(ctx context.Context, path string) (err error) {
+	dir := filepath.Dir(path)
+	if found, err := datadir.HasContentSum(dir); !found || err != nil {
+		return err
+	}
+	c, err := openContents(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if !c.sum.Lock() {
+		return nil // it is being changed, by a process that has compared them
+	}
+	defer func() { err = errors.Join(err, c.sum.Unlock()) }()
+	want, found, err := c.sum.Read()
+	if !found || err != nil {
+		if errors.Is(err, datadir.ErrContentSumDamaged) {
+			return nil // told when it is opened
+		}
+		return err
+	}
+	// What keeps the number from being read is found when the store is opened. Another number is that of an older or a
+	// newer file, which the log and the sequence file judge.
+	if has, err := readCommits(ctx, path, true); err != nil || has.number != want.Number {
+		return nil
+	}
+	got, err := datadir.SumOf(c.file, want.Number)
+	if err != nil {
+		return err
+	}
+	if got == want {
+		return nil
+	}
+	return &UnusableError{
+		Path:    path,
+		Problem: fmt.Sprintf("is damaged (its contents have not the checksum that was taken when it was last written, %d bytes)", want.Length),
+		Remedy: fmt.Sprintf("restore it from a backup; if you have changed it yourself, or want what is left of it, remove %s and start again; it was left as it is",
+			filepath.Join(dir, datadir.Checksum)),
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +21,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"batchd/test/harness"
 )
 
 // The matrix of damage: the server is killed at a random moment of a batch, something happens to one file of its data
@@ -68,6 +71,7 @@ var kinds = []struct {
 	{"log", regexp.MustCompile(`^batchd\.db-wal$`)},
 	{"index", regexp.MustCompile(`^batchd\.db-shm$`)},
 	{"sequence", regexp.MustCompile(`^batchd\.seq$`)},
+	{"checksum", regexp.MustCompile(`^batchd\.sum$`)},
 	{"lock", regexp.MustCompile(`^lock$`)},
 	{"upload", regexp.MustCompile(`^blobs/objects/files/`)},
 	{"plan", regexp.MustCompile(`^blobs/objects/plans/`)},
@@ -206,8 +210,11 @@ type trial struct {
 	input  string // the id of the file of the batch that is killed
 	batch  string
 	victim string // the path of the file that was harmed
+	size   int    // its length since then
 	// held are the lines whose answers the victim held before.
 	held map[string]bool
+	// mended is what check and repair have said, "" if they were not needed.
+	mended string
 }
 
 // run makes the trial and says in a few words how it ended.
@@ -230,6 +237,12 @@ func (d *trial) run() string {
 	d.batch = created.ID
 	d.pause(250 * time.Millisecond)
 	before := d.save()
+	if (d.kind == "database" || d.kind == "log") && d.harm == older {
+		// A command beside the server folds the log into the database, so that the copies are of another age.
+		if said, code := d.command("keys", "list", "--data-dir", d.node.dir); code != 0 {
+			d.t.Fatalf("keys list: exit code %d: %s", code, said)
+		}
+	}
 	d.pause(250 * time.Millisecond)
 	d.node.kill()
 	d.strike(before)
@@ -325,7 +338,7 @@ func (d *trial) hit(path string, before map[string][]byte) bool {
 			d.t.Fatal(err)
 		}
 	}
-	d.victim, d.held = path, map[string]bool{}
+	d.victim, d.size, d.held = path, len(after), map[string]bool{}
 	if !d.world.files[path] {
 		d.held = answersIn(content)
 	}
@@ -344,23 +357,59 @@ func answersIn(content []byte) map[string]bool {
 	return found
 }
 
-// refused judges a start that was refused, mends the directory and lets the batches end.
+// command runs the binary and returns what it printed, and its exit code.
+func (d *trial) command(args ...string) (string, int) {
+	d.t.Helper()
+	c := exec.Command(harness.Binary(d.t), args...)
+	said, err := c.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		d.t.Fatal(err)
+	}
+	return string(said), c.ProcessState.ExitCode()
+}
+
+// refused judges a start that was refused: the refusal names a file, check explains it, repair mends it, and then the
+// batches end. Only a database that is damaged itself cannot be mended.
 func (d *trial) refused(said string) string {
 	if !strings.Contains(said, d.node.dir) {
 		d.t.Errorf("the refusal names no file: %s", said)
 	}
 	switch d.kind {
-	case "index", "lock", "sequence", "upload", "other":
+	case "index", "lock", "sequence", "checksum", "upload", "other":
 		d.t.Errorf("harm to this file must not keep the server from starting: %s", said)
 	}
+	explained, code := d.command("check", d.node.dir)
+	if code != 1 {
+		d.t.Errorf("check of a directory that is refused: exit code %d: %s", code, explained)
+	}
+	if d.kind == "database" && !strings.Contains(said, "batchd repair") {
+		return "refused"
+	}
+	mended := ""
+	for _, args := range [][]string{{"repair", d.node.dir, "--yes"}, {"repair", d.node.dir, "--yes", "--accept-older"}} {
+		said, code = d.command(args...)
+		if mended += said; code == 0 && d.node.tryStart() == nil {
+			d.mended = explained + mended
+			return "refused, mended, " + d.goOn()
+		}
+	}
+	d.t.Errorf("repair has not mended it: exit code %d: %s\ncheck: %s", code, mended, explained)
 	return "refused"
 }
 
 // goOn judges a server that started: the batches end, with the results that they ought to have.
 func (d *trial) goOn() string {
 	told := d.told()
+	if _, err := d.node.batch(d.batch); statusOf(err) == http.StatusNotFound && strings.Contains(d.mended, d.batch) {
+		d.paid(nil)
+		return "batch lost, and told"
+	}
 	if d.kind == "sequence" && d.harm != older && told == "" {
 		d.t.Error("nothing was said of the sequence file")
+	}
+	if d.kind == "checksum" && (d.harm == flipped || d.harm == cut && d.size > 0) && told == "" {
+		d.t.Error("nothing was said of the checksum")
 	}
 	j, ended := d.await()
 	if !ended {

@@ -83,9 +83,9 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 	return nil
 }
 
-// bytesPerToken is how many bytes of a request stand for a token in the estimate that quotas of tokens work with: about
+// BytesPerToken is how many bytes of a request stand for a token in the estimate that quotas of tokens work with: about
 // what English text has, and JSON around it.
-const bytesPerToken = 4
+const BytesPerToken = 4
 
 // start starts a batch whose lines are all good. A batch that its tenant has no room for gets the error that says so.
 func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, result Result) (Result, error) {
@@ -95,7 +95,7 @@ func (r *Runner) start(ctx context.Context, b batch.Batch, lease batch.LeaseID, 
 		bytes += u.Bytes
 	}
 	err := r.o.Store.StartBatch(ctx, store.Start{
-		Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total, Tokens: bytes / bytesPerToken,
+		Batch: b.ID, Lease: lease, Now: r.o.Now(), Units: result.Units, Total: result.Total, Tokens: bytes / BytesPerToken,
 		Plan: result.Plan, Models: result.Models, InLineOrder: result.InLineOrder,
 	})
 	var over *store.QuotaError

@@ -29,7 +29,7 @@ func (c *checker) openStore(ctx context.Context) (path string, closing func() er
 	original := path
 	for {
 		if how == Copied {
-			if path, remove, err = c.copyDatabase(ctx, original); err != nil {
+			if path, remove, err = CopyDatabase(ctx, original, c.o.Temp); err != nil {
 				return "", nil, err
 			}
 		}
@@ -61,17 +61,18 @@ func (c *checker) readable(path string) bool {
 // copyTries is how often a copy is begun again that another process has disturbed.
 const copyTries = 3
 
-// copyDatabase copies the database with its log to a directory of its own, and returns the copy's path and what removes
-// it. Reading a log that a crash has left means writing: that is done to the copy.
-func (c *checker) copyDatabase(ctx context.Context, path string) (string, func() error, error) {
-	dir, err := os.MkdirTemp(c.o.Temp, "batchd-check-")
+// CopyDatabase copies the database at path with its log to a directory of its own below temp, and returns the copy's path
+// and what removes it. Reading a log that a crash has left means writing: that is done to the copy. Where there is no room
+// for it, the error says so.
+func CopyDatabase(ctx context.Context, path, temp string) (string, func() error, error) {
+	dir, err := os.MkdirTemp(temp, "batchd-check-")
 	if err != nil {
 		return "", nil, fmt.Errorf("make a directory for a copy of the database: %w", err)
 	}
 	remove := func() error { return os.RemoveAll(dir) }
 	for n := 0; ; n++ {
 		before := stamps(path)
-		err = c.roomFor(path)
+		err = roomFor(path, temp)
 		for _, suffix := range []string{"", "-wal"} {
 			if err == nil {
 				err = copyFile(ctx, path+suffix, filepath.Join(dir, datadir.Database+suffix))
@@ -90,7 +91,7 @@ func (c *checker) copyDatabase(ctx context.Context, path string) (string, func()
 }
 
 // roomFor fails if the copy would not fit.
-func (c *checker) roomFor(path string) error {
+func roomFor(path, temp string) error {
 	var need int64
 	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(path + suffix); err == nil {
@@ -98,7 +99,7 @@ func (c *checker) roomFor(path string) error {
 		}
 	}
 	// Folding the log in may take as much again.
-	free, _, err := vfs.Free(c.o.Temp)
+	free, _, err := vfs.Free(temp)
 	if err == nil && free < 2*uint64(need) {
 		return fmt.Errorf("%d bytes are free there and %d are needed: name a directory with more room in TMPDIR", free, 2*need)
 	}

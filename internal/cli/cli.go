@@ -49,6 +49,7 @@ type grammar struct {
 	Webhooks webhooksCommand `cmd:"" help:"Manage webhooks, in a server's data directory."`
 	Status   statusCommand   `cmd:"" help:"Show how a server stands: what uses its disk."`
 	Check    checkCommand    `cmd:"" help:"Compare a data directory's database with its files, and say what is lost."`
+	Repair   repairCommand   `cmd:"" help:"Let a server start again after its database has lost what was committed to it."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`

@@ -105,6 +105,7 @@ func TestUsageNamesWhatACommandNeeds(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|status|check|version",
+		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|check|repair|version",
 		"keys":                 "batchd keys create|list|revoke|rotate",
 		"keys create":          "batchd keys create [flags]",
 		"run":                  "batchd run <in.jsonl> [flags]",

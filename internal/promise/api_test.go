@@ -39,7 +39,10 @@ type job struct {
 	CancellingAt  *int64  `json:"cancelling_at"`
 	CancelledAt   *int64  `json:"cancelled_at"`
 	RequestCounts counts  `json:"request_counts"`
-	Errors        *struct {
+	Usage         struct {
+		TotalTokens int `json:"total_tokens"`
+	} `json:"usage"`
+	Errors *struct {
 		Data []lineFault `json:"data"`
 	} `json:"errors"`
 }

@@ -17,10 +17,6 @@ import (
 	"sync"
 	"testing"
 
-	"batchd/internal/datadir"
-	"batchd/internal/journal"
-	"batchd/internal/vfs"
-
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	_ "modernc.org/sqlite" // the driver that the schema is read with
@@ -363,18 +359,8 @@ func (n *node) loseJournals() {
 	if code, _, problems := run(nil, serve...); code != 1 || !strings.Contains(problems, "batchd repair") {
 		n.t.Fatalf("batchd serve ends with %d:\n%s", code, problems)
 	}
-	fsys, err := vfs.NewOS(other, vfs.OSOptions{})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	names, err := journal.List(fsys, datadir.Journals)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	for _, name := range names {
-		if _, err := datadir.SetAside(fsys, name, filepath.Base(name)); err != nil {
-			n.t.Fatal(err)
-		}
+	if code, text, problems := run(nil, "repair", other, "--yes"); code != 0 {
+		n.t.Fatalf("batchd repair ends with %d:\n%s\n%s", code, text, problems)
 	}
 	server := start(n.t, nil, serve...)
 	server.address(n.t)

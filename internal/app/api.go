@@ -21,6 +21,7 @@ import (
 	"batchd/internal/httpapi/uploads"
 	upstreamsapi "batchd/internal/httpapi/upstreams"
 	"batchd/internal/httpserver"
+	"batchd/internal/limit"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 	"batchd/internal/upstream"
@@ -155,14 +156,23 @@ func (x executor) CheckCallback(url string) error {
 	return guardOf(x.cfg).CheckURL("callback_url", url)
 }
 
-// waitingAt returns why lines of a running batch are not in flight, with upstreams called as name says, by their place among
+// waitingAt returns why lines of a batch are not in flight, or why a step of it that is about no line waits, with upstreams called as name says, by their place among
 // the settings, counted from 1; 0 stands for none.
 func (e *Engine) waitingAt(batchID string, name func(place int) string) []batch.Waiting {
 	var all []batch.Waiting
+	unread, waits := e.unread.Of(batchID)
 	for _, w := range e.dispatcher.WaitingFor(batchID) {
+		if w.Reason == limit.ReasonBlobUnreadable {
+			waits = false // it is told by its lines
+		}
 		all = append(all, batch.Waiting{
 			Reason: upstream.Reason(w.Condition), Lines: int64(w.Lines), Upstream: name(w.Target), Model: w.Model, Own: w.Own,
 		})
+	}
+	if waits {
+		all = append(all, batch.Waiting{Reason: batch.Reason{
+			Kind: string(limit.ReasonBlobUnreadable), Since: unread.Since, NextTry: unread.Next, Message: unread.Err.Error(),
+		}})
 	}
 	return all
 }

@@ -24,6 +24,7 @@ import (
 	"batchd/internal/leaseloop"
 	"batchd/internal/openfile"
 	"batchd/internal/plan"
+	"batchd/internal/readwait"
 	"batchd/internal/retry"
 	"batchd/internal/store"
 	"batchd/internal/sweep"
@@ -63,7 +64,9 @@ type Engine struct {
 	tenant string
 
 	// reading has the files that are being downloaded or copied.
-	reading    *openfile.Registry
+	reading *openfile.Registry
+	// unread is the account of what waits because stored bytes cannot be read.
+	unread     *readwait.Waits
 	progress   *unit.Progress
 	keeper     *unit.Keeper
 	starter    *unit.Starter
@@ -104,6 +107,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		watchers: make(map[string][]chan struct{}), surveying: make(chan struct{}, 1),
 		reading: openfile.NewRegistry(store.DeletedStay),
+		unread:  readwait.New(time.Now, logger),
 	}
 	if e.profiles, err = vendors.Profiles(cfg.Vendors, serverRules(cfg)); err != nil {
 		return nil, fmt.Errorf("make dialects: %w", err)
@@ -154,7 +158,7 @@ func (e *Engine) build() {
 		MaxBytes: e.cfg.InFlightMemory, MaxOpen: e.shares.Units,
 		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.metrics.registry,
-		Reasons: e.reasons,
+		Reasons: e.reasons, Unread: e.unread,
 	})
 	e.planner = plan.NewRunner(plan.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
@@ -168,10 +172,10 @@ func (e *Engine) build() {
 	})
 	// Two of each at a time: one large input does not hold up the small ones, and each reads or writes whole files.
 	e.validating = leaseloop.New(leaseloop.Options{
-		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: e.planner.Run, Logger: e.log,
+		Store: st, Stage: store.StageValidate, Node: e.node, Parallel: 2, Do: e.planner.Run, Unread: e.unread, Logger: e.log,
 	})
 	e.finalizing = leaseloop.New(leaseloop.Options{
-		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Logger: e.log,
+		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Unread: e.unread, Logger: e.log,
 	})
 	copier := retry.NewCopier(retry.CopierOptions{
 		Store: st, Blobs: blobs, Reading: e.reading, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
@@ -199,7 +203,8 @@ func (e *Engine) build() {
 // newStarter makes what hands running batches to the dispatcher. Tests make it again over blobs of their own.
 func (e *Engine) newStarter() *unit.Starter {
 	return unit.NewStarter(unit.StarterOptions{
-		Keeper: e.keeper, Store: e.storage.store, Blobs: e.storage.blobs, Dispatcher: e.dispatcher, Replan: e.planner.Replan, Node: e.node,
+		Keeper: e.keeper, Store: e.storage.store, Blobs: e.storage.blobs, Dispatcher: e.dispatcher, Replan: e.planner.Replan,
+		Unread: e.unread, Node: e.node,
 	})
 }
 

@@ -66,6 +66,7 @@ func (e *Engine) stop(batchID string, s batch.Stop) {
 // outbox.
 func (e *Engine) closed(batchID string) {
 	e.progress.Forget(batchID)
+	e.unread.Forget(batchID)
 	e.mu.Lock()
 	waiting := e.watchers[batchID]
 	delete(e.watchers, batchID)
@@ -90,6 +91,9 @@ func (e *Engine) Ready() httpapi.Readiness {
 	r.Problems = append(r.Problems, e.writable.Problems(low, e.storage.faulty.Load())...)
 	if e.keeper.Short() {
 		r.Reasons = append(r.Reasons, "short of file descriptors or memory: results wait to be written")
+	}
+	if since, waits := e.unread.Since(); waits {
+		r.Reasons = append(r.Reasons, "stored bytes cannot be read: batches that need them wait; since "+since.UTC().Format(time.RFC3339))
 	}
 	if low {
 		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")

@@ -104,8 +104,7 @@ func TestEveryCommandShowsItsUsage(t *testing.T) {
 func TestUsageNamesWhatACommandNeeds(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|status|check|version",
-		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|check|repair|version",
+		"":                     "batchd serve|run|sim|batches|files|keys|tenants|webhooks|status|check|repair|version",
 		"keys":                 "batchd keys create|list|revoke|rotate",
 		"keys create":          "batchd keys create [flags]",
 		"run":                  "batchd run <in.jsonl> [flags]",

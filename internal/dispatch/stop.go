@@ -27,7 +27,6 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	}
 	j.stop = stop
 	close(j.stopping)
-	d.o.Unread.Forget(batchID) // what still has to be read is noted again if it cannot be
 	var idle []*unit
 	for _, u := range j.open {
 		d.drop(u)
@@ -38,7 +37,10 @@ func (d *Dispatcher) Stop(batchID string, stop batch.Stop) {
 	if len(idle) < len(j.open) {
 		j.grace = time.AfterFunc(d.o.CancelGrace, func() { j.cancel(ErrStopped) })
 	}
-	d.work.Go(func() { d.settle(j) })
+	d.work.Go(func() {
+		d.o.Unread.Forget(batchID) // what still has to be read is noted again if it cannot be
+		d.settle(j)
+	})
 	for _, u := range idle {
 		d.sealLocked(u)
 	}

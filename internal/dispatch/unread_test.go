@@ -104,7 +104,7 @@ func TestLinesThatCannotBeReadWaitByThemselves(t *testing.T) {
 		}
 		log.says(t, "stored bytes cannot be read", 1)
 		log.says(t, "permission denied", 1)
-		log.says(t, "stored bytes can be read again", 1)
+		log.says(t, "waits for stored bytes no longer", 1)
 	})
 }
 
@@ -133,7 +133,7 @@ func TestUnitsThatCannotBeOpenedOrSealedWaitByThemselves(t *testing.T) {
 		}
 		w.wait("s")
 		log.says(t, "stored bytes cannot be read", 2)
-		log.says(t, "stored bytes can be read again", 2)
+		log.says(t, "waits for stored bytes no longer", 2)
 		log.says(t, "trying again", 0)
 	})
 }

@@ -1,7 +1,7 @@
 // Package leaseloop runs the steps that hold a lease on a batch as a whole: validating and finalizing. It owns the loop
 // around a step: lease a batch, run the step, give back what failed so that it is tried again, go on with the next. It
-// promises that a lease it took is given back unless the step ended it, and that no more steps run at a time than was
-// asked for. What a step does is handed in, and what is due is for the store to say.
+// promises that a lease it took is given back unless the step ended it, that no more steps run at a time than was asked
+// for, and that a batch whose stored bytes cannot be read holds up no other. What a step does is handed in, and what is due is for the store to say.
 package leaseloop
 
 import (
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/readwait"
 	"batchd/internal/store"
 )
 
@@ -40,7 +41,9 @@ type Options struct {
 	Parallel int
 	// Do takes one batch through the stage. When it returns nil, or an error that wraps store.ErrLeaseLost, the lease is
 	// gone; after any other error the batch is given back and tried again.
-	Do     func(ctx context.Context, b batch.Batch, lease batch.LeaseID) error
+	Do func(ctx context.Context, b batch.Batch, lease batch.LeaseID) error
+	// Unread is the account of what waits because stored bytes cannot be read, where batches have the stage as a step.
+	Unread *readwait.Waits
 	Logger *slog.Logger
 }
 
@@ -51,15 +54,21 @@ type Loop struct {
 	// signal that finds no room can be dropped, since every worker will look for work then anyway.
 	wakeup chan struct{}
 
-	// mu guards running: what ends the step of each batch in progress. Nothing else is locked, and no step runs, while it
-	// is held.
-	mu      sync.Mutex
-	running map[string]context.CancelFunc
+	// asides counts the goroutines that wait with the lease of a batch that cannot be read.
+	asides sync.WaitGroup
+
+	// mu guards running and aside: what ends the step of each batch in progress, and the wait of each that cannot be read.
+	// Nothing else is locked, and no step runs, while it is held.
+	mu             sync.Mutex
+	running, aside map[string]context.CancelFunc
 }
 
 // New returns a loop that does nothing until Run.
 func New(o Options) *Loop {
-	return &Loop{o: o, wakeup: make(chan struct{}, o.Parallel), running: make(map[string]context.CancelFunc)}
+	return &Loop{
+		o: o, wakeup: make(chan struct{}, o.Parallel),
+		running: make(map[string]context.CancelFunc), aside: make(map[string]context.CancelFunc),
+	}
 }
 
 // Wake says that there may be work. It does not block, and may be called before Run and after it.
@@ -70,12 +79,14 @@ func (l *Loop) Wake() {
 	}
 }
 
-// Interrupt ends the step of a batch whose stop was set, if one is running, and has the batch leased again at once. It
-// does not wait for the step to return.
+// Interrupt ends the step of a batch whose stop was set, if one is running, or the wait for its bytes, and has the batch
+// leased again at once. It does not wait for the step to return.
 func (l *Loop) Interrupt(batchID string) {
 	l.mu.Lock()
-	if cancel := l.running[batchID]; cancel != nil {
-		cancel()
+	for _, which := range []map[string]context.CancelFunc{l.running, l.aside} {
+		if cancel := which[batchID]; cancel != nil {
+			cancel()
+		}
 	}
 	l.mu.Unlock()
 	l.Wake()
@@ -102,6 +113,7 @@ func (l *Loop) Run(ctx context.Context) {
 		})
 	}
 	workers.Wait()
+	l.asides.Wait()
 }
 
 // one takes one batch through the stage and reports whether to look for another at once.
@@ -115,14 +127,17 @@ func (l *Loop) one(ctx context.Context) bool {
 		l.o.Logger.Error("lease batch; trying again", "stage", string(l.o.Stage), "error", err)
 		return pause(ctx, retryAfter)
 	}
-	interrupted, err := l.runStep(ctx, b, h.Lease)
+	interrupted, aside, err := l.runStep(ctx, b, h.Lease)
+	if aside != nil {
+		length := l.o.Unread.Failed(b.ID, string(l.o.Stage), err)
+		l.asides.Go(func() { l.waitAside(ctx, aside, b.ID, h.Lease, length) })
+		return true
+	}
+	l.o.Unread.Done(b.ID, string(l.o.Stage))
 	if err == nil || errors.Is(err, store.ErrLeaseLost) {
 		return true
 	}
-	// The release must reach the store during a shutdown too: the batch would else wait for the next start.
-	if releaseErr := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease); releaseErr != nil {
-		l.o.Logger.Error("give batch back", "batch", b.ID, "error", releaseErr)
-	}
+	l.release(ctx, b.ID, h.Lease)
 	if interrupted || ctx.Err() != nil {
 		return true
 	}
@@ -130,8 +145,29 @@ func (l *Loop) one(ctx context.Context) bool {
 	return pause(ctx, retryAfter)
 }
 
-// runStep runs the step of a leased batch in a way that Interrupt can end, and reports whether it did.
-func (l *Loop) runStep(ctx context.Context, b batch.Batch, lease batch.LeaseID) (interrupted bool, err error) {
+// waitAside keeps the lease of a batch that cannot be read, so that others are leased, and gives it back after a pause, when
+// the batch is interrupted and with it the context aside, or when ctx ends.
+func (l *Loop) waitAside(ctx, aside context.Context, batchID string, lease batch.LeaseID, length time.Duration) {
+	pause(aside, length)
+	l.mu.Lock()
+	l.aside[batchID]()
+	delete(l.aside, batchID)
+	l.mu.Unlock()
+	l.release(ctx, batchID, lease)
+	l.Wake()
+}
+
+// release gives a batch back. That must reach the store during a shutdown too: the batch would else wait for the next start.
+func (l *Loop) release(ctx context.Context, batchID string, lease batch.LeaseID) {
+	if err := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), batchID, lease); err != nil {
+		l.o.Logger.Error("give batch back", "batch", batchID, "error", err)
+	}
+}
+
+// runStep runs the step of a leased batch in a way that Interrupt can end, and reports whether it did. Where the step ended
+// because stored bytes cannot be read, it returns the context of the wait for them, which Interrupt ends in the same way: no
+// interruption falls between the two.
+func (l *Loop) runStep(ctx context.Context, b batch.Batch, lease batch.LeaseID) (interrupted bool, aside context.Context, err error) {
 	step, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.mu.Lock()
@@ -139,9 +175,12 @@ func (l *Loop) runStep(ctx context.Context, b batch.Batch, lease batch.LeaseID) 
 	l.mu.Unlock()
 	err = l.o.Do(step, b, lease)
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.running, b.ID)
-	l.mu.Unlock()
-	return step.Err() != nil && ctx.Err() == nil, err
+	if readwait.Is(err) && step.Err() == nil {
+		aside, l.aside[b.ID] = context.WithCancel(ctx)
+	}
+	return step.Err() != nil && ctx.Err() == nil, aside, err
 }
 
 // pause waits for a while or until ctx ends; it always reports true.

@@ -3,14 +3,18 @@ package leaseloop_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/blob"
 	"batchd/internal/leaseloop"
+	"batchd/internal/readwait"
 	"batchd/internal/store"
 )
 
@@ -51,7 +55,8 @@ func (q *queue) add(ids ...string) {
 func run(t *testing.T, q *queue, parallel int, do func(ctx context.Context, id string) error) *leaseloop.Loop {
 	l := leaseloop.New(leaseloop.Options{
 		Store: q, Stage: store.StageValidate, Node: "n", Parallel: parallel, Logger: slog.New(slog.DiscardHandler),
-		Do: func(ctx context.Context, b batch.Batch, _ batch.LeaseID) error { return do(ctx, b.ID) },
+		Unread: readwait.New(time.Now, slog.New(slog.DiscardHandler)),
+		Do:     func(ctx context.Context, b batch.Batch, _ batch.LeaseID) error { return do(ctx, b.ID) },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -169,6 +174,79 @@ func TestInterruptEndsTheStepAndLooksAgain(t *testing.T) {
 		wait(t, done)
 		if took := time.Since(start); took > 0 {
 			t.Errorf("looked again after %s, want at once", took)
+		}
+	})
+}
+
+// However many batches cannot be read, the others go on, and each of them is tried after pauses that grow.
+func TestBatchesThatCannotBeReadHoldUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a", "b", "c", "good"}}
+		done := make(chan string, 1)
+		var mu sync.Mutex
+		tries := map[string]int{}
+		run(t, q, 2, func(_ context.Context, id string) error {
+			if id == "good" {
+				done <- id
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			tries[id]++
+			return fmt.Errorf("read input: %w", blob.ErrUnreadable)
+		})
+		start := time.Now()
+		wait(t, done)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the good batch took %s", took)
+		}
+		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, id := range []string{"a", "b", "c"} {
+			if tries[id] < 60 || tries[id] > 66 {
+				t.Errorf("batch %s was tried %d times within an hour, want about once a minute", id, tries[id])
+			}
+		}
+	})
+}
+
+func TestInterruptEndsTheWaitForABatchThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}}
+		var stopped atomic.Bool
+		done := make(chan bool)
+		l := run(t, q, 1, func(context.Context, string) error {
+			if stopped.Load() {
+				close(done)
+				return nil
+			}
+			return blob.ErrUnreadable
+		})
+		time.Sleep(10*time.Minute + 500*time.Millisecond)
+		start := time.Now()
+		stopped.Store(true)
+		l.Interrupt("a")
+		wait(t, done)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("looked again after %s, want at once", took)
+		}
+	})
+}
+
+func TestABatchThatCannotBeReadIsGivenBackAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}}
+		l := leaseloop.New(leaseloop.Options{
+			Store: q, Stage: store.StageValidate, Node: "n", Parallel: 1, Logger: slog.New(slog.DiscardHandler),
+			Unread: readwait.New(time.Now, slog.New(slog.DiscardHandler)),
+			Do:     func(context.Context, batch.Batch, batch.LeaseID) error { return blob.ErrUnreadable },
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		l.Run(ctx)
+		if took := len(q.released); took != 3 {
+			t.Errorf("given back %d times, want after 1 s, after 2 s and at the end", took)
 		}
 	})
 }

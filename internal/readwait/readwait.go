@@ -91,27 +91,27 @@ func (w *Waits) Done(batchID, name string) {
 		return
 	}
 	delete(b.steps, name)
-	ends := len(b.steps) == 0
-	if ends {
-		w.forgetLocked(batchID)
+	if len(b.steps) > 0 {
+		b = nil // it waits on
 	}
-	w.mu.Unlock()
-	if ends {
-		w.log.Info("stored bytes can be read again", "batch", batchID, "after", w.now().Sub(b.since).Round(time.Second))
-	}
+	w.end(batchID, b)
 }
 
-// Forget drops a batch that has ended.
+// Forget drops a batch: nothing of it waits any more.
 func (w *Waits) Forget(batchID string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.forgetLocked(batchID)
+	w.end(batchID, w.batches[batchID])
 }
 
-func (w *Waits) forgetLocked(batchID string) {
-	if w.batches[batchID] != nil {
+// end drops a batch, nil for none, gives the mutex back, which is the caller's, and tells the end.
+func (w *Waits) end(batchID string, b *waiting) {
+	if b != nil {
 		delete(w.batches, batchID)
 		w.any.Add(-1)
+	}
+	w.mu.Unlock()
+	if b != nil {
+		w.log.Info("the batch waits for stored bytes no longer", "batch", batchID, "after", w.now().Sub(b.since).Round(time.Second))
 	}
 }
 

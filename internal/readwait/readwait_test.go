@@ -64,7 +64,7 @@ func TestABatchIsToldOfWhenItBeginsToWaitAndWhenAllOfItIsRead(t *testing.T) {
 		}
 		for words, times := range map[string]int{
 			`level=ERROR msg="stored bytes cannot be read; the batch waits for them" batch=b`: 1, "permission denied": 2,
-			`level=INFO msg="stored bytes can be read again" batch=b after=15s`: 1, "batch=c": 1,
+			`level=INFO msg="the batch waits for stored bytes no longer" batch=b after=15s`: 1, "batch=c": 2,
 		} {
 			if got := strings.Count(log.String(), words); got != times {
 				t.Errorf("%q is there %d times, want %d:\n%s", words, got, times, &log)

@@ -9,10 +9,14 @@ import (
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/dispatch"
+	"batchd/internal/readwait"
 )
 
 // startRetry is the pause before a batch is handed to the dispatcher again after an error.
 const startRetry = 2 * time.Second
+
+// startStep is what handing a batch over is called where it waits for stored bytes.
+const startStep = "start"
 
 // Dispatcher is what running batches are handed to; *dispatch.Dispatcher is one.
 type Dispatcher interface {
@@ -36,6 +40,8 @@ type StarterOptions struct {
 	Dispatcher Dispatcher
 	// Replan makes the plan of a batch again.
 	Replan func(ctx context.Context, b batch.Batch) error
+	// Unread is the account of what waits because stored bytes cannot be read.
+	Unread *readwait.Waits
 	// Node is the random name of this process.
 	Node string
 }
@@ -117,13 +123,22 @@ func (s *Starter) start(batchID string, adopted []*Adopted) {
 	s.starting.Go(func() {
 		for ctx.Err() == nil {
 			err := s.handOver(ctx, batchID, adopted)
-			if err == nil || ctx.Err() != nil {
+			if ctx.Err() != nil {
 				return
 			}
-			s.o.Keeper.o.Logger.Error("bring batch to the dispatcher; trying again", "batch", batchID, "error", err)
+			if err == nil {
+				s.o.Unread.Done(batchID, startStep)
+				return
+			}
+			wait := startRetry
+			if readwait.Is(err) {
+				wait = s.o.Unread.Failed(batchID, startStep, err)
+			} else {
+				s.o.Keeper.o.Logger.Error("bring batch to the dispatcher; trying again", "batch", batchID, "error", err)
+			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(startRetry):
+			case <-time.After(wait):
 			}
 		}
 	})

@@ -3,6 +3,7 @@ package unit_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/dispatch"
+	"batchd/internal/readwait"
 	"batchd/internal/unit"
 )
 
@@ -103,6 +105,7 @@ func TestNothingIsHandedOverAfterTheEnd(t *testing.T) {
 func (w *world) starter(store *files, to unit.Dispatcher) *unit.Starter {
 	w.ledger.batch.Stop = batch.StopNone
 	return unit.NewStarter(unit.StarterOptions{
+		Unread: readwait.New(time.Now, slog.New(slog.DiscardHandler)),
 		Keeper: w.keeper, Store: store, Blobs: w.blobs, Dispatcher: to, Node: "node",
 		Replan: func(context.Context, batch.Batch) error { return nil },
 	})

@@ -202,9 +202,30 @@ var durable = []mutation{
 	{
 		name: "a batch whose step failed is not given back", promise: "validation and finalizing are tried again",
 		dir: "internal/leaseloop",
-		old: `l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), b.ID, h.Lease);`,
+		old: `l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), batchID, lease);`,
 		new: `error(nil);`,
 		run: ".",
+	},
+	{
+		name: "a batch that cannot be read keeps its place among those that are worked on", promise: "an unreadable input holds up no other batch",
+		dir: "internal/leaseloop",
+		old: `		l.asides.Go(func() { l.waitAside(ctx, aside, b.ID, h.Lease, length) })`,
+		new: `		l.waitAside(ctx, aside, b.ID, h.Lease, length)`,
+		run: "CannotBeRead",
+	},
+	{
+		name: "an error of reading is taken for damage of nobody", promise: "an unreadable input is a stated reason to wait",
+		dir: "internal/blob",
+		old: `		return fmt.Errorf("%w: %w", ErrUnreadable, err)`,
+		new: `		return err`,
+		run: "BackendErrors",
+	},
+	{
+		name: "every line of a batch that cannot be read is tried", promise: "an unreadable input costs other batches nothing (D13)",
+		dir: "internal/dispatch",
+		old: `func (j *job) unreadable() bool { return j.unread >= mostUnread }`,
+		new: `func (j *job) unreadable() bool { return false }`,
+		run: "LinesThatCannotBeRead",
 	},
 	{
 		name: "a stop that was stored while its batch was started is missed", promise: "a cancelled batch sends nothing more (D8)",

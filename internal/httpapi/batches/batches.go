@@ -21,7 +21,7 @@ type Executor interface {
 	// Counts returns the live counts of a running batch, which are ahead of the stored ones. A batch has them from before
 	// it can be seen as running until after its terminal state is stored; false means that it may have ended meanwhile.
 	Counts(batchID string) (batch.Counts, bool)
-	// WaitingFor returns why lines of a running batch wait, nil for nothing.
+	// WaitingFor returns why lines of a running batch, or a step of one that has not ended, wait; nil for nothing.
 	WaitingFor(batchID string) []batch.Waiting
 	// Created and Cancelled are called right after the change of a batch is stored, so that what they tell of outlives a
 	// crash; Ended is called after something for which webhooks may be due.
@@ -96,7 +96,8 @@ func (a *API) retrieve(c *httpapi.Call) error {
 	return c.JSON(c.Dialect.Batch(b))
 }
 
-// live returns a running batch with its live counts in place of the stored ones, and with what it waits for. If there are no
+// live returns a running batch with its live counts in place of the stored ones, and any that has not ended with what it
+// waits for. If there are no
 // live counts, the batch may have ended since its row was read; the row is read again, because counts that were shown must never go
 // back. The executor drops counts only after the final ones are stored.
 func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
@@ -112,20 +113,20 @@ func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
 	return again, c.Missing(err, "batch", b.ID)
 }
 
-// waitingFor returns what a running batch waits for, as far as the caller may know: an upstream's own words are for the
-// operator, and for the batch whose line got them.
+// waitingFor returns what a batch that has not ended waits for, as far as the caller may know: an upstream's own words are for
+// the operator, and for the batch whose line got them. Lines wait for something only while they are being sent; what else a
+// batch waits for is about no line.
 func (a *API) waitingFor(c *httpapi.Call, b batch.Batch) []batch.Waiting {
-	if !c.Dialect.Extensions() || b.Status != batch.InProgress || b.Stop != batch.StopNone {
+	if !c.Dialect.Extensions() || b.Status.Terminal() {
 		return nil
 	}
-	all := a.executor.WaitingFor(b.ID)
-	if c.Who.Operator {
-		return all
-	}
 	// The executor may hand the same slice to other calls, some of which may show the message.
-	all = slices.Clone(all)
+	all := slices.Clone(a.executor.WaitingFor(b.ID))
+	if b.Status != batch.InProgress || b.Stop != batch.StopNone {
+		all = slices.DeleteFunc(all, func(w batch.Waiting) bool { return w.Lines > 0 })
+	}
 	for i := range all {
-		if !all[i].Own {
+		if !all[i].Own && !c.Who.Operator {
 			all[i].Message = ""
 		}
 	}

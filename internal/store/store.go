@@ -52,6 +52,7 @@ type Store interface {
 	Batches
 	Work
 	Maintenance
+	Scrub
 	Tenants
 	Webhooks
 	Audit

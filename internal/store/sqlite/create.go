@@ -20,7 +20,7 @@ import (
 )
 
 // schemaVersion is the number of the last migration; each one sets SQLite's user_version to its own.
-const schemaVersion = 5
+const schemaVersion = 6
 
 //go:embed migrations/*.sql
 var migrations embed.FS

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,10 @@ func TestTheSchemaVersionIsThatOfTheLastMigration(t *testing.T) {
 		t.Errorf("the last migration is %s, the schema version %d", last, schemaVersion)
 	}
 	for _, script := range scripts {
+		number, err := strconv.Atoi(strings.SplitN(script.Name(), "_", 2)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
 		text, err := migrations.ReadFile("migrations/" + script.Name())
 		if err != nil {
 			t.Fatal(err)

@@ -79,6 +79,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"owners of blobs of files", ownersQuery, 1, "PRIMARY KEY"},
 		{"owners of blobs of parts", ownersQuery, 1, "upload_parts_by_blob"},
 		{"owners of plans", ownersQuery, 1, "batches_planned"},
+		{"files to scrub", filesFromQuery, 2, "INTEGER PRIMARY KEY (rowid>?)"},
 		{"owners of segments", ownersQuery, 1, "units_by_segment"},
 	}
 	for _, c := range cases {

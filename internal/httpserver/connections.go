@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,9 @@ const (
 	spare = 8
 	// youth is how long a connection may take to send a request before it may be closed to make room: the request of a client
 	// that is not far away is there already when its connection is accepted, but has to be read.
-	youth = 20 * time.Millisecond
+	youth = 50 * time.Millisecond
+	// lookAt is how many connections are looked at for one that nothing has come over.
+	lookAt = 64
 	// tellEvery is how often the log is told that connections are closed to make room.
 	tellEvery = time.Minute
 )
@@ -120,8 +123,7 @@ func (s *Connections) placeLocked(c *conn) (victim *conn, added bool) {
 		return c, false
 	}
 	if s.open >= s.limits.Max {
-		if e := s.waiting.Front(); e != nil && c.since.Sub(connOf(e).since) >= youth {
-			victim = connOf(e)
+		if victim = s.longestLocked(c.since); victim != nil {
 			s.removeLocked(victim)
 			return victim, false
 		}
@@ -137,12 +139,29 @@ func (s *Connections) placeLocked(c *conn) (victim *conn, added bool) {
 	return nil, true
 }
 
+// longestLocked returns the connection that has been without a request for the longest, of those that are no more so young that
+// one may be on its way, and on which none has arrived; nil if there is none.
+func (s *Connections) longestLocked(now time.Time) *conn {
+	looked := 0
+	for e := s.waiting.Front(); e != nil && looked < lookAt; e = e.Next() {
+		c := connOf(e)
+		if now.Sub(c.since) < youth {
+			return nil // so are those behind it
+		}
+		if c.reading.Load() && !unread(c.Conn) {
+			return c
+		}
+		looked++
+	}
+	return nil
+}
+
 // relieve closes the connection that has been without a request for the longest, if there is one.
 func (s *Connections) relieve() {
+	now := s.limits.Now()
 	s.mu.Lock()
-	var victim *conn
-	if e := s.waiting.Front(); e != nil {
-		victim = connOf(e)
+	victim := s.longestLocked(now)
+	if victim != nil {
 		s.removeLocked(victim)
 	}
 	s.mu.Unlock()
@@ -208,10 +227,19 @@ type conn struct {
 	element *list.Element
 	since   time.Time
 	closed  bool
+	// reading is set while the server waits for bytes; else it has some to look at, or has not come to it yet.
+	reading atomic.Bool
 }
 
 func connOf(e *list.Element) *conn {
 	return e.Value.(*conn) //nolint:errcheck // nothing else is in the list
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	c.reading.Store(true)
+	defer c.reading.Store(false)
+	return c.Conn.Read(p)
 }
 
 // Close implements net.Conn.

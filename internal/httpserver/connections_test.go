@@ -144,6 +144,7 @@ func TestTheLongestWithoutARequestMakesRoom(t *testing.T) {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	for i, c := range []net.Conn{silent, half, kept} {
+		<-time.After(httpserver.Youth)
 		for _, later := range []net.Conn{half, kept}[min(i, 2):] {
 			if !open(later) {
 				t.Fatalf("connection %d is closed before its turn", i)
@@ -258,6 +259,7 @@ func TestAnAcceptWaitsOutAShortage(t *testing.T) {
 		}, httpserver.Limits{Max: 100})
 		idle := s.dial("")
 		until(t, "accepted", func() bool { return s.connections.Open() == 1 })
+		<-time.After(httpserver.Youth + 10*time.Millisecond)
 		l.short.Store(&short)
 		for range 3 {
 			s.dial("")

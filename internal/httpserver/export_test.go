@@ -1,4 +1,7 @@
 package httpserver
 
-// Spare is spare, for tests.
-const Spare = spare
+// The constants of these names, for tests.
+const (
+	Spare = spare
+	Youth = youth
+)

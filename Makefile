@@ -99,6 +99,7 @@ bench-levels: build ## Measure how many calls batchd keeps in flight, about 16 m
 .PHONY: proof
 proof: ## Kill the server 600 times, stop it 200 times, then break its code on purpose; the figures go to docs/reliability.md
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
+	BATCHD_PROOF_FLOOD=20s go test -count=1 -run '^TestF13DescriptorFlood$$' -v ./internal/promise
 	@$(MAKE) --no-print-directory mutate
 
 .PHONY: mutate

@@ -42,6 +42,8 @@ type node struct {
 	dir      string
 	args     []string
 	env      []string
+	// descriptors is how many the process may have open; 0 leaves it as many as the tests have.
+	descriptors int
 	// keys makes the server demand keys; key is the one that calls carry, "" for none.
 	keys bool
 	key  string
@@ -146,7 +148,12 @@ func (n *node) spawn(extra ...string) (*process, error) {
 	} else {
 		args = append(args, "--upstream", n.engine.url(n.started))
 	}
-	p, err := launch(harness.Binary(n.t), args, append(n.env, extra...))
+	binary := harness.Binary(n.t)
+	if n.descriptors > 0 {
+		args = append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, n.descriptors), binary}, args...)
+		binary = "/bin/sh"
+	}
+	p, err := launch(binary, args, append(n.env, extra...))
 	if err != nil {
 		return nil, err
 	}

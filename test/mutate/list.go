@@ -73,6 +73,22 @@ var durable = []mutation{
 		run: "F13",
 	},
 	{
+		name: "connections are taken without a bound", promise: "nobody ends the process by opening connections",
+		dir: "internal/httpserver",
+		old: `	if s.open >= s.limits.Max {`,
+		new: `	if s.open >= s.limits.Max && false {`,
+		run: ".",
+	},
+	{
+		name: "a connection is closed with a request under way", promise: "what is being answered is not cut off for others",
+		dir: "internal/httpserver",
+		old: `		s.waiting.Remove(c.element)
+		c.element = nil
+		s.busy++`,
+		new: `		s.busy++`,
+		run: ".",
+	},
+	{
 		name: "names go to whatever directory has taken the place of ours", promise: "nothing is made anew where the data was",
 		dir: "internal/vfs",
 		old: `	return filepath.Join(o.root, local), o.Present()`,

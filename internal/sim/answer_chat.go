@@ -45,35 +45,28 @@ type chatReply struct {
 	Refusal *struct{} `json:"refusal"`
 }
 
-// chat serves /v1/chat/completions. The answer quotes the last message of the user.
-func (e *Engine) chat(body []byte, id identity) (job, *apiError) {
-	var req chatRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	choices, err := countChoices(req.N)
+// answer serves /v1/chat/completions. The answer quotes the last message of the user.
+func (r *chatRequest) answer(e *Engine, id identity) (job, *apiError) {
+	choices, err := countChoices(r.N)
 	if err != nil {
 		return job{}, err
 	}
 	w := wish{
-		limit: req.MaxTokens, name: "max_tokens", min: req.MinTokens, ignoreEOS: req.IgnoreEOS, format: req.ResponseFormat,
+		limit: r.MaxTokens, name: "max_tokens", min: r.MinTokens, ignoreEOS: r.IgnoreEOS, format: r.ResponseFormat,
 	}
-	if req.MaxCompletion != nil {
-		w.limit, w.name = req.MaxCompletion, "max_completion_tokens" // the newer name of the two
+	if r.MaxCompletion != nil {
+		w.limit, w.name = r.MaxCompletion, "max_completion_tokens" // the newer name of the two
 	}
 	if err := w.check(); err != nil {
 		return job{}, err
 	}
-	j := req.job()
-	question, err := j.readMessages(req.Messages, "messages")
+	j := r.job()
+	question, err := j.readMessages(r.Messages, "messages")
 	if err != nil {
 		return job{}, err
 	}
 	answer := chatAnswer{
-		ID: id.name("chatcmpl-"), Object: "chat.completion", Created: created, Model: req.Model,
+		ID: id.name("chatcmpl-"), Object: "chat.completion", Created: created, Model: r.Model,
 		Choices: make([]chatChoice, choices), SystemFingerprint: "fp_sim",
 	}
 	for i := range answer.Choices {

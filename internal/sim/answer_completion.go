@@ -28,40 +28,33 @@ type completionChoice struct {
 	FinishReason string    `json:"finish_reason"`
 }
 
-// completion serves /v1/completions: n choices for each prompt, in the order of the prompts.
-func (e *Engine) completion(body []byte, id identity) (job, *apiError) {
-	var req completionRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	w := wish{limit: req.MaxTokens, name: "max_tokens", min: req.MinTokens, ignoreEOS: req.IgnoreEOS}
+// answer serves /v1/completions: n choices for each prompt, in the order of the prompts.
+func (r *completionRequest) answer(e *Engine, id identity) (job, *apiError) {
+	w := wish{limit: r.MaxTokens, name: "max_tokens", min: r.MinTokens, ignoreEOS: r.IgnoreEOS}
 	if err := w.check(); err != nil {
 		return job{}, err
 	}
-	n, err := countChoices(req.N)
+	n, err := countChoices(r.N)
 	if err != nil {
 		return job{}, err
 	}
-	prompts, err := inputs("prompt", req.Prompt)
+	prompts, err := inputs("prompt", r.Prompt)
 	if err != nil {
 		return job{}, err
 	}
 	if n*len(prompts) > maxInputs {
 		return job{}, invalid("n", "Invalid 'n': %d choices for each of %d prompts are more than %d.", n, len(prompts), maxInputs)
 	}
-	j := req.job()
+	j := r.job()
 	j.promptTokens = countTokens(prompts)
-	answer := completionAnswer{ID: id.name("cmpl-"), Object: "text_completion", Created: created, Model: req.Model}
+	answer := completionAnswer{ID: id.name("cmpl-"), Object: "text_completion", Created: created, Model: r.Model}
 	for _, prompt := range prompts {
 		for range n {
 			i := len(answer.Choices)
 			p := e.write(prompt.text, id, i, w)
 			j.add(p, prompt.tokens)
 			text := p.text
-			if req.Echo {
+			if r.Echo {
 				text = prompt.text + text
 			}
 			answer.Choices = append(answer.Choices, completionChoice{Index: i, Text: text, FinishReason: p.finish()})

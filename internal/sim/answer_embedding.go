@@ -41,40 +41,33 @@ type embeddingUsage struct {
 	TotalTokens  int `json:"total_tokens"`
 }
 
-// embedding serves /v1/embeddings. A vector depends on the seed and the text alone, so the same text has the same
+// answer serves /v1/embeddings. A vector depends on the seed and the text alone, so the same text has the same
 // vector in every request, and texts that share words are near each other.
-func (e *Engine) embedding(body []byte, _ identity) (job, *apiError) {
-	var req embeddingRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
+func (r *embeddingRequest) answer(e *Engine, _ identity) (job, *apiError) {
 	dims := defaultDimensions
-	if req.Dimensions != nil {
-		dims = *req.Dimensions
+	if r.Dimensions != nil {
+		dims = *r.Dimensions
 	}
 	if dims < 1 || dims > maxDimensions {
 		return job{}, invalid("dimensions", "Invalid 'dimensions': expected 1 to %d, but got %d instead.", maxDimensions, dims)
 	}
-	if f := req.EncodingFormat; f != "" && f != "float" && f != "base64" {
+	if f := r.EncodingFormat; f != "" && f != "float" && f != "base64" {
 		return job{}, invalid("encoding_format", "Invalid value: '%s'. Supported values are: 'float' and 'base64'.", f)
 	}
-	texts, err := inputs("input", req.Input)
+	texts, err := inputs("input", r.Input)
 	if err != nil {
 		return job{}, err
 	}
-	j := req.job()
+	j := r.job()
 	j.promptTokens = countTokens(texts)
 	answer := embeddingAnswer{
-		Object: "list", Data: make([]embeddingItem, len(texts)), Model: req.Model,
+		Object: "list", Data: make([]embeddingItem, len(texts)), Model: r.Model,
 		Usage: embeddingUsage{PromptTokens: j.promptTokens, TotalTokens: j.promptTokens},
 	}
 	for i, in := range texts {
 		v := embed(e.opts.Seed, in.text, dims)
 		answer.Data[i] = embeddingItem{Object: "embedding", Index: i, Embedding: v}
-		if req.EncodingFormat == "base64" {
+		if r.EncodingFormat == "base64" {
 			raw := make([]byte, 0, 4*len(v))
 			for _, x := range v {
 				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))

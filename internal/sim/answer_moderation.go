@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strings"
 
@@ -41,40 +42,37 @@ type moderationSet[T any] struct {
 	ViolenceGraphic      T `json:"violence/graphic"`
 }
 
-// moderation serves /v1/moderations. Only a text that contains the word "violence" is flagged, which is enough to
+// check lets the model be left out, which no other endpoint does.
+func (r *moderationRequest) check() *apiError {
+	c := r.common
+	c.Model = cmp.Or(c.Model, DefaultModel)
+	return c.check()
+}
+
+// answer serves /v1/moderations. Only a text that contains the word "violence" is flagged, which is enough to
 // see both answers.
-func (e *Engine) moderation(body []byte, id identity) (job, *apiError) {
-	var req moderationRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if req.Model == "" {
-		// The one endpoint whose model is optional.
-		req.Model = e.modelName()
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	texts, err := inputs("input", req.Input)
+func (r *moderationRequest) answer(e *Engine, id identity) (job, *apiError) {
+	r.Model = cmp.Or(r.Model, e.modelName())
+	texts, err := inputs("input", r.Input)
 	if err != nil {
 		return job{}, err
 	}
-	answer := moderationAnswer{ID: id.name("modr-"), Model: req.Model, Results: make([]moderationResult, len(texts))}
+	answer := moderationAnswer{ID: id.name("modr-"), Model: r.Model, Results: make([]moderationResult, len(texts))}
 	for i, in := range texts {
-		r := rand.New(rand.NewPCG(hash64(e.opts.Seed, in.text), 0))
+		scores := rand.New(rand.NewPCG(hash64(e.opts.Seed, in.text), 0))
 		result := &answer.Results[i]
 		s := &result.CategoryScores
 		for _, score := range []*float64{
 			&s.Harassment, &s.HarassmentThreat, &s.Hate, &s.HateThreat, &s.Illicit, &s.IllicitViolent, &s.SelfHarm,
 			&s.SelfHarmInstructions, &s.SelfHarmIntent, &s.Sexual, &s.SexualMinors, &s.Violence, &s.ViolenceGraphic,
 		} {
-			*score = r.Float64() / 100
+			*score = scores.Float64() / 100
 		}
 		if strings.Contains(strings.ToLower(in.text), "violence") {
 			result.Flagged, result.Categories.Violence, s.Violence = true, true, 0.9+s.Violence
 		}
 	}
-	j := req.job()
+	j := r.job()
 	j.promptTokens, j.answer = countTokens(texts), answer
 	return j, nil
 }

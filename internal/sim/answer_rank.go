@@ -31,36 +31,29 @@ type rerankDocument struct {
 	Text string `json:"text"`
 }
 
-// rerank serves /v1/rerank in the shape vLLM took from Jina and Cohere: best first, equals in the order given.
-func (e *Engine) rerank(body []byte, id identity) (job, *apiError) {
-	var req rerankRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	if req.Query == nil {
+// answer serves /v1/rerank in the shape vLLM took from Jina and Cohere: best first, equals in the order given.
+func (r *rerankRequest) answer(e *Engine, id identity) (job, *apiError) {
+	if r.Query == nil {
 		return job{}, missing("query")
 	}
-	docs, err := inputs("documents", req.Documents)
+	docs, err := inputs("documents", r.Documents)
 	if err != nil {
 		return job{}, err
 	}
 	results := make([]rerankResult, len(docs))
 	cost := 0
-	query := embed(e.opts.Seed, *req.Query, defaultDimensions)
+	query := embed(e.opts.Seed, *r.Query, defaultDimensions)
 	for i, d := range docs {
 		results[i] = rerankResult{Index: i, Document: rerankDocument{d.text}, RelevanceScore: e.similarity(query, d.text)}
-		cost += tokens(*req.Query) + d.tokens
+		cost += tokens(*r.Query) + d.tokens
 	}
 	slices.SortStableFunc(results, func(a, b rerankResult) int { return cmp.Compare(b.RelevanceScore, a.RelevanceScore) })
-	if req.TopN != nil && *req.TopN > 0 && *req.TopN < len(results) {
-		results = results[:*req.TopN]
+	if r.TopN != nil && *r.TopN > 0 && *r.TopN < len(results) {
+		results = results[:*r.TopN]
 	}
-	j := req.job()
+	j := r.job()
 	j.promptTokens, j.answer = cost, rerankAnswer{
-		ID: id.name("rerank-"), Model: req.Model, Usage: embeddingUsage{PromptTokens: cost, TotalTokens: cost}, Results: results,
+		ID: id.name("rerank-"), Model: r.Model, Usage: embeddingUsage{PromptTokens: cost, TotalTokens: cost}, Results: results,
 	}
 	return j, nil
 }
@@ -86,34 +79,27 @@ type scoreItem struct {
 	Score  float64 `json:"score"`
 }
 
-// score serves vLLM's /v1/score: text_1 against each text of text_2, or pair by pair if both are lists of one length.
-func (e *Engine) score(body []byte, id identity) (job, *apiError) {
-	var req scoreRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	left, err := inputs("text_1", req.Text1)
+// answer serves vLLM's /v1/score: text_1 against each text of text_2, or pair by pair if both are lists of one length.
+func (r *scoreRequest) answer(e *Engine, id identity) (job, *apiError) {
+	left, err := inputs("text_1", r.Text1)
 	if err != nil {
 		return job{}, err
 	}
-	right, err := inputs("text_2", req.Text2)
+	right, err := inputs("text_2", r.Text2)
 	if err != nil {
 		return job{}, err
 	}
 	if len(left) != 1 && len(left) != len(right) {
 		return job{}, invalid("text_1", "'text_1' must be one text, or as many as 'text_2'.")
 	}
-	j := req.job()
+	j := r.job()
 	items := make([]scoreItem, len(right))
-	for i, r := range right {
+	for i, t := range right {
 		l := left[i%len(left)]
-		items[i] = scoreItem{Index: i, Object: "score", Score: e.similarity(embed(e.opts.Seed, l.text, defaultDimensions), r.text)}
-		j.promptTokens += l.tokens + r.tokens
+		items[i] = scoreItem{Index: i, Object: "score", Score: e.similarity(embed(e.opts.Seed, l.text, defaultDimensions), t.text)}
+		j.promptTokens += l.tokens + t.tokens
 	}
-	j.answer = scoreAnswer{ID: id.name("score-"), Object: "list", Created: created, Model: req.Model, Data: items, Usage: j.usage()}
+	j.answer = scoreAnswer{ID: id.name("score-"), Object: "list", Created: created, Model: r.Model, Data: items, Usage: j.usage()}
 	return j, nil
 }
 

@@ -69,37 +69,30 @@ type outputDetails struct {
 	ReasoningTokens int `json:"reasoning_tokens"`
 }
 
-// response serves /v1/responses. What the request sets comes back in the answer, as clients of that API expect.
-func (e *Engine) response(body []byte, id identity) (job, *apiError) {
-	var req responseRequest
-	if err := decode(body, &req); err != nil {
-		return job{}, err
-	}
-	if err := req.check(); err != nil {
-		return job{}, err
-	}
-	w := wish{limit: req.MaxOutput, name: "max_output_tokens", format: req.Text.Format}
+// answer serves /v1/responses. What the request sets comes back in the answer, as clients of that API expect.
+func (r *responseRequest) answer(e *Engine, id identity) (job, *apiError) {
+	w := wish{limit: r.MaxOutput, name: "max_output_tokens", format: r.Text.Format}
 	if err := w.check(); err != nil {
 		return job{}, err
 	}
-	j := req.job()
-	question, err := j.readResponseInput(req)
+	j := r.job()
+	question, err := j.readResponseInput(r)
 	if err != nil {
 		return job{}, err
 	}
 	p := e.write(question, id, 0, w)
 	j.add(p, j.promptTokens)
 	a := responseAnswer{
-		ID: id.name("resp_"), Object: "response", CreatedAt: created, Status: "completed", Model: req.Model,
-		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutput, Metadata: req.Metadata,
+		ID: id.name("resp_"), Object: "response", CreatedAt: created, Status: "completed", Model: r.Model,
+		Instructions: r.Instructions, MaxOutputTokens: r.MaxOutput, Metadata: r.Metadata,
 		ParallelToolCalls: true, ToolChoice: "auto", Temperature: 1, TopP: 1,
 		Usage: responseUsage{InputTokens: j.promptTokens, OutputTokens: j.outputTokens, TotalTokens: j.totalTokens()},
 	}
-	if req.Temperature != nil {
-		a.Temperature = *req.Temperature
+	if r.Temperature != nil {
+		a.Temperature = *r.Temperature
 	}
-	if req.TopP != nil {
-		a.TopP = *req.TopP
+	if r.TopP != nil {
+		a.TopP = *r.TopP
 	}
 	if len(a.Metadata) == 0 {
 		a.Metadata = jsontext.Value("{}")
@@ -116,7 +109,7 @@ func (e *Engine) response(body []byte, id identity) (job, *apiError) {
 }
 
 // readResponseInput prices what a response goes on from: the instructions, and a text or a conversation.
-func (j *job) readResponseInput(req responseRequest) (question string, err *apiError) {
+func (j *job) readResponseInput(req *responseRequest) (question string, err *apiError) {
 	if len(req.Input) == 0 || req.Input.Kind() == 'n' {
 		return "", missing("input")
 	}

@@ -9,10 +9,10 @@ import (
 // A call is an inference request under way: what the hooks see, and what is needed to answer it.
 type call struct {
 	Call
-	w        http.ResponseWriter
-	r        *http.Request
-	endpoint endpoint
-	id       identity
+	w          http.ResponseWriter
+	r          *http.Request
+	newRequest func() request // what Body is decoded into
+	id         identity
 }
 
 // A reply is an HTTP answer as a value, so that a fault can deform it before it is written.

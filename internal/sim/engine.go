@@ -58,16 +58,15 @@ type Stats struct {
 // An Engine is a simulated inference engine. It is safe for concurrent use and needs no closing: what it does, it
 // does inside the requests it serves and, with Options.Batching, in Run.
 type Engine struct {
-	opts      Options
-	endpoints map[string]endpoint
-	seats     *seats
-	replica   *replica // in place of seats; nil without Options.Batching
-	rates     *rateLimits
-	prefixes  *prefixCache
-	faults    *faultPlan
-	modes     contentModes
-	metrics   metrics
-	calls     atomic.Int64
+	opts     Options
+	seats    *seats
+	replica  *replica // in place of seats; nil without Options.Batching
+	rates    *rateLimits
+	prefixes *prefixCache
+	faults   *faultPlan
+	modes    contentModes
+	metrics  metrics
+	calls    atomic.Int64
 }
 
 // New returns an engine. The error names the first option, or the rule and field of the fault script, that is wrong.
@@ -87,15 +86,6 @@ func New(opts Options) (*Engine, error) {
 		prefixes: &prefixCache{cap: opts.PrefixCache, known: make(map[uint64]*list.Element)},
 		faults:   faults,
 		modes:    contentModes{failed: make(map[sent]bool)},
-	}
-	e.endpoints = map[string]endpoint{
-		"/v1/chat/completions": e.chat,
-		"/v1/completions":      e.completion,
-		"/v1/responses":        e.response,
-		"/v1/embeddings":       e.embedding,
-		"/v1/moderations":      e.moderation,
-		"/v1/rerank":           e.rerank,
-		"/v1/score":            e.score,
 	}
 	if opts.Batching != nil {
 		if e.replica, err = newReplica(&opts, faults.down); err != nil {
@@ -143,12 +133,12 @@ func (e *Engine) Stats() Stats {
 // panics with http.ErrAbortHandler, which ends the answer as roughly.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	if ep, ok := e.endpoints[path]; ok {
+	if newRequest, ok := endpoints[path]; ok {
 		if r.Method != http.MethodPost {
 			writeError(w, wrongMethod(r, http.MethodPost))
 			return
 		}
-		e.infer(w, r, ep)
+		e.infer(w, r, newRequest)
 		return
 	}
 	if e.faults.down(e.opts.Now()) {
@@ -175,8 +165,8 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // infer serves one inference request from arrival to the last byte.
-func (e *Engine) infer(w http.ResponseWriter, r *http.Request, ep endpoint) {
-	c := &call{w: w, r: r, endpoint: ep, Call: Call{
+func (e *Engine) infer(w http.ResponseWriter, r *http.Request, newRequest func() request) {
+	c := &call{w: w, r: r, newRequest: newRequest, Call: Call{
 		Number: e.calls.Add(1), Path: r.URL.Path, Header: r.Header, Start: e.opts.Now(),
 	}}
 	ctx, cancel, up := e.faults.during(r.Context(), c.Start)
@@ -250,7 +240,15 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 // compute produces the engine's own answer: it checks the request, waits for a seat and takes its time.
 // The error is the context's: the client left, or the engine went down, and nobody is to be answered.
 func (e *Engine) compute(ctx context.Context, c *call) (reply, error) {
-	j, err := c.endpoint(c.Body, c.id)
+	var j job
+	req := c.newRequest()
+	err := decode(c.Body, req)
+	if err == nil {
+		err = req.check()
+	}
+	if err == nil {
+		j, err = req.answer(e, c.id)
+	}
 	if err == nil {
 		err = e.checkModel(j.model)
 	}

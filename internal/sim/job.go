@@ -11,8 +11,24 @@ import (
 	"batchd/internal/sim/batching"
 )
 
-// An endpoint checks a body and works out its answer and its cost. It does not wait.
-type endpoint func(body []byte, id identity) (job, *apiError)
+// A request is the body of an inference request, decoded.
+type request interface {
+	// check looks at the members that every request may have.
+	check() *apiError
+	// answer checks the rest, and works out the answer and its cost. It does not wait.
+	answer(e *Engine, id identity) (job, *apiError)
+}
+
+// endpoints are the paths of inference requests, and what their bodies are decoded into.
+var endpoints = map[string]func() request{
+	"/v1/chat/completions": func() request { return new(chatRequest) },
+	"/v1/completions":      func() request { return new(completionRequest) },
+	"/v1/responses":        func() request { return new(responseRequest) },
+	"/v1/embeddings":       func() request { return new(embeddingRequest) },
+	"/v1/moderations":      func() request { return new(moderationRequest) },
+	"/v1/rerank":           func() request { return new(rerankRequest) },
+	"/v1/score":            func() request { return new(scoreRequest) },
+}
 
 // A job is a checked request: its answer, and what the engine is to account for.
 type job struct {

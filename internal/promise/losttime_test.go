@@ -199,8 +199,8 @@ func (n *node) flipFile(name string, share float64) {
 	}
 }
 
-// older is a node whose database is an older copy of itself: from before most of the units of a batch were sealed.
-func older(t *testing.T, in input, concurrency int, alsoItsLog bool) (n *node, id string) {
+// withOlderDatabase returns a node whose database is an older copy of itself: from before most of the units of a batch were sealed.
+func withOlderDatabase(t *testing.T, in input, concurrency int, alsoItsLog bool) (n *node, id string) {
 	t.Helper()
 	n = newNode(t, newEngine(t, steady(10*time.Millisecond)), concurrency, "BATCHD_ALLOW_MIXED_MODELS=true")
 	n.start()
@@ -239,7 +239,7 @@ func TestAnOlderDatabase(t *testing.T) {
 	in := input{lines: 3000, bad: func(n int) bool { return n%100 == 0 }, model: func(n int) string { return fmt.Sprintf("m%d", n/100) }}
 	t.Run("repair seals units with their segments", func(t *testing.T) {
 		t.Parallel()
-		n, id := older(t, in, concurrency, true)
+		n, id := withOlderDatabase(t, in, concurrency, true)
 		n.refused()
 		n.mended()
 		n.start()
@@ -258,7 +258,7 @@ func TestAnOlderDatabase(t *testing.T) {
 	for name, alsoItsLog := range map[string]bool{"with its log": true, "without": false} {
 		t.Run("it is accepted, "+name, func(t *testing.T) {
 			t.Parallel()
-			n, id := older(t, in, concurrency, alsoItsLog)
+			n, id := withOlderDatabase(t, in, concurrency, alsoItsLog)
 			if !alsoItsLog {
 				code, out, problems := runCommand(t, "repair", n.dir)
 				if code != 1 || out != "" || !strings.Contains(problems, "--accept-older") {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,10 +19,6 @@ func TestTheSchemaVersionIsThatOfTheLastMigration(t *testing.T) {
 		t.Errorf("the last migration is %s, the schema version %d", last, schemaVersion)
 	}
 	for _, script := range scripts {
-		number, err := strconv.Atoi(strings.SplitN(script.Name(), "_", 2)[0])
-		if err != nil {
-			t.Fatal(err)
-		}
 		text, err := migrations.ReadFile("migrations/" + script.Name())
 		if err != nil {
 			t.Fatal(err)

@@ -95,10 +95,12 @@ func Clip(s string, n int) string {
 	return s[:end] + "…"
 }
 
-// AppendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters.
+// AppendString appends s as a JSON string. Bytes that are not UTF-8 become replacement characters, and characters at which
+// some clients cut lines are escaped.
 func AppendString[S string | []byte](dst []byte, s S) []byte {
+	start := len(dst)
 	dst, _ = jsontext.AppendQuote(dst, s)
-	return dst
+	return append(dst[:start], batch.EscapeSeparators(dst[start:])...)
 }
 
 // AppendCustomID appends a line's custom_id; null stands for one that cannot be read back any more.

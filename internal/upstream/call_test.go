@@ -385,8 +385,13 @@ func TestU10AnswersThatAreNone(t *testing.T) {
 		"an error with the number of a user's fault": {
 			`{"error":{"code":400}}`, want{limit.Answered, "error_400", 400, "", `{"error":{"code":400}}`},
 		},
-		"a choice that failed":  {`{"choices":[{"finish_reason":"stop"},{"finish_reason":"error"}]}`, none("finish_error")},
-		"an error that is null": {`{"id":1,"error":null}`, want{limit.Served, "ok", 200, "", `{"id":1,"error":null}`}},
+		"a JSON string":                   {`"text"`, none("string")},
+		"too deep":                        {strings.Repeat("[", 10_001), none("too_deep")},
+		"nothing but an error of nothing": {`{"error":{}}`, none("error_body")},
+		"an error of nothing":             {`{"id":1,"error":{}}`, want{limit.Served, "ok", 200, "", `{"id":1,"error":{}}`}},
+		"an aborted choice":               {`{"choices":[{"finish_reason":"abort"}]}`, none("finish_abort")},
+		"a choice that failed":            {`{"choices":[{"finish_reason":"stop"},{"finish_reason":"error"}]}`, none("finish_error")},
+		"an error that is null":           {`{"id":1,"error":null}`, want{limit.Served, "ok", 200, "", `{"id":1,"error":null}`}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -409,7 +414,10 @@ func TestU11TextIsKeptAsFarAsJSONAllows(t *testing.T) {
 		"duplicate names":          {200, `{"a":1,"a":2}`, `{"a":1,"a":2}`},
 		"numbers and escapes":      {200, `{"b":1.0E+2,"a":"\u0041\/"}`, `{"b":1.0E+2,"a":"\u0041\/"}`},
 		"line breaks":              {200, "{\r\n\t\"a\": 1\n}\n", "{  \t\"a\": 1 } "},
-		"line separators":          {200, "{\"a\":\"\u2028\"}", "{\"a\":\"\u2028\"}"},
+		"line separators":          {200, "{\"a\":\"\u2028\u2029\u0085\"}", `{"a":"\u2028\u2029\u0085"}`},
+		"separators in an error":   {502, "a\u2028b", `"a\u2028b"`},
+		"byte order mark (F2-21)":  {200, "\ufeff{\"a\":1}", `{"a":1}`},
+		"numbers JSON lacks":       {200, `{"a":[NaN,-Infinity,Infinity,-1,"NaN -Infinity \"N"]}`, `{"a":[null,null,null,-1,"NaN -Infinity \"N"]}`},
 		"an error that is HTML":    {502, "<p>\r\n\"bad\"\xff</p>", `"<p>\r\n\"bad\"�</p>"`},
 		"an error that is nothing": {500, "", `null`},
 		"an error that is JSON":    {422, "{\"detail\":\n[]}", `{"detail": []}`},

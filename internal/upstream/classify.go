@@ -72,6 +72,8 @@ func answered(status int, c content, model string) verdict {
 	if status < 200 || status >= 300 {
 		v := verdict{signal: judge(status, c, model), cause: statusCause(status), status: status}
 		switch {
+		case status < 200:
+			return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d, to go on with another protocol than HTTP.", status))
 		case status < 400:
 			return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d; redirects are not followed.", status))
 		case c.body == nil:
@@ -81,14 +83,19 @@ func answered(status int, c content, model string) verdict {
 	}
 	a := c.found
 	switch {
+	case c.tooDeep:
+		return invalid("too_deep", fmt.Sprintf("The upstream's answer is nested deeper than %d levels.", maxDepth)).on(status, c)
 	case !c.isJSON:
 		return invalid("not_json", "The upstream answered with something that is not JSON.").on(status, c)
+	case a.kind == '"':
+		return invalid("string", "The upstream answered with a JSON string where an object belongs.").on(status, c)
 	case a.kind != '{' && a.kind != '[' || a.empty:
 		return invalid("empty", "The upstream answered with an empty JSON value.").on(status, c)
 	case a.isError:
 		return reported(status, c, model)
-	case a.choiceFailed:
-		return invalid("finish_error", "The upstream ended a choice with finish_reason \"error\".").on(status, content{})
+	case a.failure != "":
+		message := fmt.Sprintf("The upstream ended a choice with finish_reason %q.", a.failure)
+		return invalid("finish_"+a.failure, message).on(status, content{})
 	}
 	return verdict{signal: limit.Signal{Kind: limit.Served, Status: status}, cause: "ok", status: status}
 }

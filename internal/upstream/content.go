@@ -32,6 +32,10 @@ type content struct {
 	// isJSON says that the body was JSON as it came; found is then what it says.
 	isJSON bool
 	found  answer
+	// notFinite counts the numbers that JSON does not have, which are null in body. tooDeep says that nesting is why the body is
+	// not taken for JSON.
+	notFinite int
+	tooDeep   bool
 }
 
 // LargeBodyBudget bounds a node's memory for answers over 64 KiB. Every call may hold 64 KiB of its answer; one that
@@ -88,7 +92,10 @@ func newBodyReader(o Options) *bodyReader {
 	return &bodyReader{max: o.MaxResponseBytes, budget: o.LargeBodies, spoolDir: o.SpoolDir}
 }
 
-// read reads r to its end. Besides the errors of r it returns errTooLarge, and errSpool when the disk failed.
+// byteOrderMark is UTF-8's. RFC 8259 forbids it and lets a reader ignore it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// read reads r to its end, without a byte order mark. Besides the errors of r it returns errTooLarge, and errSpool when the disk failed.
 func (b *bodyReader) read(r io.Reader) (content, error) {
 	r = &capped{r: r, left: b.max}
 	buf := b.chunks.take()
@@ -98,15 +105,16 @@ func (b *bodyReader) read(r io.Reader) (content, error) {
 	sc.reset()
 
 	n, ended, err := fill(r, buf[:])
+	head := bytes.TrimPrefix(buf[:n], byteOrderMark)
 	switch {
 	case err != nil:
 		return content{}, err
 	case ended:
-		return contentOf(sc, buf[:n], bytes.Clone), nil
+		return contentOf(sc, head, bytes.Clone), nil
 	case b.budget.tryAcquire():
-		return b.readLarge(r, sc, buf)
+		return b.readLarge(r, sc, head, buf)
 	default:
-		return b.startSpool(sc, buf[:]).drain(r, buf)
+		return b.startSpool(sc, head).drain(r, buf)
 	}
 }
 
@@ -138,9 +146,9 @@ func fill(r io.Reader, p []byte) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// readLarge goes on in memory, under the permit that the caller took.
-func (b *bodyReader) readLarge(r io.Reader, sc *scanner, buf *[chunk]byte) (content, error) {
-	raw := append(make([]byte, 0, 4*chunk), buf[:]...)
+// readLarge goes on from head in memory, under the permit that the caller took.
+func (b *bodyReader) readLarge(r io.Reader, sc *scanner, head []byte, buf *[chunk]byte) (content, error) {
+	raw := append(make([]byte, 0, 4*chunk), head...)
 	for len(raw) < maxLargeBody {
 		if len(raw) == cap(raw) {
 			raw = append(make([]byte, 0, min(2*cap(raw), maxLargeBody)), raw...)
@@ -166,17 +174,24 @@ func (b *bodyReader) readLarge(r io.Reader, sc *scanner, buf *[chunk]byte) (cont
 // contentOf makes the content of a body that is wholly in memory. keep returns bytes that outlive raw.
 func contentOf(sc *scanner, raw []byte, keep func([]byte) []byte) content {
 	if !sc.write(raw) || !sc.close() {
-		return content{body: quoted(raw)}
+		return content{body: quoted(raw), tooDeep: sc.tooDeep}
 	}
+	c := content{isJSON: true, found: sc.found, notFinite: sc.notFinite}
 	if sc.lineBreaks {
 		joinLines(raw)
 	}
-	c := content{isJSON: true, found: sc.found}
-	if utf8.Valid(raw) {
-		c.body = batch.MemoryBody(keep(raw))
-	} else {
-		c.body = batch.MemoryBody(toUTF8(raw))
+	fit := raw
+	if sc.notFinite > 0 {
+		fit = new(finite).append(nil, fit)
 	}
+	if !utf8.Valid(fit) {
+		fit = toUTF8(fit)
+	}
+	fit = batch.EscapeSeparators(fit)
+	if len(fit) > 0 && &fit[0] == &raw[0] {
+		fit = keep(raw)
+	}
+	c.body = batch.MemoryBody(fit)
 	return c
 }
 
@@ -198,7 +213,7 @@ func quoted(raw []byte) batch.Body {
 	}
 	// The error only tells that invalid UTF-8 was replaced, which is what we want.
 	out, _ := jsontext.AppendQuote(nil, raw)
-	return batch.MemoryBody(out)
+	return batch.MemoryBody(batch.EscapeSeparators(out))
 }
 
 // capped passes on at most left bytes, then fails with errTooLarge.

@@ -177,7 +177,7 @@ func TestU19LongAndDeepAnswers(t *testing.T) {
 		}
 	}
 	deep := strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000)
-	if a, _ := call(t, playing(t, whole(deep), upstream.Options{})); a.Cause != "not_json" {
+	if a, _ := call(t, playing(t, whole(deep), upstream.Options{})); a.Cause != "too_deep" {
 		t.Errorf("deep nesting: %s", a.Cause)
 	}
 }

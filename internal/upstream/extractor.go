@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"strings"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
@@ -14,16 +16,17 @@ type answer struct {
 	empty bool
 	// isResponse says that its "object" is "response": the Responses API, whose error may be of the user's making.
 	isResponse bool
-	// isError says that the answer says itself that it is none: it has a member "error" that is not null, false or "", or its
-	// "object" is "error". The fields after it are the error's own; what it does not have is taken from the top level, where
-	// some servers write all of it.
+	// isError says that the answer says itself that it is none: it has a member "error" with something in it (not null, false,
+	// 0, "", {} or []), or no other member, its "object" is "error", or it is a
+	// response that failed. The fields after it are the error's own; what it does not have is taken from
+	// the top level, where some servers write all of it.
 	isError      bool
 	errorCode    string
 	errorType    string
 	errorMessage string
-	// choiceFailed says that some choice ended with finish_reason "error".
-	choiceFailed bool
-	usage        batch.Usage
+	// failure is the finish_reason of a choice that ended as no answer does: "error" or "abort".
+	failure string
+	usage   batch.Usage
 }
 
 // member is a name at the top level of an answer.
@@ -43,6 +46,7 @@ const (
 	fieldNone field = iota
 	fieldError
 	fieldObject
+	fieldStatus
 	fieldCode
 	fieldType
 	fieldMessage
@@ -64,6 +68,10 @@ type extractor struct {
 	// member is the top-level member that is being read, field the wanted scalar that comes next or is being read.
 	member member
 	field  field
+	// failed says that the answer's "status" is "failed", which in the Responses API means what an error does.
+	failed bool
+	// bare says that the answer is an object that had no member but "error" so far.
+	bare bool
 	// collecting says that text takes the bytes of the current name or scalar, without quotes.
 	collecting bool
 	text       []byte
@@ -92,6 +100,7 @@ func (x *extractor) keyEnds(depth int) {
 	x.collecting = false
 	if depth == 1 {
 		x.member, x.field = topLevel(x.text)
+		x.bare = x.bare && x.member == memberError
 	} else {
 		x.field = below(x.member, depth, x.text)
 	}
@@ -110,6 +119,8 @@ func topLevel(name []byte) (member, field) {
 		return memberChoices, fieldNone
 	case "object":
 		return memberOther, fieldObject
+	case "status":
+		return memberOther, fieldStatus
 	case "code":
 		return memberOther, fieldCode
 	case "type", "error_type":
@@ -161,14 +172,16 @@ func (x *extractor) valueStarts(c byte, depth int) {
 	switch depth {
 	case 0:
 		x.found.kind = c
-		x.found.empty = true
+		x.found.empty, x.bare = true, c == '{'
 	case 1:
 		x.found.empty = false
+	case 2:
+		x.found.isError = x.found.isError || x.member == memberError
 	}
 	if x.field == fieldNone {
 		return
 	}
-	if x.field == fieldError && c != 'n' && c != 'f' && c != '"' {
+	if x.field == fieldError && c == 't' {
 		x.found.isError = true
 	}
 	if c == '{' || c == '[' {
@@ -180,6 +193,11 @@ func (x *extractor) valueStarts(c byte, depth int) {
 	if c != '"' {
 		x.text = append(x.text, c)
 	}
+}
+
+// ends sees the end of the answer.
+func (x *extractor) ends() {
+	x.found.isError = x.found.isError || x.found.isResponse && x.failed || x.bare && !x.found.empty
 }
 
 // scalarEnds sees the end of every scalar: kind is '"' for strings, '0' for numbers, 'l' for true, false and null.
@@ -203,8 +221,12 @@ func (x *extractor) setText(f field) {
 	case fieldObject:
 		x.found.isResponse = string(x.text) == "response"
 		x.found.isError = x.found.isError || string(x.text) == "error"
+	case fieldStatus:
+		x.failed = string(x.text) == "failed"
 	case fieldFinishReason:
-		x.found.choiceFailed = x.found.choiceFailed || string(x.text) == "error"
+		if text := string(x.text); text == "error" || text == "abort" {
+			x.found.failure = text
+		}
 	case fieldCode:
 		x.setError(&x.found.errorCode, unquoted(x.text))
 	case fieldType:
@@ -228,6 +250,8 @@ func (x *extractor) setError(field *string, value string) {
 func (x *extractor) setNumber(f field) {
 	n := tokens(x.text)
 	switch f {
+	case fieldError:
+		x.found.isError = x.found.isError || strings.Trim(string(x.text), "-0.") != ""
 	case fieldCode:
 		x.setError(&x.found.errorCode, string(x.text))
 	case fieldInput:

@@ -12,7 +12,8 @@ const maxDepth = 10_000
 // A scanner checks that the bytes written to it are one JSON value (RFC 8259), and picks out what batchd wants to know
 // of an answer. It takes the bytes in pieces of any size and keeps none of them, so that an answer of any length is
 // checked in constant memory, even one that is a single long string. Duplicate names and lone surrogates pass: it is
-// the upstream's text. Bytes from 0x80 on pass inside strings; whether they are UTF-8 is checked elsewhere.
+// the upstream's text. Bytes from 0x80 on pass inside strings; whether they are UTF-8 is checked elsewhere. The numbers that
+// Python's json writes and JSON lacks, NaN and the infinities, pass too and are counted: see finite.
 type scanner struct {
 	state state
 	// hex counts the digits still wanted of a \u escape; literal is what is still wanted of true, false or null.
@@ -22,6 +23,9 @@ type scanner struct {
 	inKey bool
 	// lineBreaks is set by the first raw CR or LF. It can only stand between tokens.
 	lineBreaks bool
+	// notFinite counts the values NaN, Infinity and -Infinity; tooDeep says that nesting is what broke the value.
+	notFinite int
+	tooDeep   bool
 
 	// depth counts the open containers; bit i of objects says that container i is an object.
 	depth   int
@@ -87,6 +91,7 @@ func (s *scanner) close() bool {
 	if s.depth == 0 && numberMayEnd(s.state) {
 		s.endScalar('0')
 	}
+	s.ends()
 	return s.state == wantEnd
 }
 
@@ -149,14 +154,25 @@ func (s *scanner) startValue(c byte) {
 		s.state, s.literal = inLiteral, "false"[1:]
 	case 'n':
 		s.state, s.literal = inLiteral, "null"[1:]
+	case 'N', 'I':
+		s.startNotFinite(c)
 	default:
 		s.state = broken
 	}
 }
 
+// startNotFinite takes the first letter of NaN or Infinity.
+func (s *scanner) startNotFinite(c byte) {
+	s.notFinite++
+	s.state, s.literal = inLiteral, notANumber[1:]
+	if c == 'I' {
+		s.literal = infinity[1:]
+	}
+}
+
 func (s *scanner) open(object bool) {
 	if s.depth == maxDepth {
-		s.state = broken
+		s.state, s.tooDeep = broken, true
 		return
 	}
 	word, bit := &s.objects[s.depth/64], uint64(1)<<(s.depth%64)
@@ -273,6 +289,10 @@ func (s *scanner) scanLiteral(p []byte, i int) int {
 // that the number has ended.
 func (s *scanner) scanNumber(p []byte, i int) int {
 	start := i
+	if s.state == afterMinus && p[i] == 'I' {
+		s.startNotFinite('I')
+		return i + 1
+	}
 	for ; i < len(p); i++ {
 		next := afterNumberByte(s.state, p[i])
 		if next != broken {

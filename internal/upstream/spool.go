@@ -21,6 +21,10 @@ type spooler struct {
 	err error
 	// cut is the begin of a character whose rest is in the next piece.
 	cut []byte
+	// numbers takes out those that JSON does not have.
+	numbers finite
+	// fit is room for a piece without them.
+	fit []byte
 }
 
 // startSpool puts what was read so far into a file. It fails in drain.
@@ -47,13 +51,13 @@ func (w *spooler) drain(r io.Reader, buf *[chunk]byte) (content, error) {
 		w.err = errNotJSON
 	}
 	if w.err == nil {
-		return content{body: w.file, isJSON: true, found: w.scan.found}, nil
+		return content{body: w.file, isJSON: true, found: w.scan.found, notFinite: w.scan.notFinite}, nil
 	}
 	if w.file != nil {
 		_ = w.file.Close() // its bytes are given up
 	}
 	if errors.Is(w.err, errNotJSON) {
-		return content{}, nil
+		return content{tooDeep: w.scan.tooDeep}, nil
 	}
 	return content{}, w.err
 }
@@ -82,10 +86,13 @@ func (w *spooler) put(p []byte) {
 		joinLines(p)
 		w.scan.lineBreaks = false
 	}
+	// Every piece, since a literal may be cut by the end of one.
+	w.fit = w.numbers.append(w.fit[:0], p)
+	p = w.fit
 	if !utf8.Valid(p) {
 		p = toUTF8(p)
 	}
-	w.err = w.file.append(p)
+	w.err = w.file.append(batch.EscapeSeparators(p))
 }
 
 // cutCharacter returns how many bytes at the end of p are the begin of a character that is not whole.

@@ -110,7 +110,7 @@ func TestResultLines(t *testing.T) {
 		"custom_id with everything": {
 			dialect.Result{ID: "batch_req_1", CustomID: []byte("\"\\\x00\r\n\u2028<é😀"), Status: 200},
 			`1`,
-			`{"custom_id":"\"\\\u0000\r\n` + "\u2028" + `<é😀","error":null,"id":"batch_req_task_1","response":{"body":1,"request_id":"\"\\\u0000\r\n` + "\u2028" + `<é😀","status_code":200}}`,
+			`{"custom_id":"\"\\\u0000\r\n\u2028<é😀","error":null,"id":"batch_req_task_1","response":{"body":1,"request_id":"\"\\\u0000\r\n\u2028<é😀","status_code":200}}`,
 		},
 		"custom_id lost": {
 			dialect.Result{ID: "batch_req_1", Status: 200},

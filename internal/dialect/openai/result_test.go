@@ -36,7 +36,7 @@ func TestResultLines(t *testing.T) {
 		"custom_id with everything": {
 			dialect.Result{ID: "batch_req_1", CustomID: []byte("\"\\\x00\r\n\u2028<é😀"), Status: 200, RequestID: "a\"\xff"},
 			`1`,
-			`{"id":"batch_req_1","custom_id":"\"\\\u0000\r\n` + "\u2028" + `<é😀","response":{"status_code":200,"request_id":"a\"` + "\ufffd" + `","body":1},"error":null}`,
+			`{"id":"batch_req_1","custom_id":"\"\\\u0000\r\n\u2028<é😀","response":{"status_code":200,"request_id":"a\"` + "\ufffd" + `","body":1},"error":null}`,
 		},
 		"expired": {
 			dialect.Result{ID: "batch_req_1", CustomID: []byte("a"), Code: batch.CodeExpired},

@@ -75,6 +75,12 @@ func TestField(t *testing.T) {
 		"F2-10 every tenth fails":          {"ctx500", every10th, 300, 16, 30 * time.Second, 3 * time.Minute, `"status_code":500`},
 		"F2-16 one generation fault":       {"tgi424once", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
 		"F2-18 an error object inside 200": {"err200_type", only(50), 200, 16, 12 * time.Second, 12 * time.Second, `prompt is too long`},
+		"F2-20 no choices":                 {"emptychoices", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
+		"F2-21 a byte order mark":          {"bom", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
+		"F2-24 NaN in logprobs":            {"nan", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
+		"F2-26 line separators":            {"u2028", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
+		"U10 an empty error":               {"errempty", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
+		"U10 an aborted choice":            {"abort", only(50), 200, 16, 12 * time.Second, 12 * time.Second, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,6 +110,12 @@ func TestField(t *testing.T) {
 				if !bytes.Contains(line, []byte(c.told)) {
 					t.Errorf("error line does not tell %s: %s", c.told, line)
 				}
+			}
+			if bytes.ContainsAny(a.output, "\u0085\u2028\u2029") {
+				t.Error("a separator stands raw in the output, where clients cut lines")
+			}
+			if strings.HasPrefix(name, "F2-2") && calls.Load() != int64(c.lines) {
+				t.Errorf("%d calls for %d lines: a good answer is taken at once", calls.Load(), c.lines)
 			}
 			if name == "F2-18 an error object inside 200" && calls.Load() != int64(c.lines) {
 				t.Errorf("%d calls for %d lines: what the upstream says of a line is final", calls.Load(), c.lines)

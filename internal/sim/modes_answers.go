@@ -22,6 +22,12 @@ var modeAnswers = map[string]modeAnswer{
 	"ok":           {status: http.StatusOK, body: modeHead + modeHi + modeTail},
 	"emptychoices": {status: http.StatusOK, body: modeHead + modeTail},
 	"jsonstr":      {status: http.StatusOK, body: `"a plain text answer"`},
+	// Good answers as JSON has not foreseen them.
+	"bom":      {status: http.StatusOK, body: "\ufeff" + modeHead + modeHi + modeTail},
+	"nan":      {status: http.StatusOK, body: modeHead + `{"index": 0, "message": {"role": "assistant", "content": "hi"}, "logprobs": {"token_logprobs": [NaN, -Infinity]}, "finish_reason": "stop"}` + modeTail},
+	"u2028":    {status: http.StatusOK, body: modeHead + `{"index": 0, "message": {"role": "assistant", "content": "` + "one\u2028two\u0085three\u2029four" + `"}, "finish_reason": "stop"}` + modeTail},
+	"errempty": {status: http.StatusOK, body: `{"error": {}, "id": "{id}", "choices": [` + modeHi + `]}`},
+	"abort":    {status: http.StatusOK, body: modeHead + `{"index": 0, "message": {"role": "assistant", "content": "h"}, "finish_reason": "abort"}` + modeTail, once: true},
 
 	// An error under a status of success.
 	"err200_400":  {status: http.StatusOK, body: `{"error": {"code": 400, "message": "the request exceeds the available context size", "type": "exceed_context_size_error", "n_prompt_tokens": 14429, "n_ctx": 8192}}`},

@@ -79,6 +79,10 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 		return e
 	}
 	e.verdict = answered(resp.StatusCode, e.content, c.Model)
+	u.metrics.notFinite.Add(float64(e.content.notFinite))
+	if e.verdict.signal.Kind == limit.Served && incomplete(c.Endpoint, e.content) {
+		u.metrics.incomplete.Inc()
+	}
 	return e
 }
 

@@ -71,6 +71,9 @@ const modelNotFound = "model_not_found"
 func answered(status int, c content, model string) verdict {
 	if status < 200 || status >= 300 {
 		v := verdict{signal: judge(status, c, model), cause: statusCause(status), status: status}
+		if v.signal.Message == "" {
+			v.signal.Message = inWords(status) // for reasons and logs: the answer has none
+		}
 		switch {
 		case status < 200:
 			return v.without(batch.CodeInvalidResponse, fmt.Sprintf("The upstream answered with status %d, to go on with another protocol than HTTP.", status))
@@ -98,6 +101,23 @@ func answered(status int, c content, model string) verdict {
 		return invalid("finish_"+a.failure, message).on(status, content{})
 	}
 	return verdict{signal: limit.Signal{Kind: limit.Served, Status: status}, cause: "ok", status: status}
+}
+
+// incomplete reports whether a served answer lacks the list that its endpoint is called for, as with "choices": []. It says
+// nothing, however good it looks.
+func incomplete(endpoint string, c content) bool {
+	var list member
+	switch endpoint {
+	case "/v1/chat/completions", "/v1/completions":
+		list = memberChoices
+	case "/v1/embeddings", "/v1/images/generations", "/v1/images/edits", "/v1/score":
+		list = memberData
+	case "/v1/moderations", "/v1/rerank":
+		list = memberResults
+	default:
+		return false
+	}
+	return c.found.kind == '{' && !c.filled[list]
 }
 
 // without turns a verdict into one that shows no answer.
@@ -195,8 +215,7 @@ func statusOfWords(w words) int {
 		return http.StatusTooManyRequests
 	case w.says(modelNotFound), w.says("not_found_error"), w.says("NotFoundError"), w.says("NOT_FOUND"):
 		return http.StatusNotFound
-	case w.says("invalid_request_error"), w.says("BadRequestError"), w.says("INVALID_ARGUMENT"),
-		w.says("context_length_exceeded"), w.told() != "":
+	case w.saysInvalid(), w.says("context_length_exceeded"), w.told() != "":
 		return http.StatusBadRequest
 	}
 	return 0

@@ -64,7 +64,7 @@ func TestWordsTellWhoseFaultAnErrorIs(t *testing.T) {
 		"another model that begins alike":   {404, `{"error":"we have org/m-10"}`, limit.Denied, limit.ReasonMisconfigured, "", "we have org/m-10"},
 		"an unknown path (F2-15)":           {404, `{"detail":"Not Found"}`, limit.Denied, limit.ReasonMisconfigured, "", "Not Found"},
 		"an unknown path, of a web server":  {404, "<html>\r\n<h1>404\tNot Found</h1>\x1b[31m\n", limit.Denied, limit.ReasonMisconfigured, "", "<html> <h1>404 Not Found</h1> [31m"},
-		"a path that is gone":               {410, ``, limit.Denied, limit.ReasonMisconfigured, "", ""},
+		"a path that is gone":               {410, ``, limit.Denied, limit.ReasonMisconfigured, "", "Gone (no body)"},
 		"a key, as 401":                     {401, `{"error":{"message":"Incorrect API key provided: sk-x.","type":"invalid_request_error","code":"invalid_api_key"}}`, limit.Denied, limit.ReasonDenied, "invalid_api_key", "Incorrect API key provided: sk-x."},
 		"a key, as 400 (F2-14)":             {400, `{"code":"Client specified an invalid argument","error":"Incorrect API key provided"}`, limit.Denied, limit.ReasonDenied, "Client specified an invalid argument", "Incorrect API key provided"},
 		"a key, as 400 by its code":         {400, `{"error":{"code":"invalid_api_key"}}`, limit.Denied, limit.ReasonDenied, "invalid_api_key", `{"error":{"code":"invalid_api_key"}}`},
@@ -94,7 +94,7 @@ func TestWordsTellWhoseFaultAnErrorIs(t *testing.T) {
 		"a list of faults":                  {422, `{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}`, limit.Answered, "", "", `{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}`},
 		"a phrase in a validation error":    {422, `{"detail":"invalid api key"}`, limit.Answered, "", "", "invalid api key"},
 		"a code too long to be one":         {400, `{"code":"` + strings.Repeat("c", 65) + `","type":"t\u0007","message":"m"}`, limit.Answered, "", "", "m"},
-		"nothing at all":                    {500, ``, limit.Broken, limit.ReasonFailing, "", ""},
+		"nothing at all":                    {500, ``, limit.Broken, limit.ReasonFailing, "", "Internal Server Error (no body)"},
 	}
 	for name, tc := range cases {
 		got := answerTo(t, tc.status, tc.body, "org/m-1").Signal

@@ -36,6 +36,8 @@ type content struct {
 	// not taken for JSON.
 	notFinite int
 	tooDeep   bool
+	// filled says which members of an answer hold something.
+	filled [memberChoices + 1]bool
 }
 
 // LargeBodyBudget bounds a node's memory for answers over 64 KiB. Every call may hold 64 KiB of its answer; one that
@@ -176,7 +178,7 @@ func contentOf(sc *scanner, raw []byte, keep func([]byte) []byte) content {
 	if !sc.write(raw) || !sc.close() {
 		return content{body: quoted(raw), tooDeep: sc.tooDeep}
 	}
-	c := content{isJSON: true, found: sc.found, notFinite: sc.notFinite}
+	c := content{isJSON: true, found: sc.found, notFinite: sc.notFinite, filled: sc.filled}
 	if sc.lineBreaks {
 		joinLines(raw)
 	}

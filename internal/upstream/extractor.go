@@ -34,6 +34,9 @@ type member uint8
 
 const (
 	memberOther member = iota
+	memberData
+	memberResults
+	// Of those from here on the names below them are looked at too.
 	memberError
 	memberUsage
 	memberChoices
@@ -70,6 +73,8 @@ type extractor struct {
 	field  field
 	// failed says that the answer's "status" is "failed", which in the Responses API means what an error does.
 	failed bool
+	// filled says of each member whether there is a container in its place that holds something.
+	filled [memberChoices + 1]bool
 	// bare says that the answer is an object that had no member but "error" so far.
 	bare bool
 	// collecting says that text takes the bytes of the current name or scalar, without quotes.
@@ -87,7 +92,7 @@ func (x *extractor) collect(p []byte) {
 // startKey begins a member's name in a container at depth, counted from 1. Below the top level names matter only
 // in some members.
 func (x *extractor) startKey(depth int) {
-	x.collecting = depth == 1 || depth <= 3 && x.member != memberOther
+	x.collecting = depth == 1 || depth <= 3 && x.member >= memberError
 	x.text = x.text[:0]
 	x.field = fieldNone
 }
@@ -117,6 +122,10 @@ func topLevel(name []byte) (member, field) {
 		return memberUsage, fieldNone
 	case "choices":
 		return memberChoices, fieldNone
+	case "data":
+		return memberData, fieldNone
+	case "results":
+		return memberResults, fieldNone
 	case "object":
 		return memberOther, fieldObject
 	case "status":
@@ -177,6 +186,7 @@ func (x *extractor) valueStarts(c byte, depth int) {
 		x.found.empty = false
 	case 2:
 		x.found.isError = x.found.isError || x.member == memberError
+		x.filled[x.member] = true
 	}
 	if x.field == fieldNone {
 		return

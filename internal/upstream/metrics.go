@@ -15,6 +15,8 @@ type metrics struct {
 	calls [limit.Abandoned + 1]prometheus.Counter
 	// seconds is how long calls took, of whatever kind.
 	seconds prometheus.Observer
+	// incomplete counts answers without what was asked for, notFinite numbers that JSON does not have.
+	incomplete, notFinite prometheus.Counter
 }
 
 // newMetrics registers the families, which all upstreams of a registerer share, and picks those of one upstream.
@@ -32,7 +34,24 @@ func newMetrics(r prometheus.Registerer, upstream string) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &metrics{seconds: seconds.WithLabelValues(upstream)}
+	incomplete, err := register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "batchd_upstream_incomplete_answers_total",
+		Help: "Answers of an upstream that lack what their endpoint must have, such as choices. They are kept.",
+	}, []string{"upstream"}))
+	if err != nil {
+		return nil, err
+	}
+	notFinite, err := register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "batchd_upstream_nonfinite_numbers_total",
+		Help: "NaN, Infinity and -Infinity in answers of an upstream, which became null.",
+	}, []string{"upstream"}))
+	if err != nil {
+		return nil, err
+	}
+	m := &metrics{
+		seconds:    seconds.WithLabelValues(upstream),
+		incomplete: incomplete.WithLabelValues(upstream), notFinite: notFinite.WithLabelValues(upstream),
+	}
 	for k := range m.calls {
 		m.calls[k] = calls.WithLabelValues(upstream, limit.Kind(k).String())
 	}

@@ -51,7 +51,7 @@ func (w *spooler) drain(r io.Reader, buf *[chunk]byte) (content, error) {
 		w.err = errNotJSON
 	}
 	if w.err == nil {
-		return content{body: w.file, isJSON: true, found: w.scan.found, notFinite: w.scan.notFinite}, nil
+		return content{body: w.file, isJSON: true, found: w.scan.found, notFinite: w.scan.notFinite, filled: w.scan.filled}, nil
 	}
 	if w.file != nil {
 		_ = w.file.Close() // its bytes are given up

@@ -3,6 +3,7 @@ package upstream
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"batchd/internal/limit"
 )
@@ -65,4 +66,9 @@ func statusCause(status int) string {
 		return "status_other"
 	}
 	return "status_" + strconv.Itoa(status)
+}
+
+// inWords is what to say of an answer that says nothing itself.
+func inWords(status int) string {
+	return strings.TrimSpace(http.StatusText(status) + " (no body)")
 }

@@ -41,6 +41,18 @@ func wordsOf(c content) words {
 // says reports whether the code or the type is the word.
 func (w words) says(word string) bool { return w.code == word || w.kind == word }
 
+// saysInvalid reports whether the code or the type calls the request bad, in whatever spelling: invalid_request_error,
+// BadRequestError, INVALID_ARGUMENT.
+func (w words) saysInvalid() bool {
+	for _, word := range []string{w.code, w.kind} {
+		word = strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(word))
+		if strings.HasPrefix(word, "invalidrequest") || strings.HasPrefix(word, "badrequest") || strings.HasPrefix(word, "invalidargument") {
+			return true
+		}
+	}
+	return false
+}
+
 // told returns what a known phrase in the words means, or "".
 func (w words) told() limit.Reason {
 	code, kind, message := phrase(w.code), phrase(w.kind), strings.ToLower(w.message)

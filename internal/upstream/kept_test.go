@@ -1,0 +1,61 @@
+package upstream_test
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"batchd/internal/limit"
+	"batchd/internal/upstream"
+)
+
+func TestF2_20AnAnswerWithoutWhatWasAskedForIsKeptAndCounted(t *testing.T) {
+	t.Parallel()
+	for body, incomplete := range map[string]float64{
+		`{"id":"1","choices":[]}`:       1,
+		`{"id":"1","choices":null}`:     1,
+		`{"id":"1"}`:                    1,
+		`{"choices":[{}]}`:              0,
+		`{"choices":[],"choices":[{}]}`: 0,
+	} {
+		registry := prometheus.NewRegistry()
+		u := newUpstream(t, upstream.Config{URL: listen(t, raw(reply(200, body)))}, upstream.Options{Registerer: registry})
+		res, kept := call(t, u)
+		check(t, res, kept, want{limit.Served, "ok", 200, "", body})
+		if got := total(t, registry, "batchd_upstream_incomplete_answers_total"); got != incomplete {
+			t.Errorf("%s: counted %v times as incomplete, want %v", body, got, incomplete)
+		}
+	}
+}
+
+func TestF2_24NumbersThatJSONLacksBecomeNullAndAreCounted(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	body := `{"choices":[{"logprobs":{"token_logprobs":[NaN,-Infinity,-1]}}]}`
+	u := newUpstream(t, upstream.Config{URL: listen(t, raw(reply(200, body)))}, upstream.Options{Registerer: registry})
+	res, kept := call(t, u)
+	check(t, res, kept, want{limit.Served, "ok", 200, "", `{"choices":[{"logprobs":{"token_logprobs":[null,null,-1]}}]}`})
+	if got := total(t, registry, "batchd_upstream_nonfinite_numbers_total"); got != 2 {
+		t.Errorf("counted %v, want 2", got)
+	}
+}
+
+// total is the sum of a metric's series.
+func total(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			sum := 0.0
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+			return sum
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}

@@ -24,7 +24,7 @@ func Check(ctx context.Context, dir string, report func(check.Finding) error, pr
 	}
 	return check.Run(ctx, check.Options{
 		Dir: dir, Disk: fsys, Objects: disk.Existing(fsys, datadir.Blobs), Open: openToRead, Commits: sqlite.CommitNumber,
-		Temp: os.TempDir(), Report: report, Progress: progress,
+		Changed: sqlite.Changed, Temp: os.TempDir(), Report: report, Progress: progress,
 	})
 }
 

@@ -94,6 +94,8 @@ type Options struct {
 	Open func(ctx context.Context, path string, how Access) (store.Store, error)
 	// Commits returns the number of the last commit of the store in the file at path, which is open.
 	Commits func(ctx context.Context, path string) (uint64, error)
+	// Changed returns what is wrong with the bytes of the database's file at path, "" for nothing that shows.
+	Changed func(ctx context.Context, path string) (string, error)
 	// Temp is where a private copy of the database is made.
 	Temp string
 	// Report is called with each finding. Its error ends Run and is returned.
@@ -140,6 +142,9 @@ func (c *checker) run(ctx context.Context) (err error) {
 	}
 	c.sum.Server = held != nil
 	c.blobs = blob.NewStore(c.o.Objects, blob.Options{})
+	if err := c.databaseFile(ctx); err != nil {
+		return err
+	}
 	database, closeStore, err := c.openStore(ctx)
 	if err != nil {
 		return err

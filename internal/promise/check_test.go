@@ -210,6 +210,7 @@ func TestCheckFindsWhatIsLost(t *testing.T) {
 		"a journal":                      {func(_ *testing.T, n *node) { n.flip("journals", 0.5) }, want{"lost", "journal", true, 1}},
 		"a journal's header":             {func(_ *testing.T, n *node) { n.flip("journals", 0) }, want{"lost", "journal", false, 1}},
 		"a page of the database":         {func(_ *testing.T, n *node) { n.flipPage() }, want{"lost", "database", false, 1}},
+		"a bit of the database":          {func(_ *testing.T, n *node) { n.flipFile("batchd.db", 0.999) }, want{"lost", "database", false, 1}},
 		"the database":                   {func(_ *testing.T, n *node) { n.remove("batchd.db"); n.remove("batchd.db-wal") }, want{"lost", "database", false, 1}},
 		"the write-ahead log":            {func(_ *testing.T, n *node) { n.loseLog() }, want{"lost", "sequence", false, 1}},
 		"the sequence file":              {func(_ *testing.T, n *node) { n.remove("batchd.seq") }, want{"noted", "sequence", false, 0}},

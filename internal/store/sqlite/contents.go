@@ -100,6 +100,17 @@ func (s *Store) openContents(ctx context.Context) error {
 	return err
 }
 
+// Changed returns what is wrong with the store file at path by its checksum, "" for nothing. It writes to neither; a server
+// may be running.
+func Changed(ctx context.Context, path string) (string, error) {
+	err := checkContents(ctx, path)
+	var refused *UnusableError
+	if errors.As(err, &refused) {
+		return refused.Problem, nil
+	}
+	return "", err
+}
+
 // checkContents compares the store file with its checksum, before SQLite is let near it.
 func checkContents(ctx context.Context, path string) (err error) {
 	dir := filepath.Dir(path)

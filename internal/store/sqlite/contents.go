@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -78,16 +79,11 @@ func (c *contents) take(ctx context.Context) error {
 // close closes both files, after SQLite.
 func (c *contents) close() error { return errors.Join(c.sum.Close(), c.file.Close()) }
 
-// openContents makes sure that there is a checksum, where the store file holds everything, and tells of one that is
-// damaged.
+// openContents makes sure that there is a checksum, where the store file holds everything.
 func (s *Store) openContents(ctx context.Context) error {
 	c := s.writer.contents
 	_, found, err := c.sum.Read()
-	if errors.Is(err, datadir.ErrContentSumDamaged) {
-		s.log.WarnContext(ctx, "checksum of the database is damaged, so that its contents were not compared with it; it is taken anew", "path", s.path, "error", err)
-		found, err = false, nil
-	}
-	if err != nil || found {
+	if err != nil && !errors.Is(err, datadir.ErrContentSumDamaged) || err == nil && found {
 		return err
 	}
 	if size, err := s.writer.logSize(); size > 0 || err != nil {
@@ -103,7 +99,7 @@ func (s *Store) openContents(ctx context.Context) error {
 // Changed returns what is wrong with the store file at path by its checksum, "" for nothing. It writes to neither; a server
 // may be running.
 func Changed(ctx context.Context, path string) (string, error) {
-	err := checkContents(ctx, path)
+	err := checkContents(ctx, path, slog.New(slog.DiscardHandler))
 	var refused *UnusableError
 	if errors.As(err, &refused) {
 		return refused.Problem, nil
@@ -111,8 +107,9 @@ func Changed(ctx context.Context, path string) (string, error) {
 	return "", err
 }
 
-// checkContents compares the store file with its checksum, before SQLite is let near it.
-func checkContents(ctx context.Context, path string) (err error) {
+// checkContents compares the store file with its checksum, before SQLite is let near it, and tells of a checksum that is
+// damaged: it is taken anew.
+func checkContents(ctx context.Context, path string, log *slog.Logger) (err error) {
 	dir := filepath.Dir(path)
 	if found, err := datadir.HasContentSum(dir); !found || err != nil {
 		return err
@@ -129,7 +126,8 @@ func checkContents(ctx context.Context, path string) (err error) {
 	want, found, err := c.sum.Read()
 	if !found || err != nil {
 		if errors.Is(err, datadir.ErrContentSumDamaged) {
-			return nil // told when it is opened
+			log.WarnContext(ctx, "checksum of the database is damaged, so that the database was not compared with it; it is taken anew", "path", path, "error", err)
+			return nil
 		}
 		return err
 	}

@@ -112,6 +112,22 @@ func TestAChecksumThatIsDamagedIsToldAndTakenAnew(t *testing.T) {
 	}
 }
 
+func TestAChecksumThatIsDamagedIsToldAfterAKillToo(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	s := openWith(t, place, sqlite.Options{})
+	t.Cleanup(func() { _ = s.Close() })
+	fill(t, s, 3) // leaves a log, so that the next start folds it
+	dir := crashed(t, place)
+	must(t, os.Truncate(filepath.Join(dir, "batchd.sum"), 9))
+	var log bytes.Buffer
+	again := openWith(t, dir, sqlite.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	must(t, again.Close())
+	if !strings.Contains(log.String(), "checksum of the database is damaged") {
+		t.Errorf("told %q", log.String())
+	}
+}
+
 func TestTheChecksumIsClearedBeforeTheStoreFileChanges(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()

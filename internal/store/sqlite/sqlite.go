@@ -108,7 +108,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open store: %w", named(path, err))
 		}
 	}
-	if err := checkContents(ctx, path); err != nil {
+	if err := checkContents(ctx, path, opts.Logger); err != nil {
 		return nil, fmt.Errorf("open store: %w", named(path, err))
 	}
 	s, err := connect(ctx, path, opts)

@@ -57,6 +57,7 @@ func Serve(ctx context.Context, cfg config.Config, logger *slog.Logger, listenin
 		}
 		servers = append(servers, metrics)
 	}
+	e.storage.reserve.Keep()
 	listening(api.Addr())
 	return e.serve(ctx, servers)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"batchd/internal/blob"
 	"batchd/internal/blob/disk"
@@ -21,6 +22,8 @@ type storage struct {
 	dir   *datadir.Dir
 	store store.Store
 	blobs blob.Store
+	// reserve keeps room for rows once a server says so.
+	reserve *datadir.Reserve
 	// faulty is set while the last write to the database failed; only then does /readyz probe it.
 	faulty atomic.Bool
 }
@@ -37,6 +40,7 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 	if s.dir, err = datadir.Open(path, datadir.Options{OnSync: m.fsyncs.Inc}); err != nil {
 		return nil, err
 	}
+	s.reserve = datadir.NewReserve(s.dir.Path(""), time.Now)
 	s.store, err = openStore(ctx, path, sqlite.Options{
 		Logger: logger, OnFsync: func(n int) { m.fsyncs.Add(float64(n)) },
 		OnCommit: func() {
@@ -44,6 +48,7 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 			s.faulty.Store(false)
 		},
 		OnFault: func(error) { s.faulty.Store(true) },
+		Reserve: s.reserve,
 	})
 	if err != nil {
 		return nil, err

@@ -36,6 +36,8 @@ const (
 	// LockFile carries the lock. It is never removed: a process that locked a file which another one had just removed
 	// would hold nothing.
 	LockFile = "lock"
+	// ReserveFile keeps room for writes on a full disk. Its contents mean nothing.
+	ReserveFile = "reserve"
 )
 
 // Options configures a Dir.

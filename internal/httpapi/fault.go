@@ -52,6 +52,10 @@ func answerError(c *Call, err error) {
 	if c.reply.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
+	if errors.Is(err, blob.ErrNoSpace) || errors.Is(err, store.ErrNoSpace) {
+		c.server.Logger.LogAttrs(c.Context(), slog.LevelWarn, "request refused: the disk is full",
+			slog.String("request_id", c.reply.requestID), slog.String("route", c.reply.route), slog.Any("error", err))
+	}
 	told := *fault
 	if wantsBytes(err, fault) {
 		told.Message += freeing(c)
@@ -141,6 +145,8 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		fault = badCursor()
 	case errors.Is(err, blob.ErrNoSpace):
 		fault = storageFull()
+	case errors.Is(err, store.ErrNoSpace):
+		fault = diskFull()
 	default:
 		return http.StatusInternalServerError, nil
 	}
@@ -174,6 +180,11 @@ var statuses = map[batch.Class]int{
 
 func storageFull() *batch.Error {
 	return &batch.Error{Class: batch.StorageFull, Message: "The server has too little disk space left to take uploads. Try again once its operator has made room."}
+}
+
+// diskFull is about rows, which take room on the disk too: so it may answer any call that changes something.
+func diskFull() *batch.Error {
+	return &batch.Error{Class: batch.StorageFull, Message: "The server's disk is full, so nothing was changed. Try again once there is room."}
 }
 
 func badCursor() *batch.Error {

@@ -10,6 +10,7 @@ package httpapi_test
 //	                missing-file-fails create calls on unknown files make failed batches
 //	                callbacks          callback_url may be any https address that does not hold "private"
 //	                full               the disk is nearly full
+//	                rows-full          the disk has no room for rows
 //	                closed             no uploads are taken for now
 //	                waits              running batches and upstreams stand as waits and stands say
 //	                limits lines=N bytes=N       bounds on every mount's files
@@ -153,6 +154,8 @@ func configure(t *testing.T, o *options, line string) {
 		}
 	case "full":
 		o.StorageFull = func() error { return fmt.Errorf("1 GiB left of 500 GiB") }
+	case "rows-full":
+		o.Store = fullRows{o.Store}
 	case "closed":
 		o.StorageFull = func() error {
 			return &batch.Error{Class: batch.Unavailable, Message: "No uploads are taken for now. Try again later."}

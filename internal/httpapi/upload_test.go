@@ -10,11 +10,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/store"
 )
 
 func TestUploadTakesPartsInAnyOrder(t *testing.T) {
@@ -315,6 +317,62 @@ func TestI16UploadWithAnEncodingIsRefused(t *testing.T) {
 		t.Errorf("fault %+v", got)
 	}
 	f.wantNothing()
+}
+
+// fullRows is a store on a disk that has no room for a row, but for those of parts.
+type fullRows struct{ apiStore }
+
+var errFullRows = fmt.Errorf("%w: disk I/O error", store.ErrNoSpace)
+
+func (fullRows) CreateFile(context.Context, batch.File) error                { return errFullRows }
+func (fullRows) DeleteFile(context.Context, string, string, time.Time) error { return errFullRows }
+func (fullRows) CreateBatch(context.Context, batch.Batch) error              { return errFullRows }
+func (fullRows) CreateUpload(context.Context, batch.Upload) error            { return errFullRows }
+func (fullRows) CreateBatchOnce(context.Context, batch.Batch, store.IdempotencyKey) (batch.Batch, error) {
+	return batch.Batch{}, errFullRows
+}
+
+func (fullRows) CancelBatch(context.Context, string, string, time.Time) (batch.Batch, error) {
+	return batch.Batch{}, errFullRows
+}
+
+func (fullRows) CompleteUpload(context.Context, string, string, batch.File, time.Time) (batch.Upload, *batch.File, error) {
+	return batch.Upload{}, nil, errFullRows
+}
+
+func (fullRows) CancelUpload(context.Context, string, string, time.Time) (batch.Upload, error) {
+	return batch.Upload{}, errFullRows
+}
+
+func (fullRows) EditBatch(context.Context, string, string, store.Edit, time.Time) (batch.Batch, error) {
+	return batch.Batch{}, errFullRows
+}
+
+// TestOnADiskWithoutRoomForARowEveryChangeIs507 calls what changes something; nothing of it may be sent again unasked.
+func TestOnADiskWithoutRoomForARowEveryChangeIs507(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *options) { o.Store = fullRows{o.Store} })
+	if err := f.store.CreateFile(t.Context(), batch.File{ID: "file-a", Tenant: ours, Purpose: batch.PurposeBatch, Lines: 1, CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	create := `{"input_file_id":"file-a","endpoint":"/v1/chat/completions","completion_window":"24h"}`
+	announce := `{"filename":"in.jsonl","purpose":"batch","bytes":10,"mime_type":"application/jsonl"}`
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"delete a file":        f.do("DELETE", "/v1/files/file-a", ""),
+		"create a batch":       f.do("POST", "/v1/batches", create),
+		"create a batch, once": f.do("POST", "/v1/batches", create, "Idempotency-Key", "k"),
+		"cancel a batch":       f.do("POST", "/v1/batches/batch_1/cancel", ""),
+		"announce an upload":   f.do("POST", "/v1/uploads", announce),
+		"upload a file":        f.upload([]part{{"file", "in.jsonl", goodLine}, {"purpose", "", "batch"}}),
+	} {
+		got := faultOf(t, w)
+		if got.Status != http.StatusInsufficientStorage || strings.Contains(got.Message, "I/O") || w.Header().Get("X-Should-Retry") != "false" {
+			t.Errorf("%s: %+v, headers %v; want 507 without the operator's words, and not again", name, got, w.Header())
+		}
+	}
+	if f.objects.count() != 0 {
+		t.Error("the bytes of the refused upload are left")
+	}
 }
 
 // noRows is a store whose CreateFile fails, before or after it has stored the row.

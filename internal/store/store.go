@@ -35,6 +35,8 @@ var (
 	ErrTooLong = errors.New("more bytes than announced")
 	// ErrTooManyParts means that an upload has batch.MaxParts parts already.
 	ErrTooManyParts = errors.New("too many parts")
+	// ErrNoSpace means that there is no room for the write on the disk, or in a quota of its file system. Nothing was done.
+	ErrNoSpace = errors.New("no space left for metadata")
 	// ErrKeyReused means that an idempotency key is taken by a call that asked for something else.
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 )

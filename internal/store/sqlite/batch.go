@@ -82,7 +82,7 @@ func (s *Store) RunningBatches(ctx context.Context) ([]batch.Batch, error) {
 // cancel that came too late are shown in which state it is.
 func (s *Store) CancelBatch(ctx context.Context, tenant, id string, now time.Time) (batch.Batch, error) {
 	var b batch.Batch
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		if b, err = oneBatch(ctx, t, `b.id = ? AND b.tenant = ?`, id, tenant); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 // all of them or is finalized again, with the same bytes.
 func (s *Store) CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error) {
 	var b batch.Batch
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		if b, err = leasedBatch(ctx, t, c.Batch, c.Lease); err != nil {
 			return err

@@ -160,7 +160,7 @@ func page[T any](items []T, limit int) store.Page[T] {
 // DeleteFile implements store.Files. The row stays, hidden: batches may be reading it, downloads may be in progress,
 // and lists may page on from it. The sweeper purges it later.
 func (s *Store) DeleteFile(ctx context.Context, tenant, id string, now time.Time) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.change(ctx, `
 			UPDATE files SET hidden_at = ?
 			WHERE id = ? AND tenant = ? AND hidden_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,

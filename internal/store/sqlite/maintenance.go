@@ -21,7 +21,7 @@ const endingQuery = `
 // ExpireBatches implements store.Maintenance.
 func (s *Store) ExpireBatches(ctx context.Context, now time.Time) ([]string, error) {
 	var ids []string
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		ids, err = all(ctx, t, func(rows *sql.Rows) (string, error) {
 			var id string
@@ -95,7 +95,7 @@ func (s *Store) ForgetIdempotencyKeys(ctx context.Context, before time.Time, n i
 // committed.
 func (s *Store) changeRows(ctx context.Context, query string, args ...any) (int, error) {
 	var n int64
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		n, err = t.change(ctx, query, args...)
 		return err

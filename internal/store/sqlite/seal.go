@@ -21,7 +21,7 @@ func (s *Store) SealUnits(ctx context.Context, seals []batch.Seal, now time.Time
 	}
 	id := seals[0].Batch
 	var result store.SealResult
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		seq, err := batchSeq(ctx, t, id)
 		if isNotFound(err) {
 			return store.ErrLeaseLost // as for any write under a lease

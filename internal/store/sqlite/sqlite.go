@@ -59,6 +59,8 @@ type Options struct {
 	// OnFault is called in the same way with the error of a transaction that could not be begun or committed: nothing
 	// was written, as far as is known.
 	OnFault func(error)
+	// Reserve is for writes that make room on a full disk; nil is none.
+	Reserve Reserve
 }
 
 func (o *Options) fillDefaults() {
@@ -73,6 +75,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.OnFault == nil {
 		o.OnFault = func(error) {}
+	}
+	if o.Reserve == nil {
+		o.Reserve = noReserve{}
 	}
 }
 

@@ -118,7 +118,7 @@ func insertUnits(ctx context.Context, t *tx, seq int64, units []batch.UnitSpan) 
 // FailBatch implements store.Work. It makes no units and no counts: the batch fails as a whole, and none of its lines
 // was run.
 func (s *Store) FailBatch(ctx context.Context, f store.Failure) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		b, err := validatedBatch(ctx, t, f.Batch, f.Lease, batch.Failed)
 		if err != nil {
 			return err

@@ -170,7 +170,7 @@ func endUpload(ctx context.Context, t *tx, u *uploadRow, final batch.UploadStatu
 // CancelUpload implements store.Uploads.
 func (s *Store) CancelUpload(ctx context.Context, tenant, id string, now time.Time) (batch.Upload, error) {
 	var u uploadRow
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		u, err = pendingUpload(ctx, t, tenant, id, now)
 		switch {
@@ -195,7 +195,7 @@ const endedUploadsQuery = `
 // ExpireUploads implements store.Uploads.
 func (s *Store) ExpireUploads(ctx context.Context, now time.Time, n int) (int, error) {
 	var ended []int64
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+	err := s.writeReserved(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		ended, err = all(ctx, t, func(rows *sql.Rows) (int64, error) {
 			var seq int64

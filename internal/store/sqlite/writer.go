@@ -37,6 +37,7 @@ type writer struct {
 	onCommit func()
 	onFsync  func(int)
 	onFault  func(error)
+	reserve  Reserve
 
 	// queue holds the steps that wait for a transaction. It has a lock of its own, so that steps can join while others
 	// are committed.
@@ -80,6 +81,7 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 	}
 	return &writer{
 		path: path, db: db, contents: files, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
+		reserve: opts.Reserve,
 		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
 }
@@ -88,6 +90,8 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 type step struct {
 	ctx context.Context
 	fn  func(context.Context, *tx) error
+	// reserved is set for a step that may use the reserve.
+	reserved bool
 	// err is the step's result. It is set by whoever holds the turn, and read once done, which the same one closes, is
 	// closed.
 	err  error
@@ -133,6 +137,11 @@ func (q *queue) take() []*step {
 // transaction, and so its fsync: whoever gets the turn commits for all. The context ends the wait; a step that has
 // begun is finished, because cutting it off would leave the caller not knowing whether it was done.
 func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return s.run(ctx, &step{fn: fn})
+}
+
+// run has a step committed, by itself or by whoever has the turn.
+func (s *Store) run(ctx context.Context, mine *step) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -141,7 +150,7 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *tx) error) 
 		return errReadOnly
 	}
 	// Once begun, the step runs without the caller's cancellation, but with its values.
-	mine := &step{ctx: context.WithoutCancel(ctx), fn: fn, done: make(chan struct{})}
+	mine.ctx, mine.done = context.WithoutCancel(ctx), make(chan struct{})
 	w.queue.add(mine)
 	for {
 		var gaveUp error
@@ -186,9 +195,10 @@ func (s *Store) lead(ctx context.Context) {
 	}
 }
 
-// commit runs steps in one transaction. One that fails or changes nothing is undone alone; a fault of the
-// transaction itself fails all of them. It reports whether anything was committed.
-func (w *writer) commit(group []*step) bool {
+// attempt runs steps in one transaction and sets what became of each. A fault of the transaction is that of every step that
+// has none of its own. Where SQLite has rolled the whole back for want of room in one step, that is the fault. It
+// reports whether anything was committed.
+func (w *writer) attempt(group []*step) bool {
 	ctx := group[0].ctx
 	changed, err := w.transact(ctx, group)
 	if err == nil {
@@ -197,6 +207,11 @@ func (w *writer) commit(group []*step) bool {
 			w.onFsync(1)
 		}
 		return changed
+	}
+	for _, st := range group {
+		if st.err != nil && w.outOfSpace(st.err) {
+			err = st.err
+		}
 	}
 	w.onFault(err)
 	// SQLite may have rolled back by itself, and then this fails. A transaction left open would make every later BEGIN

@@ -148,6 +148,17 @@ func (x executor) WaitingFor(batchID string) []batch.Waiting {
 	return x.waitingAt(batchID, upstream.PublicName)
 }
 
+// Damaged returns which files of a batch scrubbing found damaged.
+func (x executor) Damaged(b batch.Batch) []batch.DamagedFile {
+	var all []batch.DamagedFile
+	for _, id := range []string{b.InputFileID, b.OutputFileID, b.ErrorFileID} {
+		if d, damaged := x.scrubber.Damage(id); damaged {
+			all = append(all, batch.DamagedFile{FileID: id, Problem: string(d.Problem), Since: d.Found})
+		}
+	}
+	return all
+}
+
 // Ended wakes the sender of webhooks.
 func (x executor) Ended() { x.sender.Wake() }
 

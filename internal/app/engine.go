@@ -26,6 +26,7 @@ import (
 	"batchd/internal/plan"
 	"batchd/internal/readwait"
 	"batchd/internal/retry"
+	"batchd/internal/scrub"
 	"batchd/internal/store"
 	"batchd/internal/sweep"
 	"batchd/internal/tenant"
@@ -75,6 +76,7 @@ type Engine struct {
 	validating *leaseloop.Loop
 	finalizing *leaseloop.Loop
 	sweeper    *sweep.Sweeper
+	scrubber   *scrub.Scrubber
 	retrier    *retry.Retrier
 	// buckets counts requests against tenants' limits; sender delivers webhooks from the outbox.
 	buckets *tenant.Buckets
@@ -193,6 +195,10 @@ func (e *Engine) build() {
 			return ok && p.Dialect.Announces(event)
 		},
 		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+	})
+	e.scrubber = scrub.New(scrub.Options{
+		Store: st, Blobs: e.storage.scrubbed, Every: e.cfg.Scrub.Every, Rate: e.cfg.Scrub.Rate, Now: time.Now, Logger: e.log,
+		Registerer: e.metrics.registry,
 	})
 	e.sweeper = sweep.New(sweep.Options{
 		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Busy: e.reading.Busy,

@@ -34,7 +34,8 @@ func OneShot(cfg config.Config, logger *slog.Logger, observe func(oneshot.Progre
 	return oneshot.Options{
 		Endpoints: append(dialect.Endpoints(), cfg.Endpoints...),
 		Open: func(ctx context.Context, dir string) (oneshot.Engine, error) {
-			cfg.DataDir, cfg.Retention = dir, config.Retention{}
+			// A run reads its results once, at its end.
+			cfg.DataDir, cfg.Retention, cfg.Scrub.Every = dir, config.Retention{}, 0
 			// The progress shows the reasons to wait; a log would say them a second time.
 			e, err := open(ctx, cfg, logger, slog.New(slog.DiscardHandler))
 			if err != nil {

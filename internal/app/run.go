@@ -37,6 +37,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	loops.Go(func() { e.validating.Run(ctx) })
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
+	loops.Go(func() { e.scrubber.Run(ctx) })
 	loops.Go(func() { e.sender.Run(ctx) })
 	loops.Go(func() { e.ups.monitor.KeepModels(ctx, e.dispatcher.ModelsChanged) })
 	loops.Go(func() { e.dispatcher.Run(ctx, drained) })
@@ -94,6 +95,9 @@ func (e *Engine) Ready() httpapi.Readiness {
 	}
 	if since, waits := e.unread.Since(); waits {
 		r.Reasons = append(r.Reasons, "stored bytes cannot be read: batches that need them wait; since "+since.UTC().Format(time.RFC3339))
+	}
+	if since, damaged := e.scrubber.Since(); damaged {
+		r.Reasons = append(r.Reasons, "stored files are damaged and cannot be downloaded whole: the log names them; since "+since.UTC().Format(time.RFC3339))
 	}
 	if low {
 		r.Reasons = append(r.Reasons, "disk nearly full: uploads are refused and no new work is started")

@@ -24,6 +24,8 @@ type storage struct {
 	blobs blob.Store
 	// reserve keeps room for rows once a server says so.
 	reserve *datadir.Reserve
+	// scrubbed are the same blobs for scrubbing, which tells of damage itself and should push nothing out of a cache.
+	scrubbed blob.Store
 	// faulty is set while the last write to the database failed; only then does /readyz probe it.
 	faulty atomic.Bool
 }
@@ -73,6 +75,7 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 		m.corrupts.Inc()
 		tell(key, block)
 	}})
+	s.scrubbed = blob.NewStore(backend, blob.Options{CacheBlocks: -1, OnCorrupt: func(string, int64) { m.corrupts.Inc() }})
 	return s, nil
 }
 

@@ -72,6 +72,8 @@ type Batch struct {
 
 	// WaitingFor is filled in where a running batch is shown; it is not stored.
 	WaitingFor []Waiting
+	// Damaged is filled in where a batch is shown: those of its files that were found damaged. It is not stored with it.
+	Damaged []DamagedFile
 
 	// OutputFileID and ErrorFileID are "" until the file exists, and for ever if no line went there.
 	OutputFileID string

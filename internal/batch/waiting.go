@@ -29,6 +29,15 @@ type Waiting struct {
 	Own bool
 }
 
+// DamagedFile is a file of a batch that cannot be read whole.
+type DamagedFile struct {
+	FileID string
+	// Problem is what is wrong in one word: damaged, missing or unreadable.
+	Problem string
+	// Since is when that was found.
+	Since time.Time
+}
+
 // Upstream is the state of an inference server, as it is shown.
 type Upstream struct {
 	// Name is what everybody may know it by; Host is its host, port and path.

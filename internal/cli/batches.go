@@ -226,6 +226,9 @@ func (s *invocation) showBatch(b client.Batch, raw bool) error {
 			rows = append(rows, extra.name+":\t"+extra.value)
 		}
 	}
+	for _, f := range b.DamagedFiles {
+		rows = append(rows, fmt.Sprintf("damaged:\t%s is %s on the server's disk, found %s", f.FileID, f.Problem, formatUnix(f.Since)))
+	}
 	// Only the first row of the reasons has the name in front, those below it stand under its text.
 	name := "waiting:"
 	for _, n := range waitsOf(b) { // without a limit, unlike below a bar: nothing is drawn over here

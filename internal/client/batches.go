@@ -27,6 +27,15 @@ type Batch struct {
 	Errors           *LineErrors `json:"errors"`
 	// WaitingFor is why lines of a running batch are not in flight; nil when nothing waits.
 	WaitingFor []Waiting `json:"waiting_for"`
+	// DamagedFiles are those that cannot be downloaded whole.
+	DamagedFiles []DamagedFile `json:"damaged_files"`
+}
+
+// DamagedFile is a file of a batch that was found damaged.
+type DamagedFile struct {
+	FileID  string `json:"file_id"`
+	Problem string `json:"problem"`
+	Since   int64  `json:"since"`
 }
 
 // Waiting is one reason why lines wait. What the server leaves out or has null is zero.

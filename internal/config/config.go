@@ -50,6 +50,7 @@ type Config struct {
 	ShutdownGrace time.Duration
 	ShutdownDelay time.Duration
 	Retention     Retention
+	Scrub         Scrub
 
 	Dialect Dialect
 	// Vendors are the settings of the vendors' dialects, by the vendors' names.
@@ -108,6 +109,13 @@ const NoHeader = "none"
 // Retention is the TTL of files for which nothing else is said; 0 is until they are deleted.
 type Retention struct{ Input, Output time.Duration }
 
+// Scrub configures how stored files are read again to find damage: every so often, 0 for never, at so many bytes a second at
+// most.
+type Scrub struct {
+	Every time.Duration
+	Rate  int64
+}
+
 // Dialect configures which vendor's dialect is spoken under /v1: Default, unless the call's host is among Hosts, which maps
 // names of hosts to names of dialects.
 type Dialect struct {
@@ -145,6 +153,7 @@ func Default() Config {
 		Auth:    Auth{Mode: "keys"},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
+		Scrub:   Scrub{Every: 7 * 24 * time.Hour, Rate: 16 * batch.MiB},
 		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: switches,
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -88,6 +88,9 @@ shutdown_delay: 10s
 retention:
   input: 7d
   output: "0"
+scrub:
+  every: 1d
+  rate: 4MiB
 dialect:
   default: openai
   hosts:
@@ -122,6 +125,7 @@ metrics:
 		},
 		InFlightMemory: 256 * batch.MiB, CancelGrace: 30 * time.Second, ShutdownGrace: 90 * time.Second, ShutdownDelay: 10 * time.Second,
 		Retention: config.Retention{Input: 7 * 24 * time.Hour},
+		Scrub:     config.Scrub{Every: 24 * time.Hour, Rate: 4 * batch.MiB},
 		Dialect:   config.Dialect{Default: "openai", Hosts: map[string]string{"api.example.com": "novita"}},
 		Vendors: map[string]dialect.Settings{
 			"openai":     {"strict": "false", "missing_file": "fail_batch"},

@@ -47,6 +47,8 @@ func settings() []setting {
 		{"shutdown_delay", duration(func(c *Config) *time.Duration { return &c.ShutdownDelay })},
 		{"retention.input", duration(func(c *Config) *time.Duration { return &c.Retention.Input })},
 		{"retention.output", duration(func(c *Config) *time.Duration { return &c.Retention.Output })},
+		{"scrub.every", duration(func(c *Config) *time.Duration { return &c.Scrub.Every })},
+		{"scrub.rate", size(func(c *Config) *int64 { return &c.Scrub.Rate })},
 		{"dialect.default", text(func(c *Config) *string { return &c.Dialect.Default })},
 		{"dialect.hosts", pairs(func(c *Config) *map[string]string { return &c.Dialect.Hosts })},
 		{"webhooks.allow", list(func(c *Config) *[]string { return &c.Webhooks.Allow })},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
@@ -130,6 +131,8 @@ func (v *validation) rules(c Config) {
 	v.check(c.Limits.MaxFileBytes > 0, "limits.max_file_bytes", "want more than nothing, like 16GiB")
 	v.check(c.Limits.MaxLineBytes > 0, "limits.max_line_bytes", "want more than nothing, like 16MiB")
 	v.check(c.Limits.MaxResponseBytes > 0, "limits.max_response_bytes", "want more than nothing, like 64MiB")
+	v.check(c.Scrub.Every == 0 || c.Scrub.Every >= time.Hour, "scrub.every", "want at least an hour, or 0 for never")
+	v.check(c.Scrub.Rate >= batch.MiB, "scrub.rate", "want at least 1MiB a second, like 16MiB")
 	v.check(c.InFlightMemory > 0, "in_flight_memory", "want more than nothing, like 256MiB")
 	v.check(c.ShutdownGrace > 0, "shutdown_grace", "want more than nothing, like 25s")
 	v.check(c.ShutdownDelay >= 0 && (c.ShutdownDelay == 0 || c.ShutdownDelay < c.ShutdownGrace), "shutdown_delay",

@@ -47,6 +47,23 @@ func WaitingFor[T any](all []batch.Waiting, at func(time.Time) *T) []Waiting[T] 
 	return shown
 }
 
+// DamagedFile is an entry of the member damaged_files of a batch object, which is batchd's own. T is how the vendor writes
+// times.
+type DamagedFile[T any] struct {
+	FileID  string `json:"file_id"`
+	Problem string `json:"problem"`
+	Since   *T     `json:"since"`
+}
+
+// DamagedFiles returns which files of a batch are damaged, nil for none; at writes a time, nil for the zero time.
+func DamagedFiles[T any](all []batch.DamagedFile, at func(time.Time) *T) []DamagedFile[T] {
+	var shown []DamagedFile[T]
+	for _, f := range all {
+		shown = append(shown, DamagedFile[T]{FileID: f.FileID, Problem: f.Problem, Since: at(f.Since)})
+	}
+	return shown
+}
+
 // PresentNumber returns nil for 0, which JSON shows as null.
 func PresentNumber(n int) *int {
 	if n == 0 {

@@ -87,6 +87,7 @@ type options struct {
 
 	Progress      func(batchID string) (batch.Counts, bool)
 	WaitingFor    func(batchID string) []batch.Waiting
+	Damaged       func(b batch.Batch) []batch.DamagedFile
 	Upstreams     func() []batch.Upstream
 	Created       func(batchID string)
 	Cancelled     func(batchID string)
@@ -182,6 +183,13 @@ func (x executor) WaitingFor(batchID string) []batch.Waiting {
 		return nil
 	}
 	return x.o.WaitingFor(batchID)
+}
+
+func (x executor) Damaged(b batch.Batch) []batch.DamagedFile {
+	if x.o.Damaged == nil {
+		return nil
+	}
+	return x.o.Damaged(b)
 }
 
 func (x executor) Created(batchID string) {

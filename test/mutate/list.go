@@ -244,6 +244,27 @@ var durable = []mutation{
 		run: "LinesThatCannotBeRead",
 	},
 	{
+		name: "a restart begins the pass over all files anew", promise: "damage is found within a week, however often the server starts",
+		dir: "internal/scrub",
+		old: `func (s *Scrubber) underWay() bool { return s.state.Finished.Before(s.state.Started) }`,
+		new: `func (s *Scrubber) underWay() bool { return false }`,
+		run: "ARestartGoesOn",
+	},
+	{
+		name: "a busy disk is read on", promise: "scrubbing takes a small part of the disk's time",
+		dir: "internal/scrub",
+		old: `max(due-took, restShare*took)`,
+		new: `due-took`,
+		run: "KeepsToItsRate",
+	},
+	{
+		name: "a file that is deleted while it is read counts as damaged", promise: "what is told of damage is true",
+		dir: "internal/store/sqlite",
+		old: `			SELECT seq, ?, ?, ?, ? FROM files WHERE id = ? AND hidden_at IS NULL` + "`",
+		new: `			SELECT seq, ?, ?, ?, ? FROM files WHERE id = ?` + "`",
+		run: "Conformance",
+	},
+	{
 		name: "a stop that was stored while its batch was started is missed", promise: "a cancelled batch sends nothing more (D8)",
 		dir: "internal/unit",
 		old: `err == nil && b.Stop != batch.StopNone {`,

@@ -35,9 +35,13 @@ type batchObject struct {
 	Metadata         jsontext.Value        `json:"metadata"`
 	ContinuedFrom    string                `json:"continued_from,omitempty"`
 	WaitingFor       []waiting             `json:"waiting_for,omitempty"`
+	DamagedFiles     []damagedFile         `json:"damaged_files,omitempty"`
 }
 
-type waiting = dialect.Waiting[int64]
+type (
+	waiting     = dialect.Waiting[int64]
+	damagedFile = dialect.DamagedFile[int64]
+)
 
 type cancelledBatch struct {
 	ID            string                `json:"id"`
@@ -144,6 +148,7 @@ func (d *Dialect) listedBatch(b batch.Batch) batchObject {
 	if !d.strict {
 		o.ContinuedFrom = b.ContinuedFrom
 		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, dialect.Unix)
+		o.DamagedFiles = dialect.DamagedFiles(b.Damaged, dialect.Unix)
 	}
 	return o
 }

@@ -44,12 +44,16 @@ type batchObject struct {
 	Failed           int64                 `json:"failed"`
 	Metadata         jsontext.Value        `json:"metadata"`
 	RequestCounts    dialect.RequestCounts `json:"request_counts"`
-	// ContinuedFrom and WaitingFor are batchd's own, shown only where there is something to show.
-	ContinuedFrom string    `json:"continued_from,omitempty"`
-	WaitingFor    []waiting `json:"waiting_for,omitempty"`
+	// ContinuedFrom, WaitingFor and DamagedFiles are batchd's own, shown only where there is something to show.
+	ContinuedFrom string        `json:"continued_from,omitempty"`
+	WaitingFor    []waiting     `json:"waiting_for,omitempty"`
+	DamagedFiles  []damagedFile `json:"damaged_files,omitempty"`
 }
 
-type waiting = dialect.Waiting[string]
+type (
+	waiting     = dialect.Waiting[string]
+	damagedFile = dialect.DamagedFile[string]
+)
 
 type batchPage struct {
 	Data    []batchObject `json:"data"`
@@ -95,6 +99,7 @@ func (d *Dialect) newBatchObject(b batch.Batch) batchObject {
 	if !d.strict {
 		o.ContinuedFrom = b.ContinuedFrom
 		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, d.time)
+		o.DamagedFiles = dialect.DamagedFiles(b.Damaged, d.time)
 	}
 	return o
 }

@@ -35,9 +35,13 @@ type batchObject struct {
 	Metadata         jsontext.Value        `json:"metadata"`
 	ContinuedFrom    string                `json:"continued_from,omitempty"`
 	WaitingFor       []waiting             `json:"waiting_for,omitempty"`
+	DamagedFiles     []damagedFile         `json:"damaged_files,omitempty"`
 }
 
-type waiting = dialect.Waiting[int64]
+type (
+	waiting     = dialect.Waiting[int64]
+	damagedFile = dialect.DamagedFile[int64]
+)
 
 // usageObject is there from creation on, with zeros, so that readers need no case for its absence.
 type usageObject struct {
@@ -158,6 +162,7 @@ func (d *Dialect) batchObject(b batch.Batch) batchObject {
 	if d.Extensions() {
 		o.ContinuedFrom = b.ContinuedFrom
 		o.WaitingFor = dialect.WaitingFor(b.WaitingFor, dialect.Unix)
+		o.DamagedFiles = dialect.DamagedFiles(b.Damaged, dialect.Unix)
 	}
 	return o
 }

@@ -23,6 +23,8 @@ type Executor interface {
 	Counts(batchID string) (batch.Counts, bool)
 	// WaitingFor returns why lines of a running batch, or a step of one that has not ended, wait; nil for nothing.
 	WaitingFor(batchID string) []batch.Waiting
+	// Damaged returns which files of a batch were found damaged, nil for none.
+	Damaged(b batch.Batch) []batch.DamagedFile
 	// Created and Cancelled are called right after the change of a batch is stored, so that what they tell of outlives a
 	// crash; Ended is called after something for which webhooks may be due.
 	Created(batchID string)
@@ -96,12 +98,15 @@ func (a *API) retrieve(c *httpapi.Call) error {
 	return c.JSON(c.Dialect.Batch(b))
 }
 
-// live returns a running batch with its live counts in place of the stored ones, and any that has not ended with what it
-// waits for. If there are no
+// live returns a running batch with its live counts in place of the stored ones, any that has not ended with what it
+// waits for, and each with those of its files that are damaged. If there are no
 // live counts, the batch may have ended since its row was read; the row is read again, because counts that were shown must never go
 // back. The executor drops counts only after the final ones are stored.
 func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
 	b.WaitingFor = a.waitingFor(c, b)
+	if c.Dialect.Extensions() {
+		b.Damaged = a.executor.Damaged(b)
+	}
 	if b.Status.Terminal() || b.Status == batch.Validating {
 		return b, nil
 	}

@@ -32,6 +32,7 @@ import (
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	o := httpapi.Options{
 		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded, Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+		Node: node{e}, Auth: auth, Tenants: e.storage.store, Mounts: e.mounts(e.routes()), Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
 	}
 	scrapers := auth
 	if httpserver.Loopback(e.cfg.Listen) {
@@ -41,7 +42,7 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 		scrapers = o.Local
 	}
 	if e.cfg.Metrics.Listen == "" {
-		o.Metrics = tenant.Require(scrapers, e.metrics.handler())
+		o.Metrics = tenant.RequireOperator(scrapers, e.metrics.handler())
 	}
 	return httpapi.New(o)
 }

@@ -18,6 +18,7 @@ import (
 	"batchd/internal/app"
 	"batchd/internal/batch"
 	"batchd/internal/config"
+	"batchd/internal/store"
 )
 
 // journal is a log that may be read while it is written.
@@ -217,6 +218,49 @@ func TestTheEnvironmentsKeyMustBeHardToGuess(t *testing.T) {
 	var wrong *batch.Error
 	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Message, "BATCHD_BOOTSTRAP_KEY has a space") || strings.Contains(err.Error(), "pass word") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOnANetworkOnlyAdminsReadTheMetrics holds for the address of the API; metrics.listen is for whoever reaches it.
+func TestOnANetworkOnlyAdminsReadTheMetrics(t *testing.T) {
+	t.Parallel()
+	cfg := guarded(t, "0.0.0.0")
+	plain := key(t, cfg.DataDir, admin.NewKey{Tenant: "acme"})
+	operator := key(t, cfg.DataDir, admin.NewKey{Role: store.RoleAdmin})
+	files, _ := serving(t, cfg)
+	metrics := strings.TrimSuffix(files, "/v1/files") + "/metrics"
+	if got := [3]int{answer(t, metrics, ""), answer(t, metrics, plain.Text), answer(t, metrics, operator.Text)}; got != [3]int{401, 403, 200} {
+		t.Errorf("without a key, with a tenant's, with an admin's: %v", got)
+	}
+	// A revoked admin is none within seconds.
+	upstreams := strings.TrimSuffix(files, "/v1/files") + "/batchd/v1/batches?tenant=acme"
+	if status := answer(t, upstreams, operator.Text); status != http.StatusOK {
+		t.Errorf("an admin acts for a tenant: status %d", status)
+	}
+	administer(t, cfg, func(a *admin.Service) error {
+		_, _, err := a.RevokeKey(t.Context(), operator.ID)
+		return err
+	})
+	soon(t, metrics, operator.Text, http.StatusUnauthorized)
+	if status := answer(t, upstreams, operator.Text); status != http.StatusUnauthorized {
+		t.Errorf("a revoked admin acts for a tenant: status %d", status)
+	}
+}
+
+// TestWithoutKeysTheMachineActsForAnyTenantAndANetworkForNone calls servers that ask for no key, on data with two tenants.
+func TestWithoutKeysTheMachineActsForAnyTenantAndANetworkForNone(t *testing.T) {
+	t.Parallel()
+	for listen, want := range map[string]int{"127.0.0.1": http.StatusOK, "0.0.0.0": http.StatusForbidden} {
+		cfg := guarded(t, listen)
+		cfg.Auth.Mode = "none"
+		key(t, cfg.DataDir, admin.NewKey{Tenant: "acme"})
+		files, _ := serving(t, cfg)
+		if got := [2]int{answer(t, files+"?tenant=acme", ""), answer(t, files+"?tenant=default", "")}; got != [2]int{want, 200} {
+			t.Errorf("%s: for another tenant and its own: %v, want %d", listen, got, want)
+		}
+		if got := answer(t, files+"/file-1/content?tenant=acme", ""); got != http.StatusForbidden {
+			t.Errorf("%s: another tenant's content: status %d", listen, got)
+		}
 	}
 }
 

@@ -107,6 +107,7 @@ func invalid(format string, args ...any) error {
 // *batch.Error of class batch.Invalid.
 func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error) {
 	anyone := e.anyone()
+	anyone.Admin = httpserver.Loopback(e.cfg.Listen)
 	if e.cfg.Auth.Mode == "none" {
 		e.log.Info("no API key is asked for: everybody is let in who can reach the address")
 		return anyone, nil

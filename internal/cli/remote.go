@@ -12,6 +12,7 @@ import (
 // remoteFlags are the flags of every command that asks a server.
 type remoteFlags struct {
 	Server string `placeholder:"URL" help:"Server to call (default $$BATCHD_SERVER or http://127.0.0.1:8080). The API key comes from $$BATCHD_API_KEY."`
+	Tenant string `placeholder:"NAME" help:"Act for this tenant, which takes an admin key, and for what its files hold one made with --content (default: the key's own)."`
 	JSON   bool   `name:"json" help:"Print the server's answer as JSON."`
 }
 
@@ -27,7 +28,7 @@ func (f remoteFlags) client(s *invocation) (*client.Client, error) {
 	}
 	key := s.variable(keyVariable)
 	c, err := client.New(client.Options{
-		Server: server, APIKey: key, UserAgent: "batchd/" + s.Version,
+		Server: server, APIKey: key, Tenant: f.Tenant, UserAgent: "batchd/" + s.Version,
 	})
 	if err != nil {
 		return nil, misuse("--server: %v", err)

@@ -32,6 +32,8 @@ type Options struct {
 	Server string
 	// APIKey is sent as a bearer token; "" sends none.
 	APIKey string
+	// Tenant is the name or id of the tenant that calls are for; "" for the key's own.
+	Tenant string
 	// UserAgent is what the server's log shows.
 	UserAgent string
 	// HTTP makes the calls; nil stands for a client without a limit on time, since contexts bound calls.
@@ -42,6 +44,7 @@ type Options struct {
 type Client struct {
 	base      string
 	key       string
+	tenant    string
 	userAgent string
 	http      *http.Client
 }
@@ -63,7 +66,7 @@ func New(o Options) (*Client, error) {
 	for _, api := range append(vendors.Prefixes(), prefix, "/v1") {
 		base = strings.TrimSuffix(base, api)
 	}
-	return &Client{base: base, key: o.APIKey, userAgent: o.UserAgent, http: o.HTTP}, nil
+	return &Client{base: base, key: o.APIKey, tenant: o.Tenant, userAgent: o.UserAgent, http: o.HTTP}, nil
 }
 
 // Error is an answer that is not a success.
@@ -115,6 +118,9 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if c.tenant != "" {
+		req.Header.Set("X-Batchd-Tenant", c.tenant)
 	}
 	if c.userAgent != "" {
 		req.Header.Set("User-Agent", c.userAgent)

@@ -29,6 +29,26 @@ func serve(t *testing.T, handler http.HandlerFunc) *client.Client {
 	return c
 }
 
+func TestACallNamesTheTenantThatItIsFor(t *testing.T) {
+	t.Parallel()
+	for _, tenant := range []string{"", "acme"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if got, sent := r.Header["X-Batchd-Tenant"]; sent != (tenant != "") || sent && got[0] != tenant {
+				t.Errorf("for %q: the header is %q", tenant, got)
+			}
+			fmt.Fprint(w, `{"id":"batch_1"}`)
+		}))
+		t.Cleanup(server.Close)
+		c, err := client.New(client.Options{Server: server.URL, Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Batch(t.Context(), "batch_1"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAnUploadIsStreamedWithItsLength(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat(`{"custom_id": "ü"}`+"\n", 10_000)

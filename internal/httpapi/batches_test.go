@@ -147,10 +147,14 @@ func (f *fixture) advance(id string, to batch.Status) {
 	}
 	lease := func(stage store.Stage) batch.LeaseID {
 		f.t.Helper()
-		h := store.Holder{Node: "n" + batch.NewLeaseID().String(), Lease: batch.NewLeaseID()}
-		_, err := f.store.LeaseBatch(ctx, stage, h)
-		must(err)
-		return h.Lease
+		for { // what is due before it stays with whom it is leased to
+			h := store.Holder{Node: "n" + batch.NewLeaseID().String(), Lease: batch.NewLeaseID()}
+			b, err := f.store.LeaseBatch(ctx, stage, h)
+			must(err)
+			if b.ID == id {
+				return h.Lease
+			}
+		}
 	}
 	if to == batch.Validating {
 		return

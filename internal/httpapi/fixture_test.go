@@ -227,7 +227,7 @@ func newFixture(t testing.TB, change func(*options)) *fixture {
 	t.Cleanup(func() { _ = s.Close() })
 	f := &fixture{t: t, store: s, objects: newMemory()}
 	o := options{Store: s, Blobs: blob.NewStore(f.objects, blob.Options{CacheBlocks: -1}), Options: httpapi.Options{
-		Auth:   byKey{},
+		Auth: byKey{}, Tenants: s,
 		Mounts: []httpapi.Mount{{Prefix: "/v1", Profile: server().Profile(openai.New(openai.Options{Random: counting()}))}},
 		Now:    func() time.Time { return now },
 	}}

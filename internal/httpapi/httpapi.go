@@ -35,10 +35,12 @@ type Node interface {
 	Rate(who tenant.Identity) tenant.Rate
 }
 
-// Options configures the API. Node, Auth and at least one mount are required; the rest may be left at zero.
+// Options configures the API. Node, Auth, Tenants and at least one mount are required; the rest may be left at zero.
 type Options struct {
 	Node Node
 	Auth tenant.Authenticator
+	// Tenants finds those that admins act for.
+	Tenants tenant.Finder
 	// Mounts are the APIs by path prefix. The first one also words the errors of paths under no prefix.
 	Mounts []Mount
 
@@ -65,6 +67,8 @@ type Readiness struct {
 	Problems []string
 	// Reasons hold up some of it, beside what the upstreams do.
 	Reasons []string
+	// Private are reasons that name tenants, batches or files. They are for operators only.
+	Private []string
 }
 
 // Mount is the API under a path prefix like "/v1".

@@ -40,26 +40,29 @@ type row struct {
 	offered func(dialect.Dialect) bool
 	// operator calls are refused to every tenant's key.
 	operator bool
+	// content is set for a call that shows or brings what a file holds, or starts work: an admin makes it for another tenant
+	// only with a key for content. actFor is what the route says of that.
+	content, actFor bool
 }
 
 // matrix has a row for every method of every route that needs a key.
 func matrix() map[string]row {
 	announced := fmt.Sprintf(`{"filename":"in.jsonl","purpose":"batch","bytes":%d,"mime_type":"text/jsonl"}`, len(goodLine))
 	return map[string]row{
-		"POST /files":                 {form: "file"},
+		"POST /files":                 {form: "file", content: true},
 		"GET /files":                  {refers: aFile, query: "?after=%"},
 		"GET /files/{id}":             {names: aFile},
 		"DELETE /files/{id}":          {names: aFile},
-		"GET /files/{id}/content":     {names: aFile},
-		"POST /batches":               {refers: aFile, body: createBody("%")},
+		"GET /files/{id}/content":     {names: aFile, content: true},
+		"POST /batches":               {refers: aFile, body: createBody("%"), content: true},
 		"GET /batches":                {refers: aBatch, query: "?after=%"},
 		"GET /batches/{id}":           {names: aBatch},
 		"PATCH /batches/{id}":         {names: aBatch, body: `{"remark":"x"}`, offered: has[dialect.Editor]},
 		"POST /batches/{id}/cancel":   {names: aBatch},
 		"POST /batches/{id}/retry":    {names: anEndedBatch},
-		"POST /uploads":               {body: announced, offered: has[dialect.Uploader]},
-		"POST /uploads/{id}/parts":    {names: anUpload, form: "data", offered: has[dialect.Uploader]},
-		"POST /uploads/{id}/complete": {names: anUpload, refers: aPart, body: `{"part_ids":["%"]}`, offered: has[dialect.Uploader]},
+		"POST /uploads":               {body: announced, offered: has[dialect.Uploader], content: true},
+		"POST /uploads/{id}/parts":    {names: anUpload, form: "data", offered: has[dialect.Uploader], content: true},
+		"POST /uploads/{id}/complete": {names: anUpload, refers: aPart, body: `{"part_ids":["%"]}`, offered: has[dialect.Uploader], content: true},
 		"POST /uploads/{id}/cancel":   {names: anUpload, offered: has[dialect.Uploader]},
 		"GET /upstreams":              {offered: has[dialect.Watcher]},
 		"GET /disk":                   {offered: has[dialect.Watcher], operator: true},
@@ -82,10 +85,11 @@ func TestI20EveryRouteWithEveryKindOfIDAndKey(t *testing.T) {
 			case rt.Open && rt.Path == "/openapi.json": // the only one that is for anybody
 			case !ok:
 				t.Errorf("%s has no row in the matrix", name)
-			case method == http.MethodGet:
-				checkCell(t, http.MethodHead, rt.Path, r)
-				checkCell(t, method, rt.Path, r)
 			default:
+				r.actFor = slices.Contains(rt.ActFor, method)
+				if method == http.MethodGet {
+					checkCell(t, http.MethodHead, rt.Path, r)
+				}
 				checkCell(t, method, rt.Path, r)
 			}
 		}
@@ -102,13 +106,17 @@ func checkCell(t *testing.T, method, path string, r row) {
 			t.Parallel()
 			c := newCell(t, prefix, method, path, r)
 			seen := c.view()
-			c.checkForeignIDs()
+			for _, key := range []string{"ours", "admin", "content"} {
+				c.checkForeignIDs(key)
+			}
 			c.checkOddIDs()
 			c.checkCredentials()
+			c.checkOthersTenants()
 			if after := c.view(); after != seen {
 				t.Errorf("refused calls left %s\nafter %s", after, seen)
 			}
 			c.checkOwnIDs()
+			c.checkActing()
 		})
 	}
 }
@@ -174,14 +182,33 @@ func (c *cell) create(k kind, key, upload string) string {
 	return field(c.t, c.want(w, 200), "id")
 }
 
-// send makes a call with a key, with a form if it has a field for the file.
+// secret stands in all files of the other tenant, which theirLine makes as long as others'.
+const secret = "of-the-others!"
+
+var theirLine = strings.Replace(goodLine, `"model":"m","messages":[]`, `"secret":"`+secret+`"`, 1)
+
+// send makes a call with a key, with a form if it has a field for the file. A key like "admin for theirs" names a tenant, too.
+// Nobody but the other tenant is shown what its files hold, and whoever acts for it with a key for content.
 func (c *cell) send(key, method, target, body, formField string) *httptest.ResponseRecorder {
 	c.t.Helper()
+	var headers []string
+	key, named, acting := strings.Cut(key, " for ")
+	if acting {
+		headers = []string{"X-Batchd-Tenant", named}
+	}
 	contentType := "application/json"
 	if formField != "" {
-		body, contentType = form(part{"purpose", "", "batch"}, part{formField, "in.jsonl", goodLine})
+		line := goodLine
+		if key == "theirs" {
+			line = theirLine
+		}
+		body, contentType = form(part{"purpose", "", "batch"}, part{formField, "in.jsonl", line})
 	}
-	return c.do(method, target, body, "Content-Type", contentType, "Authorization", "Bearer "+key)
+	w := c.do(method, target, body, append(headers, "Content-Type", contentType, "Authorization", "Bearer "+key)...)
+	if strings.Contains(w.Body.String(), secret) && key != "theirs" && (key != "content" || !acting) {
+		c.t.Errorf("%s %s shows the key %q what a file of the other tenant holds: %s", method, target, key, w.Body)
+	}
+	return w
 }
 
 // call makes the cell's call.
@@ -191,8 +218,11 @@ func (c *cell) call(key string, o operands) *httptest.ResponseRecorder {
 	return c.send(key, c.method, target, strings.Replace(c.body, "%", o.referred, 1), c.form)
 }
 
-// absent returns an id of the same form that nothing has.
+// absent returns an id of the same form that nothing has, none for none.
 func absent(id string) string {
+	if id == "" {
+		return ""
+	}
 	last := "0"
 	if strings.HasSuffix(id, last) {
 		last = "1"
@@ -211,22 +241,23 @@ func shown(w *httptest.ResponseRecorder, ids ...string) string {
 	return all
 }
 
-// checkForeignIDs demands that each id of the other tenant is answered, byte for byte, as one that nothing has.
-func (c *cell) checkForeignIDs() {
+// checkForeignIDs demands that each id of the other tenant is answered, byte for byte, as one that nothing has, also to an
+// admin who does not say for whom the call is.
+func (c *cell) checkForeignIDs(key string) {
 	c.t.Helper()
 	if c.foreign.named != "" {
-		c.checkForeign(operands{c.foreign.named, c.own.referred}, operands{absent(c.foreign.named), c.own.referred}, http.StatusNotFound)
-		c.checkForeign(c.foreign, operands{absent(c.foreign.named), c.foreign.referred}, http.StatusNotFound)
+		c.checkForeign(key, operands{c.foreign.named, c.own.referred}, operands{absent(c.foreign.named), c.own.referred}, http.StatusNotFound)
+		c.checkForeign(key, c.foreign, operands{absent(c.foreign.named), c.foreign.referred}, http.StatusNotFound)
 	}
 	if c.foreign.referred != "" {
-		c.checkForeign(operands{c.own.named, c.foreign.referred}, operands{c.own.named, absent(c.foreign.referred)}, http.StatusBadRequest)
+		c.checkForeign(key, operands{c.own.named, c.foreign.referred}, operands{c.own.named, absent(c.foreign.referred)}, http.StatusBadRequest)
 	}
 }
 
-func (c *cell) checkForeign(foreign, none operands, status int) {
+func (c *cell) checkForeign(key string, foreign, none operands, status int) {
 	c.t.Helper()
-	answer := c.call("ours", foreign)
-	got, want := shown(answer, foreign.named, foreign.referred), shown(c.call("ours", none), none.named, none.referred)
+	answer := c.call(key, foreign)
+	got, want := shown(answer, foreign.named, foreign.referred), shown(c.call(key, none), none.named, none.referred)
 	if got != want {
 		c.t.Errorf("a foreign id is answered\n%s\nan absent one\n%s", got, want)
 	}

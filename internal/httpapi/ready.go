@@ -35,19 +35,28 @@ func (o readiness) serve(w http.ResponseWriter, r *http.Request) {
 		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Problems: state.Problems})
 		return
 	}
-	reasons := append(slices.Clone(state.Reasons), o.upstreamReasons(r)...)
+	reasons := slices.Clone(state.Reasons)
+	if upstreams := o.heldUp(); len(state.Private)+len(upstreams) > 0 {
+		who, err := o.auth.Authenticate(r)
+		operator := err == nil && who.Operator
+		if operator {
+			reasons = append(reasons, state.Private...)
+		}
+		reasons = append(reasons, o.upstreamReasons(r, upstreams, operator)...)
+	}
 	writeHealth(w, http.StatusOK, health{Status: "ok", Reasons: reasons})
 }
 
-// upstreamReasons returns why lines wait at upstreams, as sentences. The operator is told all, who may know hosts is told
-// where, and everybody else is told no host, no model and no count: they are other tenants' affairs.
-func (o readiness) upstreamReasons(r *http.Request) []string {
-	type held struct {
-		u     batch.Upstream
-		model string
-		why   batch.Reason
-		lines int64
-	}
+// held is an upstream, or a model of one, at which lines wait.
+type held struct {
+	u     batch.Upstream
+	model string
+	why   batch.Reason
+	lines int64
+}
+
+// heldUp returns where lines wait.
+func (o readiness) heldUp() []held {
 	var all []held
 	for _, u := range o.node.Upstreams() {
 		if u.Reason.Kind != "" {
@@ -60,14 +69,15 @@ func (o readiness) upstreamReasons(r *http.Request) []string {
 			}
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	who, err := o.auth.Authenticate(r)
-	operator := err == nil && who.Operator
+	return all
+}
+
+// upstreamReasons returns why lines wait at upstreams, as sentences. An operator is told all, who may know hosts is told
+// where, and everybody else is told no host, no model and no count: they are other tenants' affairs.
+func (o readiness) upstreamReasons(r *http.Request, all []held, operator bool) []string {
 	hosts := operator
 	if !hosts && o.local != nil {
-		_, err = o.local.Authenticate(r)
+		_, err := o.local.Authenticate(r)
 		hosts = err == nil
 	}
 	var told []string

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/tenant"
 )
 
 // reply is a response under way: it adds the headers that every response has and remembers what was sent.
@@ -23,6 +25,10 @@ type reply struct {
 	requestID string
 	// route is the pattern that was matched, for metrics; "" for none.
 	route string
+	// record is what is logged of a call by which somebody administers the server or acts for another tenant; level is
+	// that of its line.
+	record []slog.Attr
+	level  slog.Level
 	// compressors is nil unless the client takes gzip.
 	compressors *sync.Pool
 	// status is 0 until the header is written.
@@ -35,7 +41,7 @@ type reply struct {
 func newReply(w http.ResponseWriter, r *http.Request, now func() time.Time, compressors *sync.Pool) *reply {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process first
-	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: "req_" + hex.EncodeToString(id[:])}
+	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: "req_" + hex.EncodeToString(id[:]), level: slog.LevelDebug}
 	if acceptsGzip(r.Header) {
 		rep.compressors = compressors
 	}
@@ -48,6 +54,18 @@ func newReply(w http.ResponseWriter, r *http.Request, now func() time.Time, comp
 // replyOf returns the reply that ServeHTTP has made of a response.
 func replyOf(w http.ResponseWriter) *reply {
 	return w.(*reply) //nolint:errcheck // ServeHTTP gives handlers nothing else
+}
+
+// log has the request's line in the log say who acted and for which tenant. One that changes something, or is about
+// content, is logged for whoever wants to know later who did what, the others as any request is.
+func (p *reply) log(who tenant.Identity, method string, content bool) {
+	p.record = append(p.record, slog.String("key", who.KeyID))
+	if who.Acting {
+		p.record = append(p.record, slog.String("tenant", who.Tenant))
+	}
+	if content || method != http.MethodGet && method != http.MethodHead {
+		p.level = slog.LevelInfo
+	}
 }
 
 // WriteHeader sends the header, with the time it took to get there.

@@ -25,6 +25,11 @@ type Route struct {
 	// Open routes are for anybody; Call.Who is zero there.
 	Open    bool
 	Methods map[string]Handler
+	// Admin routes are for admins only, in whichever tenant's name.
+	Admin bool
+	// ActFor are the methods by which any admin may act for another tenant: they show, change or end what there is, and
+	// neither show nor bring what a file holds. The others take a key that was made for content, too.
+	ActFor []string
 	// Offered reports whether the call's dialect has the method there; nil means that all do. A route of which nothing is
 	// offered is as good as none.
 	Offered func(c *Call, method string) bool
@@ -69,7 +74,45 @@ func (rt Route) serve(c *Call) error {
 	if !rt.serves(c, c.Request.Method) {
 		return rt.notAllowed(c)
 	}
+	if !rt.Open {
+		if err := rt.act(c); err != nil {
+			return err
+		}
+	}
 	return handle(c)
+}
+
+// act makes the call that of the tenant which it names, or returns the error of one that may not be made. The limit of
+// requests that counted it is that of the key's own tenant: nobody uses up another's.
+func (rt Route) act(c *Call) error {
+	if rt.Admin && !c.Who.Admin {
+		return &batch.Error{
+			Class: batch.Forbidden, Code: "admin_required",
+			Message: "This is for operators: it takes an admin key, which 'batchd keys create --admin' makes where the server's data directory is.",
+		}
+	}
+	who, err := c.Who.Act(c.Request, c.server.Tenants)
+	if err != nil {
+		return err
+	}
+	if c.Who = who; who.Acting || rt.Admin {
+		c.reply.log(who, c.Request.Method, !rt.Admin && !rt.actsFor(c.Request.Method))
+	}
+	if who.Acting && !who.OpensContent && !rt.Admin && !rt.actsFor(c.Request.Method) {
+		return &batch.Error{
+			Class: batch.Forbidden, Code: "content_forbidden",
+			Message: "The key may not read what other tenants' files hold, nor bring files or batches in their names. That takes an admin key made with 'batchd keys create --admin --content', or a key of the tenant.",
+		}
+	}
+	return nil
+}
+
+// actsFor reports whether any admin may call the method for another tenant.
+func (rt Route) actsFor(method string) bool {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return slices.Contains(rt.ActFor, method)
 }
 
 // checkRate sets in the answer's header h where the call's tenant stands with its requests per minute, and returns the error

@@ -176,7 +176,8 @@ func (s *server) finish(rep *reply, r *http.Request) {
 	}
 	s.requests.WithLabelValues(route, method, strconv.Itoa(rep.status)).Inc()
 	s.seconds.WithLabelValues(route).Observe(rep.elapsed().Seconds())
-	s.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request answered",
+	s.Logger.LogAttrs(r.Context(), rep.level, "request answered", append([]slog.Attr{
 		slog.String("request_id", rep.requestID), slog.String("method", r.Method), slog.String("route", rep.route),
-		slog.Int("status", rep.status), slog.Int64("bytes", rep.bytes), slog.Duration("elapsed", rep.elapsed()))
+		slog.Int("status", rep.status), slog.Int64("bytes", rep.bytes), slog.Duration("elapsed", rep.elapsed()),
+	}, rep.record...)...)
 }

@@ -70,8 +70,8 @@ func demandKeys(o *options) {
 	}
 }
 
-// addKeys stores the keys "ours", "theirs", "revoked" and "expired", of which the last two were ours, and for each
-// vendor a key of ours by its name.
+// addKeys stores the keys "ours", "theirs", "revoked" and "expired", of which the last two were ours, for each vendor a key of
+// ours by its name, and "admin" and "content", which are ours too: an admin's without and with content.
 func (f *fixture) addKeys() {
 	f.t.Helper()
 	err := f.store.CreateTenant(f.t.Context(), store.Tenant{ID: theirs, Name: "theirs", CreatedAt: now, Weight: 1})
@@ -81,6 +81,8 @@ func (f *fixture) addKeys() {
 	}{
 		{"ours", store.Key{Tenant: ours}},
 		{"theirs", store.Key{Tenant: theirs}},
+		{"admin", store.Key{Tenant: ours, Role: store.RoleAdmin}},
+		{"content", store.Key{Tenant: ours, Role: store.RoleAdmin, OpensContent: true}},
 		{"revoked", store.Key{Tenant: ours, RevokedAt: now}},
 		{"expired", store.Key{Tenant: ours, ExpiresAt: now}},
 		{openai.Name, store.Key{Tenant: ours, Dialect: openai.Name}},

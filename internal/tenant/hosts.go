@@ -9,28 +9,35 @@ import (
 	"strings"
 
 	"batchd/internal/batch"
+	"batchd/internal/store"
 )
 
 // shownHost is how many bytes of a host that is refused are repeated.
 const shownHost = 100
 
-// Open is the authenticator of a server without keys: every call is one tenant's, whatever credential it carries.
+// Open is the authenticator of a server without keys: every call is the default tenant's, whatever credential it carries.
 // Clients that insist on sending a key can send any.
 type Open struct {
 	// Tenant is the UUID that all belongs to.
 	Tenant string
 	// Hosts are the names that the server answers to; nil for any, and for calls from any web page.
 	Hosts *Hosts
+	// Admin lets callers on the server's own machine do what an admin's key without content may. It is for servers that only
+	// their own machine can reach: an address on a network that was opened for batches must not give away keys with them.
+	Admin bool
 }
 
-// Authenticate returns the one tenant, who runs the server, and a key id of zeros. It refuses only what Hosts do.
+// Authenticate returns the default tenant, who runs the server, and a key id of zeros. It refuses only what Hosts do.
 func (o Open) Authenticate(r *http.Request) (Identity, error) {
 	if o.Hosts != nil {
 		if err := o.Hosts.check(r); err != nil {
 			return Identity{}, err
 		}
 	}
-	return Identity{Tenant: o.Tenant, KeyID: "key_" + strings.Repeat("0", 32), Operator: true}, nil
+	return Identity{
+		Tenant: o.Tenant, TenantName: store.DefaultTenantName, KeyID: "key_" + strings.Repeat("0", 32), Operator: true,
+		Admin: o.Admin && local(r),
+	}, nil
 }
 
 // Hosts are the names that a server without keys answers to. Without keys a browser on the same machine or network
@@ -105,6 +112,24 @@ func (h *Hosts) foreign(r *http.Request) (page string, foreign bool) {
 	u, err := url.Parse(origin) // "null" has no host
 	own := err == nil && u.Host != "" && (strings.EqualFold(u.Host, r.Host) || h.lists(u.Hostname()))
 	return ", as of '" + clip(origin) + "'", !own
+}
+
+// local reports whether a call to a server on loopback was made on its machine, as far as that shows: by a name for the
+// machine itself, with no page but the server's own behind it, and through no proxy that says so.
+func local(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if u, err := url.Parse(origin); err != nil || !strings.EqualFold(u.Host, r.Host) {
+			return false
+		}
+	}
+	host := hostname(r.Host)
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // hostname returns a host without its port, and an IPv6 address without its brackets.

@@ -14,8 +14,10 @@ import (
 type Identity struct {
 	// Tenant is the UUID that owns what the call finds and makes: the key's own, or the one that an admin acts for.
 	Tenant string
-	// TenantName is its name; "" on a server that asks for no key.
+	// TenantName is its name.
 	TenantName string
+	// Acting is set where that is not the key's own tenant, but one that an admin's call names.
+	Acting bool
 	// KeyID names the API key, "key_" and 32 hexadecimal digits. It is not the key and may be shown.
 	KeyID string
 	// Dialect is the name of the dialect the key was created for; "" for whatever the server speaks.

@@ -11,7 +11,7 @@ import (
 
 func TestOpenIgnoresEveryCredential(t *testing.T) {
 	t.Parallel()
-	want := tenant.Identity{Operator: true, Tenant: "2f1c", KeyID: "key_00000000000000000000000000000000"}
+	want := tenant.Identity{Operator: true, Tenant: "2f1c", TenantName: "default", KeyID: "key_00000000000000000000000000000000"}
 	for name, header := range map[string][2]string{
 		"no credential":     {"X-Other", "x"},
 		"bearer":            {"Authorization", "Bearer sk-123"},

@@ -15,7 +15,8 @@ import (
 	"batchd/internal/dialect/openai"
 )
 
-// additions is what the description has beyond OpenAI's: info, tags, paths and components.
+// additions is what the description has beyond OpenAI's: info, tags, paths and components, and under everywhere the parameters
+// and answers of all calls that need a key.
 //
 //go:embed additions.json
 var additions string
@@ -44,21 +45,48 @@ func New(random func(p []byte)) *Dialect {
 // Description returns the OpenAPI 3.1 document. The bytes must not be changed.
 func (d *Dialect) Description() []byte { return d.description }
 
+// document is an OpenAPI document, as far as two are joined.
+type document struct {
+	Info map[string]any `json:"info"`
+	Tags []any          `json:"tags"`
+	// Paths hold an operation for each path and method, and beside them parameters that all operations of a path have.
+	Paths      map[string]map[string]any `json:"paths"`
+	Components map[string]map[string]any `json:"components"`
+	// Everywhere is what each operation has beside its own.
+	Everywhere struct {
+		Parameters []any          `json:"parameters"`
+		Responses  map[string]any `json:"responses"`
+	} `json:"everywhere"`
+}
+
 // describe adds to a document. It panics if one of the two is no JSON of the right form: they are part of the program.
-func describe(document []byte, more string) []byte {
-	var base, added struct {
-		Info       map[string]any            `json:"info"`
-		Tags       []any                     `json:"tags"`
-		Paths      map[string]any            `json:"paths"`
-		Components map[string]map[string]any `json:"components"`
-	}
+func describe(description []byte, more string) []byte {
+	var base, added document
 	var whole map[string]any
-	must(json.Unmarshal(document, &base))
-	must(json.Unmarshal(document, &whole))
+	must(json.Unmarshal(description, &base))
+	must(json.Unmarshal(description, &whole))
 	must(json.Unmarshal([]byte(more), &added))
 	maps.Copy(base.Info, added.Info)
 	maps.Copy(base.Paths, added.Paths)
-	maps.Copy(base.Components["schemas"], added.Components["schemas"])
+	for kind, components := range added.Components {
+		maps.Copy(base.Components[kind], components)
+	}
+	for _, methods := range base.Paths {
+		for _, method := range methods {
+			operation, ok := method.(map[string]any)
+			if _, open := operation["security"]; !ok || open {
+				continue // an open one needs no key, and is for no tenant
+			}
+			parameters, _ := operation["parameters"].([]any)
+			operation["parameters"] = append(parameters, added.Everywhere.Parameters...)
+			responses, _ := operation["responses"].(map[string]any)
+			for status, response := range added.Everywhere.Responses {
+				if responses[status] == nil {
+					responses[status] = response
+				}
+			}
+		}
+	}
 	whole["info"], whole["tags"], whole["paths"] = base.Info, append(base.Tags, added.Tags...), base.Paths
 	whole["components"] = base.Components
 	raw, err := json.Marshal(whole, json.Deterministic(true), jsontext.WithIndent("  "))

@@ -61,16 +61,18 @@ func (a *API) Routes() []httpapi.Route {
 		return ok && c.Dialect.Extensions()
 	}
 	return []httpapi.Route{
-		{Path: "/batches", Methods: map[string]httpapi.Handler{"POST": a.create, "GET": a.list}},
+		{Path: "/batches", Methods: map[string]httpapi.Handler{"POST": a.create, "GET": a.list}, ActFor: []string{"GET"}},
 		{
 			Path:    "/batches/{id}",
 			Methods: map[string]httpapi.Handler{"GET": a.retrieve, "PATCH": a.edit},
+			ActFor:  []string{"GET", "PATCH"},
 			Offered: func(c *httpapi.Call, method string) bool { return method != http.MethodPatch || edits(c) },
 		},
-		{Path: "/batches/{id}/cancel", Methods: map[string]httpapi.Handler{"POST": a.cancel}},
+		{Path: "/batches/{id}/cancel", Methods: map[string]httpapi.Handler{"POST": a.cancel}, ActFor: []string{"POST"}},
 		{
 			Path:    "/batches/{id}/retry",
 			Methods: map[string]httpapi.Handler{"POST": a.retry},
+			ActFor:  []string{"POST"}, // of lines that the tenant has sent once already
 			Offered: func(c *httpapi.Call, _ string) bool { return c.Dialect.Extensions() },
 		},
 	}

@@ -36,8 +36,8 @@ func New(s store.Files, blobs blob.Store, forms *form.Receiver, reading *openfil
 // Routes returns the routes of OpenAI's Files API.
 func (a *API) Routes() []httpapi.Route {
 	return []httpapi.Route{
-		{Path: "/files", Methods: map[string]httpapi.Handler{"POST": a.upload, "GET": a.list}},
-		{Path: "/files/{id}", Methods: map[string]httpapi.Handler{"GET": a.retrieve, "DELETE": a.remove}},
+		{Path: "/files", Methods: map[string]httpapi.Handler{"POST": a.upload, "GET": a.list}, ActFor: []string{"GET"}},
+		{Path: "/files/{id}", Methods: map[string]httpapi.Handler{"GET": a.retrieve, "DELETE": a.remove}, ActFor: []string{"GET", "DELETE"}},
 		{Path: "/files/{id}/content", Methods: map[string]httpapi.Handler{"GET": a.content}},
 	}
 }

@@ -39,7 +39,7 @@ func (a *API) Routes() []httpapi.Route {
 		_, ok := c.Dialect.(dialect.Uploader)
 		return ok
 	}
-	route := func(path string, handle func(*httpapi.Call, dialect.Uploader) error) httpapi.Route {
+	route := func(path string, handle func(*httpapi.Call, dialect.Uploader) error, actFor ...string) httpapi.Route {
 		post := func(c *httpapi.Call) error {
 			up, ok := c.Dialect.(dialect.Uploader)
 			if !ok {
@@ -47,13 +47,13 @@ func (a *API) Routes() []httpapi.Route {
 			}
 			return handle(c, up)
 		}
-		return httpapi.Route{Path: path, Methods: map[string]httpapi.Handler{"POST": post}, Offered: takesParts}
+		return httpapi.Route{Path: path, Methods: map[string]httpapi.Handler{"POST": post}, ActFor: actFor, Offered: takesParts}
 	}
 	return []httpapi.Route{
 		route("/uploads", a.create),
 		route("/uploads/{id}/parts", a.addPart),
 		route("/uploads/{id}/complete", a.complete),
-		route("/uploads/{id}/cancel", a.cancel),
+		route("/uploads/{id}/cancel", a.cancel, "POST"),
 	}
 }
 

@@ -21,5 +21,5 @@ func Routes(all func() []batch.Upstream) []httpapi.Route {
 		_, ok := c.Dialect.(dialect.Watcher)
 		return ok
 	}
-	return []httpapi.Route{{Path: "/upstreams", Methods: map[string]httpapi.Handler{"GET": list}, Offered: shown}}
+	return []httpapi.Route{{Path: "/upstreams", Methods: map[string]httpapi.Handler{"GET": list}, ActFor: []string{"GET"}, Offered: shown}}
 }

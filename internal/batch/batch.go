@@ -39,11 +39,13 @@ type Batch struct {
 	Version int64
 
 	// CreatedAt and ExpiresAt are the wall clock's, like all times here: they are shown. Ahead is by how much that clock was
-	// ahead of the one that windows go by when the batch was made, 0 if both agreed; it matters to the creation alone. Skew is
-	// how long after ExpiresAt the window really ends, other than 0 only for batches that were made while the clocks differed.
+	// ahead of the one that windows go by when the batch was made, 0 if both agreed, and Shift the sum of the steps which that
+	// one had taken; they matter to the creation alone. Skew is how long after ExpiresAt the window really ends, other than 0
+	// only for batches that were made while the clocks differed.
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	Ahead        time.Duration
+	Shift        time.Duration
 	Skew         time.Duration
 	UpdatedAt    time.Time
 	InProgressAt time.Time

@@ -21,10 +21,10 @@ const (
 
 // Store keeps the time across restarts.
 type Store interface {
-	// LastTime returns the time that was saved last, zero if none was.
-	LastTime(ctx context.Context) (time.Time, error)
-	// SaveTime stores the time.
-	SaveTime(ctx context.Context, t time.Time) error
+	// LastTime returns the time that was saved last, zero if none was, with the sum of the steps that had been taken.
+	LastTime(ctx context.Context) (t time.Time, shift time.Duration, err error)
+	// SaveTime stores both.
+	SaveTime(ctx context.Context, t time.Time, shift time.Duration) error
 }
 
 // Options configures a Clock. Store and Logger are required.
@@ -59,11 +59,11 @@ func Open(ctx context.Context, o Options) (*Clock, error) {
 		begin := time.Now()
 		o.Mono = func() time.Duration { return time.Since(begin) }
 	}
-	last, err := o.Store.LastTime(ctx)
+	last, shift, err := o.Store.LastTime(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Clock{o: o, fresh: last.IsZero(), steady: NewSteady(last, Reading{Wall: o.Wall(), Mono: o.Mono()})}
+	c := &Clock{o: o, fresh: last.IsZero(), steady: NewSteady(last, shift, Reading{Wall: o.Wall(), Mono: o.Mono()})}
 	c.observe(ctx, true)
 	if o.Registerer != nil {
 		promauto.With(o.Registerer).NewGaugeFunc(prometheus.GaugeOpts{
@@ -74,25 +74,30 @@ func Open(ctx context.Context, o Options) (*Clock, error) {
 	return c, nil
 }
 
-// Now returns the time that decides what has ended. It has no monotonic reading.
-func (c *Clock) Now() time.Time {
+// Read returns what both clocks show now.
+func (c *Clock) Read() Time {
+	wall := c.o.Wall()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.steady.At(c.o.Mono())
+	return Time{Wall: wall, Steady: c.steady.At(c.o.Mono()), Shift: c.steady.Shift()}
 }
+
+// Now returns the time that decides what has ended. It has no monotonic reading.
+func (c *Clock) Now() time.Time { return c.Read().Steady }
 
 // Wall returns the wall clock's time, which is shown and stored.
 func (c *Clock) Wall() time.Time { return c.o.Wall() }
 
 // Later returns the time from which a life is counted: the wall clock's, unless that is behind by a step that is not taken.
-func (c *Clock) Later() time.Time { return Later(c.o.Wall(), c.Now()) }
+func (c *Clock) Later() time.Time { return c.Read().Later() }
 
-// InStep reports whether both clocks agree, but for what is adjusted gently. A step that was not seen yet counts, too.
-func (c *Clock) InStep() bool {
-	wall := c.o.Wall()
+// Agreed reports whether both clocks agree, but for what is adjusted gently, and the sum of the steps that were taken until
+// then. A step that was not seen yet counts as a difference too.
+func (c *Clock) Agreed() (shift time.Duration, agreed bool) {
+	t := c.Read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.steady.Pending() && Lead(wall, c.steady.At(c.o.Mono())) == 0
+	return t.Shift, !c.steady.Pending() && t.Ahead() == 0
 }
 
 // Run follows the wall clock and stores the time until ctx ends. Only one Run may be running.
@@ -122,7 +127,8 @@ func (c *Clock) Run(ctx context.Context) {
 
 // save stores the steady time and not the wall clock's, which may be a wrong one that is about to be undone.
 func (c *Clock) save(ctx context.Context) {
-	if err := c.o.Store.SaveTime(ctx, c.Now()); err != nil && ctx.Err() == nil {
+	t := c.Read()
+	if err := c.o.Store.SaveTime(ctx, t.Steady, t.Shift); err != nil && ctx.Err() == nil {
 		c.o.Logger.Error("store the time; trying again in a minute", "error", err)
 	}
 }

@@ -20,20 +20,21 @@ import (
 type memory struct {
 	mu    sync.Mutex
 	last  time.Time
+	shift time.Duration
 	saves int
 	err   error
 }
 
-func (m *memory) LastTime(context.Context) (time.Time, error) {
+func (m *memory) LastTime(context.Context) (time.Time, time.Duration, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.last, m.err
+	return m.last, m.shift, m.err
 }
 
-func (m *memory) SaveTime(_ context.Context, t time.Time) error {
+func (m *memory) SaveTime(_ context.Context, t time.Time, shift time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.last = t
+	m.last, m.shift = t, shift
 	m.saves++
 	return m.err
 }
@@ -105,8 +106,8 @@ func TestASetClockIsToldAndTakenAfterAMinute(t *testing.T) {
 			t.Errorf("said %q while nothing happened", got)
 		}
 		m.set(-time.Hour)
-		if c.InStep() {
-			t.Error("in step at once after the wall clock was set")
+		if _, agreed := c.Agreed(); agreed {
+			t.Error("agreed at once after the wall clock was set")
 		}
 		if later := c.Later().Sub(time.Now().Round(0)).Round(time.Second); later != 0 {
 			t.Errorf("what begins now lives from %s on, want now", later)
@@ -116,8 +117,9 @@ func TestASetClockIsToldAndTakenAfterAMinute(t *testing.T) {
 			t.Errorf("ahead by %s within a minute", got)
 		}
 		time.Sleep(2 * time.Second)
-		if got := ahead(c); got != -time.Hour || !c.InStep() {
-			t.Errorf("ahead by %s after a minute, in step %v; want -1h and true", got, c.InStep())
+		shift, agreed := c.Agreed()
+		if got := ahead(c); got != -time.Hour || !agreed || shift.Round(time.Second) != -time.Hour {
+			t.Errorf("ahead by %s after a minute, agreed %v, shift %s; want -1h, true and -1h", got, agreed, shift)
 		}
 		const want = `level=WARN msg="the wall clock was set; windows and expiry go by its new time once that has held for a minute" by=-1h0m0s
 level=WARN msg="windows and expiry go by the wall clock's new time from now on" by=-1h0m0s

@@ -41,9 +41,10 @@ const (
 
 // Steady is the clock itself: a function of the readings that it is given. It reads no clock, and is for one goroutine.
 type Steady struct {
-	// base is the time at mono, the last reading's.
-	base time.Time
-	mono time.Duration
+	// base is the time at mono, the last reading's; shift is the sum of the steps taken.
+	base  time.Time
+	mono  time.Duration
+	shift time.Duration
 	// pending is set while a step is waited out. step is by how much the wall clock was ahead when it was seen, behind if
 	// negative; held is for how long it has been observed since.
 	pending bool
@@ -51,17 +52,21 @@ type Steady struct {
 	held    time.Duration
 }
 
-// NewSteady returns a clock that goes on at last, the time that an earlier one showed, or at the wall clock's where last is
-// zero. It must be given the first reading again with Observe, which sees a difference between both as a step.
-func NewSteady(last time.Time, r Reading) *Steady {
+// NewSteady returns a clock that goes on at last, the time that an earlier one showed, with the shift that it had, or at the
+// wall clock's time where last is zero. It must be given the first reading again with Observe, which sees a difference between
+// both as a step.
+func NewSteady(last time.Time, shift time.Duration, r Reading) *Steady {
 	if last.IsZero() {
 		last = r.Wall
 	}
-	return &Steady{base: last.Round(0), mono: r.Mono}
+	return &Steady{base: last.Round(0), mono: r.Mono, shift: shift}
 }
 
 // At returns the time at a moment of the monotonic clock.
 func (s *Steady) At(mono time.Duration) time.Time { return s.base.Add(mono - s.mono) }
+
+// Shift returns the sum of all steps taken. What it rises by while something lives is not lived through.
+func (s *Steady) Shift() time.Duration { return s.shift }
 
 // Pending reports whether a step is waited out, so that it is not known which of both clocks is right.
 func (s *Steady) Pending() bool { return s.pending }
@@ -88,16 +93,28 @@ func (s *Steady) Observe(r Reading) Change {
 		return Unchanged
 	}
 	s.base, s.pending = r.Wall.Round(0), false
+	s.shift += ahead
 	return Taken
 }
 
 // within reports whether d is at most limit, ahead or behind.
 func within(d, limit time.Duration) bool { return -limit <= d && d <= limit }
 
-// Lead returns by how much the wall clock is ahead of the steady one, negative if it is behind, and 0 where the difference
+// Time is what a Clock shows at one moment.
+type Time struct {
+	// Wall is shown and stored, Steady decides. Shift is the sum of the steps that the steady clock has taken.
+	Wall   time.Time
+	Steady time.Time
+	Shift  time.Duration
+}
+
+// Same returns the time of a wall clock that nobody sets.
+func Same(wall time.Time) Time { return Time{Wall: wall, Steady: wall} }
+
+// Ahead returns by how much the wall clock is ahead of the steady one, negative if it is behind, and 0 where the difference
 // is none that is waited out.
-func Lead(wall, steady time.Time) time.Duration {
-	if ahead := wall.Round(0).Sub(steady); !within(ahead, Tolerance) {
+func (t Time) Ahead() time.Duration {
+	if ahead := t.Wall.Round(0).Sub(t.Steady); !within(ahead, Tolerance) {
 		return ahead
 	}
 	return 0
@@ -105,9 +122,9 @@ func Lead(wall, steady time.Time) time.Duration {
 
 // Later returns the time from which a life is counted that must end early by neither clock: the wall clock's, unless that is
 // behind by a step which is not taken.
-func Later(wall, steady time.Time) time.Time {
-	if Lead(wall, steady) < 0 {
-		return steady
+func (t Time) Later() time.Time {
+	if t.Ahead() < 0 {
+		return t.Steady
 	}
-	return wall
+	return t.Wall
 }

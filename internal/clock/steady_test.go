@@ -19,7 +19,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{T: t}
-	w.steady = clock.NewSteady(time.Time{}, w.reading())
+	w.steady = clock.NewSteady(time.Time{}, 0, w.reading())
 	return w
 }
 
@@ -142,11 +142,14 @@ func TestGentleAdjustmentIsFollowed(t *testing.T) {
 func TestTheClockGoesOnWhereItStopped(t *testing.T) {
 	for _, away := range []time.Duration{8 * time.Hour, -8 * time.Hour} {
 		w := &world{T: t, off: away}
-		w.steady = clock.NewSteady(origin, w.reading())
+		w.steady = clock.NewSteady(origin, time.Hour, w.reading())
 		w.changes(w.pass(59*time.Second), clock.Seen)
 		w.shows(0)
 		w.changes(w.pass(2*time.Second), clock.Taken)
 		w.shows(away)
+		if got := w.steady.Shift(); (got - time.Hour - away).Abs() > 10*time.Millisecond {
+			t.Errorf("the steps come to %s, want an hour and %s", got, away)
+		}
 	}
 }
 
@@ -154,7 +157,7 @@ func TestLaterIsEarlyByNeitherClock(t *testing.T) {
 	for ahead, want := range map[time.Duration]time.Duration{
 		time.Hour: time.Hour, -time.Hour: 0, 400 * time.Millisecond: 400 * time.Millisecond, -400 * time.Millisecond: -400 * time.Millisecond,
 	} {
-		if got := clock.Later(origin.Add(ahead), origin).Sub(origin); got != want {
+		if got := (clock.Time{Wall: origin.Add(ahead), Steady: origin}).Later().Sub(origin); got != want {
 			t.Errorf("ahead by %s: later by %s, want %s", ahead, got, want)
 		}
 	}

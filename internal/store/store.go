@@ -278,10 +278,10 @@ type Maintenance interface {
 	// it, so neither does a version.
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	// SettleWindows decides when the windows end of batches that were created while the clocks differed (Batch.Ahead), and
-	// returns how many there were: at ExpiresAt if CreatedAt lies no farther from now than it does with Ahead taken off it,
-	// else Ahead before that. It is called soon after both clocks agree again, with their time. It writes nothing when there
-	// is none.
-	SettleWindows(ctx context.Context, now time.Time) (int, error)
+	// returns how many there were. It is called when both clocks agree, with the sum of the steps that were taken until then:
+	// a window ends Ahead before ExpiresAt, and later by the steps since the batch's creation, so that it is as long as it
+	// should be whichever clock was right. It writes nothing when there is none.
+	SettleWindows(ctx context.Context, shift time.Duration) (int, error)
 	// DeleteExpiredFiles hides files that had expired by now, at most n, and returns how many.
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	// HiddenFiles returns a page of the hidden files that no batch holds, longest hidden first.
@@ -317,10 +317,10 @@ type Maintenance interface {
 // Clock are the methods that keep the time across restarts, so that a clock which is set while the process is down is
 // noticed.
 type Clock interface {
-	// LastTime returns the time that was saved last, zero if none was.
-	LastTime(ctx context.Context) (time.Time, error)
-	// SaveTime stores a time in place of the last one, later or not.
-	SaveTime(ctx context.Context, t time.Time) error
+	// LastTime returns the time that was saved last, zero if none was, with the sum of the steps that had been taken.
+	LastTime(ctx context.Context) (t time.Time, shift time.Duration, err error)
+	// SaveTime stores a time and a sum in place of the last ones, later or not.
+	SaveTime(ctx context.Context, t time.Time, shift time.Duration) error
 }
 
 // DeletedStay is how long the bytes of a file stay after it was hidden, and after the last download of it has ended: a

@@ -64,8 +64,11 @@ const (
 
 // Usable reports whether the key opens anything at now.
 func (k Key) Usable(now time.Time) bool {
-	return (k.RevokedAt.IsZero() || now.Before(k.RevokedAt)) && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+	return !k.Revoked(now) && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
+
+// Revoked reports whether the key has been revoked by now.
+func (k Key) Revoked(now time.Time) bool { return !k.RevokedAt.IsZero() && !now.Before(k.RevokedAt) }
 
 // DefaultTenantName is the name of the tenant that was minted with the store.
 const DefaultTenantName = "default"

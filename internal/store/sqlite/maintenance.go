@@ -48,15 +48,13 @@ const unsettledQuery = `SELECT count(*) FROM batches b WHERE b.clock_ahead IS NO
 
 // SettleWindows implements store.Maintenance. Its look is a read, so that one that finds nothing takes no turn of the writer.
 // Batches that have ended meanwhile are settled too, or they would be found again for ever.
-func (s *Store) SettleWindows(ctx context.Context, now time.Time) (int, error) {
+func (s *Store) SettleWindows(ctx context.Context, shift time.Duration) (int, error) {
 	var unsettled int
 	settled := 0
 	_, err := one(ctx, s.readers, []any{&unsettled}, unsettledQuery)
 	if err == nil && unsettled > 0 {
 		settled, err = s.changeRows(ctx, `
-			UPDATE batches SET clock_ahead = NULL,
-				window_skew = CASE WHEN abs(? - created_at) <= abs(? - created_at + clock_ahead) THEN 0 ELSE -clock_ahead END
-			WHERE clock_ahead IS NOT NULL`, now.UnixNano(), now.UnixNano())
+			UPDATE batches SET window_skew = ? - clock_ahead, clock_ahead = NULL WHERE clock_ahead IS NOT NULL`, int64(shift))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("settle windows: %w", err)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -68,14 +69,23 @@ func insertBatch(ctx context.Context, t *tx, b batch.Batch, lines int64) error {
 	n, err := t.change(ctx, `
 		INSERT INTO batches (id, tenant, key_id, dialect, endpoint, input_file_id, window, metadata, output_ttl, remark,
 			callback_url, continued_from, enqueued_lines, status, stop, created_at, expires_at, clock_ahead, window_skew)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?) ON CONFLICT (id) DO NOTHING`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		b.ID, b.Tenant, b.KeyID, b.Dialect, b.Endpoint, b.InputFileID, b.Window, b.Metadata, int64(b.OutputTTL), b.Remark,
 		b.CallbackURL, b.ContinuedFrom, lines, string(batch.Validating), string(batch.StopNone), nanos(b.CreatedAt),
-		nanos(b.ExpiresAt), int64(b.Ahead), int64(max(0, -b.Ahead)))
+		nanos(b.ExpiresAt), clockAhead(b), int64(max(0, -b.Ahead)))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("id is taken: %w", store.ErrConflict)
 	}
 	return err
+}
+
+// clockAhead returns the column for a batch whose window is to be settled: by how much the wall clock was ahead of a clock
+// that takes no steps at all. NULL is for all others.
+func clockAhead(b batch.Batch) driver.Value {
+	if b.Ahead == 0 {
+		return nil
+	}
+	return int64(b.Ahead + b.Shift)
 }
 
 // CreateBatchOnce implements store.Batches. Looking for the key and taking it are one transaction, and writes follow

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- By how much the wall clock was ahead when the batch was created, while it was not known which clock was right; NULL once
--- that is settled, as it is for most from the beginning. The window ends window_skew after expires_at, which is shown.
+-- By how much the wall clock was ahead of a clock that takes no steps when the batch was created, while it was not known which
+-- clock was right; NULL once that is settled, as it is for most from the beginning. The window ends window_skew after expires_at, which is shown.
 ALTER TABLE batches ADD COLUMN clock_ahead INTEGER;
 ALTER TABLE batches ADD COLUMN window_skew INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN ends_at INTEGER GENERATED ALWAYS AS (expires_at + window_skew) VIRTUAL;

@@ -31,8 +31,8 @@ import (
 // address of their own.
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	o := httpapi.Options{
-		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded, Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
-		Node: node{e}, Auth: auth, Tenants: e.storage.store, Mounts: e.mounts(e.routes()), Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+		Node: node{e}, Auth: auth, Tenants: e.storage.store, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded,
+		Now: e.clock.Wall, Time: e.clock.Read, Logger: e.log, Registerer: e.metrics.registry,
 	}
 	scrapers := auth
 	if httpserver.Loopback(e.cfg.Listen) {

@@ -13,6 +13,7 @@ import (
 
 	"batchd/internal/assemble"
 	"batchd/internal/batch"
+	"batchd/internal/clock"
 	"batchd/internal/config"
 	"batchd/internal/datadir"
 	"batchd/internal/descriptors"
@@ -52,6 +53,7 @@ type Engine struct {
 	// log is the node's logger; reasons gets the lines about reasons to wait, which a one-shot run discards.
 	log      *slog.Logger
 	reasons  *slog.Logger
+	clock    *clock.Clock
 	metrics  *metrics
 	storage  *storage
 	ups      *upstreams
@@ -100,11 +102,11 @@ type Engine struct {
 // processes freed. When it returns, counts and states are what they were; nothing is sent before Run. A directory that another
 // process works on is a *datadir.LockedError, a database that is missing or damaged a *sqlite.UnusableError.
 func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*Engine, error) {
-	return open(ctx, cfg, logger, logger)
+	return open(ctx, cfg, logger, logger, time.Now)
 }
 
-// open is Open with another logger for the lines about reasons to wait.
-func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) (_ *Engine, err error) {
+// open is Open with another logger for the lines about reasons to wait, and another wall clock.
+func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger, wall func() time.Time) (_ *Engine, err error) {
 	e := &Engine{
 		cfg: cfg, log: logger, reasons: reasons, metrics: newMetrics(), node: uuid.NewString(), progress: unit.NewProgress(),
 		watchers: make(map[string][]chan struct{}), surveying: make(chan struct{}, 1),
@@ -123,6 +125,12 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 			_ = e.Close() // the first error is the one that says what is wrong
 		}
 	}()
+	e.clock, err = clock.Open(ctx, clock.Options{
+		Store: e.storage.store, Logger: logger, Registerer: e.metrics.registry, Wall: wall,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open clock: %w", err)
+	}
 	e.space = datadir.NewSpace(e.storage.dir.Path(""), time.Now)
 	e.writable = datadir.NewWritable(e.storage.dir.Probe, func() error {
 		limited, cancel := context.WithTimeout(context.Background(), probeTime)
@@ -132,7 +140,7 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger) 
 	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
-	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), descriptors.NewPool(e.shares.Upstreams), e.metrics, logger); err != nil {
+	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), descriptors.NewPool(e.shares.Upstreams), e.metrics, logger, e.clock.Now); err != nil {
 		return nil, err
 	}
 	e.build()
@@ -150,7 +158,7 @@ func (e *Engine) build() {
 	st, blobs := e.storage.store, e.storage.blobs
 	e.keeper = unit.NewKeeper(unit.Options{
 		Store: st, Blobs: blobs, Disk: e.storage.dir.FS(), Dir: datadir.Journals, Dialect: e.dialect,
-		Progress: e.progress, Now: time.Now, Logger: e.log, OnRescue: e.metrics.rescues.Inc,
+		Progress: e.progress, Now: e.clock.Wall, Logger: e.log, OnRescue: e.metrics.rescues.Inc,
 	})
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
@@ -166,11 +174,11 @@ func (e *Engine) build() {
 		Store: st, Blobs: blobs, Dialect: e.dialect, MixedModels: e.cfg.AllowMixedModels,
 		Limits: func(string) batch.Limits { return e.cfg.Limits }, KnownModel: e.ups.monitor.Known,
 		Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp}, Started: func(id string) { e.starter.Start(id) }, Closed: e.closed,
-		Now: time.Now, Logger: e.log,
+		Now: e.clock.Wall, Logger: e.log,
 	})
 	finalize := assemble.NewRunner(assemble.RunnerOptions{
 		Store: st, Blobs: blobs, Dialect: e.dialect, Temp: extsort.Temp{FS: e.storage.dir.FS(), Dir: datadir.Temp},
-		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: time.Now, Logger: e.log,
+		OutputTTL: e.cfg.Retention.Output, Closed: e.closed, Now: e.clock.Wall, TTLFrom: e.clock.Later, Logger: e.log,
 	})
 	// Two of each at a time: one large input does not hold up the small ones, and each reads or writes whole files.
 	e.validating = leaseloop.New(leaseloop.Options{
@@ -180,10 +188,10 @@ func (e *Engine) build() {
 		Store: st, Stage: store.StageFinalize, Node: e.node, Parallel: 2, Do: finalize.Run, Unread: e.unread, Logger: e.log,
 	})
 	copier := retry.NewCopier(retry.CopierOptions{
-		Store: st, Blobs: blobs, Reading: e.reading, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: time.Now,
+		Store: st, Blobs: blobs, Reading: e.reading, Dialect: e.dialect, MaxLine: e.cfg.Limits.MaxLineBytes, Now: e.clock.Now,
 	})
 	e.retrier = retry.New(retry.Options{
-		Files: st, Blobs: blobs, CopyUnfinished: copier.CopyUnfinished, Now: time.Now, Logger: e.log,
+		Files: st, Blobs: blobs, CopyUnfinished: copier.CopyUnfinished, Now: e.clock.Wall, Time: e.clock.Read, Logger: e.log,
 	})
 	e.starter = e.newStarter()
 	e.buckets = &tenant.Buckets{}
@@ -194,7 +202,7 @@ func (e *Engine) build() {
 			p, ok := e.profiles[name]
 			return ok && p.Dialect.Announces(event)
 		},
-		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+		Now: e.clock.Later, Steady: e.clock.Now, Logger: e.log, Registerer: e.metrics.registry,
 	})
 	e.scrubber = scrub.New(scrub.Options{
 		Store: st, Blobs: e.storage.scrubbed, Every: e.cfg.Scrub.Every, Rate: e.cfg.Scrub.Rate, Now: time.Now, Logger: e.log,
@@ -202,7 +210,7 @@ func (e *Engine) build() {
 	})
 	e.sweeper = sweep.New(sweep.Options{
 		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Busy: e.reading.Busy,
-		Now: time.Now, Logger: e.log,
+		Now: e.clock.Now, Agreed: e.clock.Agreed, Logger: e.log,
 	})
 }
 

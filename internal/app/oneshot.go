@@ -37,7 +37,7 @@ func OneShot(cfg config.Config, logger *slog.Logger, observe func(oneshot.Progre
 			// A run reads its results once, at its end.
 			cfg.DataDir, cfg.Retention, cfg.Scrub.Every = dir, config.Retention{}, 0
 			// The progress shows the reasons to wait; a log would say them a second time.
-			e, err := open(ctx, cfg, logger, slog.New(slog.DiscardHandler))
+			e, err := open(ctx, cfg, logger, slog.New(slog.DiscardHandler), time.Now)
 			if err != nil {
 				return nil, err // not e, a nil pointer in an interface that is not nil
 			}
@@ -60,11 +60,11 @@ func (e *Engine) Submit(ctx context.Context, s oneshot.Submission) (batch.Batch,
 	if err != nil {
 		return batch.Batch{}, err
 	}
-	now := time.Now()
+	now := e.clock.Read()
 	b = batch.Batch{
 		ID: s.Batch, Tenant: who.Tenant, KeyID: who.KeyID, Dialect: e.cfg.Dialect.Default, Endpoint: s.Endpoint,
 		InputFileID: s.File, Window: endlessWindow, Status: batch.Validating, Stop: batch.StopNone,
-		CreatedAt: now, ExpiresAt: now.Add(endless),
+		CreatedAt: now.Wall, ExpiresAt: now.Wall.Add(endless), Ahead: now.Ahead(), Shift: now.Shift,
 	}
 	if err := e.storage.store.CreateBatch(ctx, b); err != nil {
 		return batch.Batch{}, fmt.Errorf("create batch: %w", err)
@@ -74,7 +74,7 @@ func (e *Engine) Submit(ctx context.Context, s oneshot.Submission) (batch.Batch,
 
 // importInput copies an input into the blob store, unless an earlier process did: the file's row, written last, says so.
 func (e *Engine) importInput(ctx context.Context, s oneshot.Submission) error {
-	_, err := e.storage.store.File(ctx, e.tenant, s.File, time.Now())
+	_, err := e.storage.store.File(ctx, e.tenant, s.File, e.clock.Now())
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -89,7 +89,7 @@ func (e *Engine) importInput(ctx context.Context, s oneshot.Submission) error {
 	}
 	file := batch.File{
 		ID: s.File, Tenant: e.tenant, Dialect: e.cfg.Dialect.Default, Name: s.Name, Purpose: batch.PurposeBatch,
-		Bytes: stored.Size, Lines: s.Lines, CreatedAt: time.Now(),
+		Bytes: stored.Size, Lines: s.Lines, CreatedAt: e.clock.Wall(),
 	}
 	if stored.Size > 0 {
 		file.Content = batch.Manifest{}.Append(stored, 0, stored.Size)
@@ -157,7 +157,7 @@ func (e *Engine) Progress(ctx context.Context, batchID string) (oneshot.Progress
 
 // Open implements oneshot.Engine.
 func (e *Engine) Open(ctx context.Context, fileID string) (io.ReadCloser, error) {
-	f, err := e.storage.store.File(ctx, e.tenant, fileID, time.Now())
+	f, err := e.storage.store.File(ctx, e.tenant, fileID, e.clock.Now())
 	if err != nil {
 		return nil, fmt.Errorf("find result file: %w", err)
 	}

@@ -36,6 +36,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	})
 	loops.Go(func() { e.validating.Run(ctx) })
 	loops.Go(func() { e.finalizing.Run(ctx) })
+	loops.Go(func() { e.clock.Run(ctx) })
 	loops.Go(func() { e.sweeper.Run(ctx) })
 	loops.Go(func() { e.scrubber.Run(ctx) })
 	loops.Go(func() { e.sender.Run(ctx) })

@@ -119,7 +119,8 @@ func (e *Engine) authenticator(ctx context.Context) (tenant.Authenticator, error
 	if err != nil {
 		return nil, err
 	}
-	keys := tenant.NewKeys(e.storage.store, time.Now)
+	keys := tenant.NewKeys(e.storage.store, e.clock.Now)
+	keys.RevokeBy(e.clock.Wall)
 	switch {
 	case exist:
 		return keys, nil

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"batchd/internal/config"
 	"batchd/internal/descriptors"
@@ -24,12 +25,14 @@ type upstreams struct {
 }
 
 // openUpstreams makes a client for each upstream of the settings. spoolDir takes answers that are too large for memory;
-// connections bounds those to all of them together.
-func openUpstreams(cfg config.Config, spoolDir string, connections *descriptors.Pool, m *metrics, logger *slog.Logger) (*upstreams, error) {
+// connections bounds those to all of them together; steady is the clock that windows go by.
+func openUpstreams(
+	cfg config.Config, spoolDir string, connections *descriptors.Pool, m *metrics, logger *slog.Logger, steady func() time.Time,
+) (*upstreams, error) {
 	u := &upstreams{}
 	options := upstream.Options{
 		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, LargeBodies: upstream.NewLargeBodyBudget(1),
-		Connections: connections, UserAgent: userAgent, Logger: logger, Registerer: m.registry,
+		Connections: connections, UserAgent: userAgent, Steady: steady, Logger: logger, Registerer: m.registry,
 	}
 	var all []*upstream.Upstream
 	for _, c := range cfg.Upstreams {

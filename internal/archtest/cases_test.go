@@ -17,7 +17,7 @@ var series = map[string]int{"F": 19, "U": 25, "C": 16, "I": 30}
 
 // mayWait are the cases that need what is not built yet, like many nodes and adaptive concurrency. All others must name
 // a test.
-var mayWait = regexp.MustCompile(`^(F16|U2[45]|C\d\d|I29)$`)
+var mayWait = regexp.MustCompile(`^(U2[45]|C\d\d|I29)$`)
 
 var (
 	caseRow  = regexp.MustCompile(`^\|\s*([A-Z]\d\d)\s*\|.*\|\s*([^|]*?)\s*\|\s*$`)

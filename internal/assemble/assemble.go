@@ -43,8 +43,9 @@ type Input struct {
 	Lease batch.LeaseID
 	// NewFileID mints the files' ids.
 	NewFileID func() string
-	// Now is when the files are created.
-	Now time.Time
+	// Now is when the files are created, TTLFrom the time from which their TTL counts; zero stands for Now.
+	Now     time.Time
+	TTLFrom time.Time
 	// Temp and SortMemory are for the merge; SortMemory is in bytes, and 0 means 32 MiB.
 	Temp       extsort.Temp
 	SortMemory int64
@@ -166,7 +167,11 @@ func (a *assembler) file(ctx context.Context, p *part) (*store.ResultFile, error
 		CreatedAt: a.Now,
 	}
 	if a.Batch.OutputTTL > 0 {
-		f.ExpiresAt = a.Now.Add(a.Batch.OutputTTL)
+		from := a.TTLFrom
+		if from.IsZero() {
+			from = a.Now
+		}
+		f.ExpiresAt = from.Add(a.Batch.OutputTTL)
 	}
 	blobs := p.manifest.Blobs()
 	encoded := batch.EncodeManifest(p.manifest)

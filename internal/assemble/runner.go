@@ -20,7 +20,7 @@ type Store interface {
 	CloseBatch(ctx context.Context, c store.Close) (batch.Batch, error)
 }
 
-// RunnerOptions configures a Runner; all fields but OutputTTL are required.
+// RunnerOptions configures a Runner; all fields but OutputTTL and TTLFrom are required.
 type RunnerOptions struct {
 	Store   Store
 	Blobs   blob.Store
@@ -30,15 +30,23 @@ type RunnerOptions struct {
 	OutputTTL time.Duration
 	// Closed is called after a batch reached its terminal state.
 	Closed func(batchID string)
-	Now    func() time.Time
-	Logger *slog.Logger
+	// Now is the wall clock, whose time is stored. TTLFrom is the time from which the files' TTL counts, as package clock says;
+	// nil stands for Now.
+	Now     func() time.Time
+	TTLFrom func() time.Time
+	Logger  *slog.Logger
 }
 
 // Runner takes leased batches whose units are all sealed to their files.
 type Runner struct{ o RunnerOptions }
 
 // NewRunner returns a runner.
-func NewRunner(o RunnerOptions) *Runner { return &Runner{o: o} }
+func NewRunner(o RunnerOptions) *Runner {
+	if o.TTLFrom == nil {
+		o.TTLFrom = o.Now
+	}
+	return &Runner{o: o}
+}
 
 // Run makes a batch's files and closes it, both under the lease. An error means that the batch is as it was.
 func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) error {
@@ -51,7 +59,7 @@ func (r *Runner) Run(ctx context.Context, b batch.Batch, lease batch.LeaseID) er
 	}
 	now := r.o.Now()
 	output, failed, err := Assemble(ctx, Input{
-		Seals: r.o.Store, Blobs: r.o.Blobs, Batch: b, Lease: lease, NewFileID: d.NewFileID, Now: now,
+		Seals: r.o.Store, Blobs: r.o.Blobs, Batch: b, Lease: lease, NewFileID: d.NewFileID, Now: now, TTLFrom: r.o.TTLFrom(),
 		Temp: r.o.Temp, Logger: r.o.Logger,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"batchd/internal/batch"
+	"batchd/internal/clock"
 	"batchd/internal/dialect"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
@@ -45,8 +46,14 @@ type Call struct {
 	reply  *reply
 }
 
-// Now returns the time by the server's clock.
+// Now returns the time that is shown and stored: the wall clock's.
 func (c *Call) Now() time.Time { return c.server.Now() }
+
+// Time returns that time beside the one that decides.
+func (c *Call) Time() clock.Time { return c.server.Time() }
+
+// Steady returns the time that decides what has expired.
+func (c *Call) Steady() time.Time { return c.Time().Steady }
 
 // Context ends when the client goes away.
 func (c *Call) Context() context.Context { return c.Request.Context() }

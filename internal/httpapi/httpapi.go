@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"batchd/internal/batch"
+	"batchd/internal/clock"
 	"batchd/internal/dialect"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
@@ -56,7 +57,10 @@ type Options struct {
 	// Metrics serves /metrics; nil leaves the route out.
 	Metrics http.Handler
 
+	// Now is the wall clock, whose time is shown and stored. Time is what it shows beside the one that decides what has
+	// expired; nil stands for a wall clock that nobody sets.
 	Now        func() time.Time
+	Time       func() clock.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"batchd/internal/batch"
+	"batchd/internal/clock"
 	"batchd/internal/tenant"
 )
 
@@ -41,6 +42,9 @@ func New(o Options) http.Handler {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Time == nil {
+		o.Time = func() clock.Time { return clock.Same(o.Now()) }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -31,7 +31,8 @@ type CopierOptions struct {
 	Dialect func(name string) (dialect.Dialect, error)
 	// MaxLine is the longest input line in bytes.
 	MaxLine int64
-	Now     func() time.Time
+	// Now is the clock that decides what has expired.
+	Now func() time.Time
 }
 
 // Copier copies the unfinished lines of ended batches. They are exactly the lines of the batch's error file, and both

@@ -14,6 +14,7 @@ import (
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
+	"batchd/internal/clock"
 	"batchd/internal/store"
 )
 
@@ -27,22 +28,30 @@ type Files interface {
 	DeleteFile(ctx context.Context, tenant, id string, now time.Time) error
 }
 
-// Options configures a Retrier; all fields are required.
+// Options configures a Retrier; all fields but Time are required.
 type Options struct {
 	Files Files
 	Blobs blob.Store
 	// CopyUnfinished stores the lines of an ended batch that have no good result as one blob, and returns it with their
 	// number. It is Copier.CopyUnfinished everywhere but in tests of those who call a Retrier.
 	CopyUnfinished func(ctx context.Context, ended batch.Batch) (batch.Blob, int64, error)
-	Now            func() time.Time
-	Logger         *slog.Logger
+	// Now is the wall clock, whose time is shown and stored. Time is what it shows beside the one that decides what has
+	// expired; nil stands for a wall clock that nobody sets.
+	Now    func() time.Time
+	Time   func() clock.Time
+	Logger *slog.Logger
 }
 
 // Retrier makes batches that continue ended ones. It may be used concurrently.
 type Retrier struct{ o Options }
 
 // New returns a retrier.
-func New(o Options) *Retrier { return &Retrier{o: o} }
+func New(o Options) *Retrier {
+	if o.Time == nil {
+		o.Time = func() clock.Time { return clock.Same(o.Now()) }
+	}
+	return &Retrier{o: o}
+}
 
 // Request says what is to be retried, and how.
 type Request struct {
@@ -86,7 +95,7 @@ const codeNothing = "nothing_to_retry"
 // what Request.Create returns. When that is an error, or another batch, the file is deleted again. Refusals that the
 // user can do something about are *batch.Error or *store.QuotaError.
 func (r *Retrier) Retry(ctx context.Context, q Request) (batch.Batch, error) {
-	next, err := q.next(r.o.Now())
+	next, err := q.next(r.o.Time())
 	if err != nil {
 		return batch.Batch{}, err
 	}
@@ -97,7 +106,7 @@ func (r *Retrier) Retry(ctx context.Context, q Request) (batch.Batch, error) {
 	if err != nil || stored.ID != next.ID {
 		// The file's bytes follow with the sweeper, as those of every deleted file do.
 		r.cleanUp(ctx, q.Ended.ID, func(ctx context.Context) error {
-			return r.o.Files.DeleteFile(ctx, next.Tenant, next.InputFileID, r.o.Now())
+			return r.o.Files.DeleteFile(ctx, next.Tenant, next.InputFileID, r.o.Time().Steady)
 		})
 	}
 	return stored, err
@@ -105,7 +114,7 @@ func (r *Retrier) Retry(ctx context.Context, q Request) (batch.Batch, error) {
 
 // next returns the batch that continues the ended one. It keeps the dialect, whichever the call was made in: only the
 // dialect that the lines were written for is sure to understand them.
-func (q Request) next(now time.Time) (batch.Batch, error) {
+func (q Request) next(now clock.Time) (batch.Batch, error) {
 	ended := q.Ended
 	window := q.Window
 	if window == "" {
@@ -119,7 +128,8 @@ func (q Request) next(now time.Time) (batch.Batch, error) {
 		ID: q.BatchID, Tenant: ended.Tenant, KeyID: q.KeyID, Dialect: ended.Dialect, Endpoint: ended.Endpoint,
 		InputFileID: q.FileID, Window: window, Metadata: ended.Metadata, OutputTTL: ended.OutputTTL,
 		Remark: ended.Remark, CallbackURL: ended.CallbackURL, ContinuedFrom: ended.ID,
-		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(length),
+		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now.Wall, ExpiresAt: now.Wall.Add(length),
+		Ahead: now.Ahead(), Shift: now.Shift,
 	}, nil
 }
 
@@ -135,7 +145,7 @@ func (r *Retrier) createInput(ctx context.Context, q Request, next batch.Batch) 
 		Content: batch.Manifest{}.Append(unfinished, 0, unfinished.Size),
 	}
 	if q.InputTTL > 0 {
-		file.ExpiresAt = next.CreatedAt.Add(q.InputTTL)
+		file.ExpiresAt = next.CreatedAt.Add(max(0, -next.Ahead)).Add(q.InputTTL) // early by neither clock
 	}
 	err = r.o.Files.CreateFile(ctx, file)
 	var quota *store.QuotaError

@@ -46,6 +46,7 @@ const (
 
 // Store is the part of the metadata store that maintenance needs.
 type Store interface {
+	SettleWindows(ctx context.Context, shift time.Duration) (int, error)
 	ExpireBatches(ctx context.Context, now time.Time) ([]string, error)
 	DeleteExpiredFiles(ctx context.Context, now time.Time, n int) (int, error)
 	HiddenFiles(ctx context.Context, q store.HiddenQuery) ([]store.HiddenFile, error)
@@ -61,7 +62,7 @@ type Store interface {
 	LiveLeases(ctx context.Context) (map[batch.LeaseID]bool, error)
 }
 
-// Options configures a Sweeper; all fields are required.
+// Options configures a Sweeper; all fields but Agreed are required.
 type Options struct {
 	Store Store
 	Blobs blob.Store
@@ -69,9 +70,11 @@ type Options struct {
 	Expired func(batchID string)
 	// Busy reports whether somebody in this process reads a file, or did until less than store.DeletedStay ago.
 	Busy func(fileID string) bool
-	// Now is the wall clock, which decides what has expired. How long a blob waits is measured by the monotonic clock, so
-	// that a clock that is set ahead deletes nothing early.
+	// Now is the clock that decides what has expired, as package clock says. Agreed reports whether the wall clock agrees
+	// with it, and the sum of the steps that it has taken; nil stands for clocks that always agree. How long a blob waits is
+	// measured by the monotonic clock.
 	Now    func() time.Time
+	Agreed func() (shift time.Duration, agreed bool)
 	Logger *slog.Logger
 }
 
@@ -83,7 +86,12 @@ type Sweeper struct {
 }
 
 // New returns a sweeper that has marked nothing.
-func New(o Options) *Sweeper { return &Sweeper{o: o, marked: make(map[string]time.Time)} }
+func New(o Options) *Sweeper {
+	if o.Agreed == nil {
+		o.Agreed = func() (time.Duration, bool) { return 0, true }
+	}
+	return &Sweeper{o: o, marked: make(map[string]time.Time)}
+}
 
 // Run does each kind of maintenance at its own pace until ctx ends. Kinds wait for each other, but for windows, which wait
 // for nothing; a failure is logged, and that kind tried again at its next turn.
@@ -129,8 +137,14 @@ func (s *Sweeper) tell(ctx context.Context, err error) {
 	}
 }
 
-// windows stops the batches whose window has passed, and has the executor take notice.
+// windows stops the batches whose window has passed, and has the executor take notice. Windows of batches that were made
+// while the clocks differed are settled first, if they agree again.
 func (s *Sweeper) windows(ctx context.Context) error {
+	if shift, agreed := s.o.Agreed(); agreed {
+		if _, err := s.o.Store.SettleWindows(ctx, shift); err != nil {
+			return err
+		}
+	}
 	ids, err := s.o.Store.ExpireBatches(ctx, s.o.Now())
 	for _, id := range ids {
 		s.o.Expired(id)

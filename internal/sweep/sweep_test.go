@@ -39,6 +39,8 @@ type maintained struct {
 	leases     map[batch.LeaseID]bool
 }
 
+func (m *maintained) SettleWindows(context.Context, time.Duration) (int, error) { return 0, nil }
+
 func (m *maintained) ExpireBatches(_ context.Context, now time.Time) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -41,6 +41,7 @@ type KeyReader interface {
 type Keys struct {
 	store KeyReader
 	now   func() time.Time
+	wall  func() time.Time
 
 	// mu guards cached. It is never held while the store is read.
 	mu sync.Mutex
@@ -56,10 +57,15 @@ type cachedKey struct {
 	at     time.Time
 }
 
-// NewKeys returns the authenticator over the keys of a store. now is the time of day.
+// NewKeys returns the authenticator over the keys of a store. Keys expire and are revoked by now.
 func NewKeys(keys KeyReader, now func() time.Time) *Keys {
-	return &Keys{store: keys, now: now, cached: make(map[string]cachedKey)}
+	return &Keys{store: keys, now: now, wall: now, cached: make(map[string]cachedKey)}
 }
+
+// RevokeBy has keys revoked by another clock too. A server whose keys expire by a steady clock gives the wall clock, by which
+// commands write when a key is revoked: it must open nothing while it is waited out which clock is right. It is called before
+// the first Authenticate.
+func (k *Keys) RevokeBy(wall func() time.Time) { k.wall = wall }
 
 // Authenticate returns who the request's key stands for. Its refusals distinguish a missing key from one that opens
 // nothing, and no more than that: unknown, wrong, revoked and expired ones get the same answer by the same steps.
@@ -84,7 +90,7 @@ func (k *Keys) Authenticate(r *http.Request) (Identity, error) {
 			return Identity{}, err
 		}
 	}
-	if !ok || !found.key.Usable(now) {
+	if !ok || !found.key.Usable(now) || found.key.Revoked(k.wall()) {
 		return Identity{}, errInvalid()
 	}
 	return found.identity(), nil

@@ -351,6 +351,21 @@ func TestChangesAreSeenWithinFiveSeconds(t *testing.T) {
 	refusal(t, keys, bearer(good))
 }
 
+// After a restart the steady clock is behind for a minute, by as long as the server was down.
+func TestARevocationCountsByTheWallClockTooAndAnExpiryDoesNot(t *testing.T) {
+	t.Parallel()
+	revoked, expired := tenant.Mint(), tenant.Mint()
+	c := newCabinet()
+	c.change(revoked, func(k *store.Key) { k.RevokedAt = c.now.Add(time.Hour) })
+	c.change(expired, func(k *store.Key) { k.ExpiresAt = c.now.Add(time.Hour) })
+	keys := tenant.NewKeys(c, c.clock)
+	keys.RevokeBy(func() time.Time { return c.clock().Add(2 * time.Hour) })
+	refusal(t, keys, bearer(revoked))
+	admitted(t, keys, bearer(expired))
+	c.pass(time.Hour)
+	refusal(t, keys, bearer(expired))
+}
+
 func TestAnEndThatLiesAheadComesOnTime(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*store.Key, time.Time){

@@ -49,7 +49,7 @@ type exchange struct {
 func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	total, cause := u.timeouts.Total, errTotal
 	if !c.Deadline.IsZero() {
-		if left := c.Deadline.Sub(u.now()); left < total {
+		if left := c.Deadline.Sub(u.steady()); left < total {
 			total, cause = left, errDeadline
 		}
 	}

@@ -52,8 +52,10 @@ type Options struct {
 	Connections *descriptors.Pool
 	// UserAgent is what batchd calls itself; "" stands for "batchd".
 	UserAgent string
-	// Now is the clock that deadlines, a key's age and dates in Retry-After are measured by; nil is time.Now.
-	Now func() time.Time
+	// Now is the clock that a key's age and dates in Retry-After are measured by; nil is time.Now. Steady is the one for the
+	// deadlines of calls, which are ends of windows; nil is Now.
+	Now    func() time.Time
+	Steady func() time.Time
 	// Logger gets keys that cannot be read at error level and single faults at debug level; nil discards them.
 	Logger *slog.Logger
 	// Registerer gets the metrics; nil means that nobody sees them.
@@ -107,6 +109,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Steady == nil {
+		o.Steady = o.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -32,6 +32,7 @@ type Upstream struct {
 	ids      idHeaders
 	timeouts Timeouts
 	now      func() time.Time
+	steady   func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
 
@@ -81,7 +82,7 @@ func New(c Config, o Options) (*Upstream, error) {
 	}
 	u := &Upstream{
 		name: label(base), base: base, transport: transport, credential: cred, headers: headers, ids: ids,
-		timeouts: o.Timeouts, now: o.Now, log: o.Logger.With("upstream", label(base)), metrics: m,
+		timeouts: o.Timeouts, now: o.Now, steady: o.Steady, log: o.Logger.With("upstream", label(base)), metrics: m,
 		bodies: newBodyReader(o), models: models{configured: len(c.Models) > 0},
 	}
 	if u.models.configured {

@@ -61,7 +61,7 @@ type Store interface {
 	RecordAttempt(ctx context.Context, a store.Attempt) error
 }
 
-// Options configures a Sender; all fields but Concurrency are required.
+// Options configures a Sender; all fields but Concurrency and Steady are required.
 type Options struct {
 	Store Store
 	// Call makes one attempt at a delivery, usually that of a Caller. It must return soon after ctx ends, and within a
@@ -71,9 +71,12 @@ type Options struct {
 	Announces func(dialect string, e batch.Event) bool
 	// Concurrency is how many calls may be in flight at once; 0 stands for 128.
 	Concurrency int
-	Now         func() time.Time
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	// Now is the clock that attempts are scheduled by: that of those who write to the outbox. Steady is the one by which an
+	// event grows too old, as package clock says; nil stands for Now.
+	Now        func() time.Time
+	Steady     func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // Sender empties the outbox. Make it with New and let it work with Run.
@@ -90,6 +93,9 @@ type Sender struct {
 func New(o Options) *Sender {
 	if o.Concurrency == 0 {
 		o.Concurrency = defaultConcurrency
+	}
+	if o.Steady == nil {
+		o.Steady = o.Now
 	}
 	deliveries := promauto.With(o.Registerer).NewCounterVec(prometheus.CounterOpts{
 		Name: "batchd_webhook_deliveries_total",
@@ -189,7 +195,7 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 	if answer.Err != nil && ctx.Err() != nil {
 		return unknown // the call was cut off by our stop, which says nothing about the receiver
 	}
-	s.record(ctx, d, judge(d, answer, s.o.Now()))
+	s.record(ctx, d, judge(d, answer, s.o.Now(), s.o.Steady()))
 	if answer.OK() && answer.Took < slow {
 		return healthy
 	}
@@ -197,8 +203,8 @@ func (s *Sender) deliver(ctx context.Context, d store.Delivery) health {
 }
 
 // judge decides what an attempt means for its delivery. A success ends it, and so does 410, by which a receiver says
-// that it wants no more of this; after anything else it is tried again until it is too old.
-func judge(d store.Delivery, a Answer, now time.Time) store.Attempt {
+// that it wants no more of this; after anything else it is tried again until it is too old by the steady clock.
+func judge(d store.Delivery, a Answer, now, steady time.Time) store.Attempt {
 	t := store.Attempt{Delivery: d.ID, State: store.DeliveryPending, Status: a.Status, Now: now}
 	if a.Err != nil { // else the status says why
 		if t.Error = a.Err.Error(); len(t.Error) > maxReason {
@@ -211,8 +217,9 @@ func judge(d store.Delivery, a Answer, now time.Time) store.Attempt {
 	case a.Status == http.StatusGone:
 		t.State = store.DeliveryAbandoned
 	default:
-		t.NextAt = now.Add(max(pause(d.Attempts, rand.Float64()), min(a.RetryAfter, longestPause)))
-		if t.NextAt.After(d.CreatedAt.Add(deliveryTTL)) {
+		wait := max(pause(d.Attempts, rand.Float64()), min(a.RetryAfter, longestPause))
+		t.NextAt = now.Add(wait)
+		if steady.Add(wait).After(d.CreatedAt.Add(deliveryTTL)) {
 			t.State, t.NextAt = store.DeliveryAbandoned, time.Time{}
 		}
 	}

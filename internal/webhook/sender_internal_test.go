@@ -70,7 +70,7 @@ func TestAnAnswerDecidesWhatBecomesOfADelivery(t *testing.T) {
 		},
 	} {
 		c.want.Delivery, c.want.Now = "wh_1", now
-		if diff := cmp.Diff(c.want, judge(c.d, c.a, now)); diff != "" {
+		if diff := cmp.Diff(c.want, judge(c.d, c.a, now, now)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -78,7 +78,7 @@ func TestAnAnswerDecidesWhatBecomesOfADelivery(t *testing.T) {
 
 func TestALongReasonIsCutToValidText(t *testing.T) {
 	t.Parallel()
-	got := judge(store.Delivery{}, Answer{Err: errors.New(strings.Repeat("ü", 400))}, time.Now()).Error
+	got := judge(store.Delivery{}, Answer{Err: errors.New(strings.Repeat("ü", 400))}, time.Now(), time.Now()).Error
 	if len(got) > maxReason+len("…") || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {
 		t.Errorf("got %q", got)
 	}

@@ -48,12 +48,13 @@ func (a *API) storeBatch(c *httpapi.Call, asked dialect.CreateBatch, key *store.
 	if err != nil {
 		return batch.Batch{}, fmt.Errorf("window accepted by dialect %s: %w", c.Dialect.Name(), err)
 	}
-	now := c.Now()
+	now := c.Time()
 	b := batch.Batch{
 		ID: c.Dialect.NewBatchID(), Tenant: c.Who.Tenant, KeyID: c.Who.KeyID, Dialect: c.Dialect.Name(),
 		Endpoint: asked.Endpoint, InputFileID: asked.InputFileID, Window: asked.Window, Metadata: asked.Metadata,
 		OutputTTL: cmp.Or(time.Duration(asked.OutputTTLSeconds)*time.Second, c.OutputTTL), Remark: asked.Remark, CallbackURL: asked.CallbackURL,
-		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now, ExpiresAt: now.Add(window),
+		Status: batch.Validating, Stop: batch.StopNone, CreatedAt: now.Wall, ExpiresAt: now.Wall.Add(window),
+		Ahead: now.Ahead(), Shift: now.Shift,
 	}
 	if err = a.checkInput(c, b); err == nil {
 		b, err = a.keep(c, b, key) // which finds, in its transaction, that the file was deleted since
@@ -107,7 +108,7 @@ func (a *API) checkInput(c *httpapi.Call, b batch.Batch) error {
 		}
 		return batch.Invalidf("input_file_id", "", noInputWords, id)
 	}
-	f, err := a.store.File(c.Context(), c.Who.Tenant, id, b.CreatedAt)
+	f, err := a.store.File(c.Context(), c.Who.Tenant, id, c.Steady())
 	most := c.Limits.MaxLines
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -41,7 +41,7 @@ func (a *API) once(c *httpapi.Call, key *store.IdempotencyKey, create func() (ba
 	if key == nil {
 		return create()
 	}
-	b, err := a.store.BatchOfKey(c.Context(), c.Who.Tenant, *key, c.Now())
+	b, err := a.store.BatchOfKey(c.Context(), c.Who.Tenant, *key, c.Steady())
 	switch {
 	case err == nil:
 		return a.live(c, b)

@@ -48,7 +48,7 @@ func (a *API) file(c *httpapi.Call) (batch.File, error) {
 	if err != nil {
 		return batch.File{}, err
 	}
-	f, err := a.store.File(c.Context(), c.Who.Tenant, id, c.Now())
+	f, err := a.store.File(c.Context(), c.Who.Tenant, id, c.Steady())
 	if errors.Is(err, store.ErrExpired) {
 		return batch.File{}, c.Dialect.FileExpired(id)
 	}
@@ -75,7 +75,7 @@ func (a *API) upload(c *httpapi.Call) error {
 	defer cancel()
 	if err := a.store.CreateFile(ctx, file); err != nil {
 		// The bytes are removed only once it is certain that no row refers to them; otherwise they are left for sweeping.
-		if _, lookup := a.store.File(ctx, file.Tenant, file.ID, file.CreatedAt); errors.Is(lookup, store.ErrNotFound) {
+		if _, lookup := a.store.File(ctx, file.Tenant, file.ID, c.Steady()); errors.Is(lookup, store.ErrNotFound) {
 			f.Discard()
 		}
 		return fmt.Errorf("create file %s: %w", file.ID, err)
@@ -93,11 +93,11 @@ func newFile(c *httpapi.Call, f *form.Form) (batch.File, error) {
 	if err != nil {
 		return batch.File{}, err
 	}
-	now := c.Now()
+	now := c.Time()
 	file := batch.File{
 		ID: c.Dialect.NewFileID(), Tenant: c.Who.Tenant, Dialect: c.Dialect.Name(), Name: u.Filename,
-		Purpose: u.Purpose, Bytes: f.Blob.Size, CreatedAt: now,
-		ExpiresAt: c.InputExpiresAt(now, time.Duration(u.TTLSeconds)*time.Second),
+		Purpose: u.Purpose, Bytes: f.Blob.Size, CreatedAt: now.Wall,
+		ExpiresAt: c.InputExpiresAt(now.Later(), time.Duration(u.TTLSeconds)*time.Second),
 	}
 	if u.Purpose == batch.PurposeBatch {
 		if !f.Lines.FirstIsObject() {
@@ -126,7 +126,7 @@ func (a *API) remove(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.store.DeleteFile(c.Context(), c.Who.Tenant, id, c.Now()); err != nil {
+	if err := a.store.DeleteFile(c.Context(), c.Who.Tenant, id, c.Steady()); err != nil {
 		return c.Missing(err, "file", id)
 	}
 	return c.JSON(c.Dialect.DeletedFile(id))
@@ -148,7 +148,7 @@ func (a *API) list(c *httpapi.Call) error {
 		return batch.Invalidf("order", "invalid_value", "Invalid value: '%s'. Supported values are: 'asc' and 'desc'.", httpapi.Clip(order))
 	}
 	page, err := a.store.ListFiles(c.Context(), c.Who.Tenant, store.FileQuery{
-		Purpose: batch.Purpose(query.Get("purpose")), After: after, Limit: limit, Ascending: order == "asc", Now: c.Now(),
+		Purpose: batch.Purpose(query.Get("purpose")), After: after, Limit: limit, Ascending: order == "asc", Now: c.Steady(),
 	})
 	if err != nil {
 		return fmt.Errorf("list files: %w", err)

@@ -41,7 +41,7 @@ func (a *API) complete(c *httpapi.Call, up dialect.Uploader) error {
 	if err != nil {
 		return c.Missing(err, "upload", id)
 	}
-	now := c.Now()
+	now := c.Steady()
 	u, file, err := a.upload(c, now)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (a *API) complete(c *httpapi.Call, up dialect.Uploader) error {
 	default:
 		return closedUpload(u, now)
 	}
-	return c.JSON(up.Upload(u, file, c.Now()))
+	return c.JSON(up.Upload(u, file, c.Steady()))
 }
 
 // assemble checks the file that the parts make, and stores it.
@@ -69,10 +69,10 @@ func (a *API) assemble(c *httpapi.Call, u batch.Upload, parts []batch.Part, aske
 		return u, nil, err
 	}
 	// The time is read after all bytes were: the file's TTL counts from when it can be used.
-	now := c.Now()
+	now := c.Time()
 	file := batch.File{
 		ID: c.Dialect.NewFileID(), Tenant: u.Tenant, Dialect: c.Dialect.Name(), Name: u.Name, Purpose: u.Purpose,
-		Bytes: manifest.Size(), CreatedAt: now, ExpiresAt: c.InputExpiresAt(now, u.FileTTL),
+		Bytes: manifest.Size(), CreatedAt: now.Wall, ExpiresAt: c.InputExpiresAt(now.Later(), u.FileTTL),
 	}
 	if u.Purpose == batch.PurposeBatch {
 		// Counted as the parts came, so that no byte is read again; create calls check it against the limit.
@@ -173,7 +173,7 @@ func (a *API) copyContent(ctx context.Context, dst io.Writer, u batch.Upload, m 
 func (a *API) keep(c *httpapi.Call, u batch.Upload, f batch.File) (batch.Upload, *batch.File, error) {
 	ctx, cancel := c.Detached()
 	defer cancel()
-	done, file, err := a.store.CompleteUpload(ctx, u.Tenant, u.ID, f, f.CreatedAt)
+	done, file, err := a.store.CompleteUpload(ctx, u.Tenant, u.ID, f, c.Steady())
 	// The manifest's object goes only if no row can refer to it: another call's file is the upload's, or nothing was stored.
 	if lost := err == nil && done.FileID != f.ID; !f.ContentBlob.Zero() && (lost || err != nil && refused(err)) {
 		c.Tidy(func(ctx context.Context) error { return a.blobs.Delete(ctx, f.ContentBlob.Key) })

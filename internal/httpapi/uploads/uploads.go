@@ -71,18 +71,18 @@ func (a *API) create(c *httpapi.Call, up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	now := c.Now()
+	now := c.Time()
 	u := batch.Upload{
 		ID: up.NewUploadID(), Tenant: c.Who.Tenant, Dialect: c.Dialect.Name(),
 		Name: asked.Filename, Purpose: asked.Purpose, MIMEType: asked.MIMEType, Bytes: asked.Bytes,
 		FileTTL: time.Duration(asked.TTLSeconds) * time.Second,
-		Status:  batch.UploadPending, CreatedAt: now, ExpiresAt: now.Add(batch.UploadTTL),
+		Status:  batch.UploadPending, CreatedAt: now.Wall, ExpiresAt: now.Later().Add(batch.UploadTTL),
 	}
 	// A client that goes away here leaves an upload without parts, which expires like any other.
 	if err := a.store.CreateUpload(c.Context(), u); err != nil {
 		return fmt.Errorf("create upload %s: %w", u.ID, err)
 	}
-	return c.JSON(up.Upload(u, nil, now))
+	return c.JSON(up.Upload(u, nil, now.Steady))
 }
 
 // cancel drops the parts of an upload. Asking again is no fault.
@@ -91,7 +91,7 @@ func (a *API) cancel(c *httpapi.Call, up dialect.Uploader) error {
 	if err != nil {
 		return err
 	}
-	now := c.Now()
+	now := c.Steady()
 	u, err := a.store.CancelUpload(c.Context(), c.Who.Tenant, id, now)
 	if errors.Is(err, store.ErrConflict) {
 		return closedUpload(u, now)
@@ -118,7 +118,7 @@ func (a *API) upload(c *httpapi.Call, now time.Time) (batch.Upload, *batch.File,
 func (a *API) addPart(c *httpapi.Call, up dialect.Uploader) error {
 	// The upload is looked up before its bytes are read, and again in the transaction that stores the part: it may be
 	// completed, cancelled or expire while they arrive.
-	now := c.Now()
+	now := c.Steady()
 	u, _, err := a.upload(c, now)
 	if err == nil && u.StatusAt(now) != batch.UploadPending {
 		err = closedUpload(u, now)
@@ -189,7 +189,7 @@ func refused(err error) bool {
 
 // closedMeanwhile returns the error of a call whose upload was pending when the call began, and met conflict since.
 func (a *API) closedMeanwhile(ctx context.Context, c *httpapi.Call, u batch.Upload, conflict error) error {
-	now := c.Now()
+	now := c.Steady()
 	closed, _, err := a.store.Upload(ctx, c.Who.Tenant, u.ID, now)
 	switch {
 	case err != nil:

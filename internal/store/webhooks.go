@@ -34,6 +34,8 @@ type Webhook struct {
 	Previous      string
 	PreviousUntil time.Time
 	CreatedAt     time.Time
+	// DisabledAt is since when nothing is sent to it, because its endpoint answered 410; zero for one that is sent events.
+	DisabledAt time.Time
 }
 
 // Wants reports whether the webhook asks for the event.
@@ -103,11 +105,13 @@ type Attempt struct {
 	// NextAt is when a pending one is due again.
 	NextAt time.Time
 	Now    time.Time
+	// Gone says of an abandoned one that its endpoint wants no more events at all.
+	Gone bool
 }
 
 // Webhooks are the methods on endpoints and the outbox. FailBatch, CloseBatch and CreateFailedBatch write the
-// deliveries of a batch's end in their own transaction: one for each webhook of the tenant that wants the event, one
-// for the callback.
+// deliveries of a batch's end in their own transaction: one for each webhook of the tenant that wants the event and is not
+// disabled, one for the callback.
 type Webhooks interface {
 	// AddWebhook stores a webhook. An id that is taken is ErrConflict, an unknown tenant ErrNotFound, as is what the
 	// methods below do not find.
@@ -120,16 +124,31 @@ type Webhooks interface {
 	RemoveWebhook(ctx context.Context, id string) error
 	// RotateWebhook puts secret in place of the current one, which goes on signing until the given time.
 	RotateWebhook(ctx context.Context, id, secret string, previousUntil time.Time) error
+	// EnableWebhook lets a disabled webhook have the events from now on. One that is not disabled stays as it is.
+	EnableWebhook(ctx context.Context, id string) error
 	// CallbackSecret returns the secret that signs the tenant's callbacks. It was minted with the tenant.
 	CallbackSecret(ctx context.Context, tenant string) (string, error)
+	// RotateCallbackSecret puts secret in place of the tenant's, which goes on signing until the given time.
+	RotateCallbackSecret(ctx context.Context, tenant, secret string, previousUntil time.Time) error
 
 	// LeaseDeliveries returns at most n pending deliveries that are due at now, longest due first, and makes them due
 	// again at the given time: until then nobody else sends them, and after a crash they are sent again. It writes
 	// nothing when none is due.
 	LeaseDeliveries(ctx context.Context, now, until time.Time, n int) ([]Delivery, error)
+	// ReclaimDeliveries makes due at now every pending delivery that is leased, and returns how many. It is for the start of
+	// the only process that sends from a store: whoever has leased them is dead.
+	ReclaimDeliveries(ctx context.Context, now time.Time) (int, error)
+	// AdvanceDeliveries makes due at now every pending delivery that is due only after latest, and returns how many: no lease
+	// and no pause reaches so far, so it was written by a clock that was wrong.
+	AdvanceDeliveries(ctx context.Context, now, latest time.Time) (int, error)
 	// RecordAttempt stores what an attempt came to and counts it, unless the state is DeliverySkipped. A delivery that
-	// is gone or not pending any more is ErrNotFound.
+	// is gone or not pending any more is ErrNotFound. If its endpoint is gone, its webhook is disabled, and all that is
+	// pending to it abandoned; a callback's has no other delivery.
 	RecordAttempt(ctx context.Context, a Attempt) error
+	// Redeliver makes a delivery in a final state pending again, with its ids, due at now and as if its endpoint had asked for
+	// the event by name; it returns the delivery as it then is, without secrets. One that is pending, or whose webhook is
+	// disabled, is ErrConflict, returned with it.
+	Redeliver(ctx context.Context, id string, now time.Time) (Delivery, error)
 	// ListDeliveries returns the newest deliveries first, without secrets.
 	ListDeliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)
 	// ForgetDeliveries forgets at most n deliveries in a final state that were last touched before the given time.

@@ -42,8 +42,8 @@ func enqueueDeliveries(ctx context.Context, t *tx, b batch.Batch, final batch.St
 	return nil
 }
 
-// webhookChoicesQuery reads only what decides; URL and secrets are joined when a delivery is leased.
-const webhookChoicesQuery = `SELECT w.seq, w.id, w.events FROM webhooks w WHERE w.tenant = ? ORDER BY w.seq`
+// webhookChoicesQuery reads only what decides, of those that are not disabled; URL and secrets are joined when a delivery is leased.
+const webhookChoicesQuery = `SELECT w.seq, w.id, w.events FROM webhooks w WHERE w.tenant = ? AND w.disabled_at IS NULL ORDER BY w.seq`
 
 // endpointsFor returns where an event of b is to be delivered.
 func endpointsFor(ctx context.Context, t *tx, b batch.Batch, event batch.Event) ([]endpoint, error) {

@@ -33,6 +33,7 @@ func TestQueriesGoByIndex(t *testing.T) {
 		{"webhooks of a tenant", webhooksQuery, 1, "webhooks_by_tenant"},
 		{"webhooks of an event", webhookChoicesQuery, 1, "webhooks_by_tenant"},
 		{"deliveries that are due", dueDeliveriesQuery, 2, "deliveries_due"},
+		{"deliveries that are due too late", lateDeliveriesQuery, 1, "deliveries_due"},
 		{"deliveries to forget", overDeliveriesQuery, 2, "deliveries_over"},
 		{"files of a tenant", fileListQuery(false, false), 4, "files_shown"},
 		{"files of a tenant, ascending", fileListQuery(false, true), 4, "files_shown"},

@@ -11,12 +11,12 @@ import (
 var _ store.Webhooks = (*Store)(nil)
 
 // webhookColumns are the columns that webhookDest scans, in the same order.
-const webhookColumns = `w.id, w.tenant, w.url, w.events, w.secret, w.previous, w.previous_until, w.created_at`
+const webhookColumns = `w.id, w.tenant, w.url, w.events, w.secret, w.previous, w.previous_until, w.created_at, w.disabled_at`
 
 func webhookDest(w *store.Webhook) []any {
 	return []any{
 		&w.ID, &w.Tenant, &w.URL, listColumn(&w.Events), &w.Secret, &w.Previous,
-		timeColumn(&w.PreviousUntil), timeColumn(&w.CreatedAt),
+		timeColumn(&w.PreviousUntil), timeColumn(&w.CreatedAt), timeColumn(&w.DisabledAt),
 	}
 }
 
@@ -91,6 +91,14 @@ func (s *Store) RotateWebhook(ctx context.Context, id, secret string, previousUn
 	return nil
 }
 
+// EnableWebhook implements store.Webhooks.
+func (s *Store) EnableWebhook(ctx context.Context, id string) error {
+	if err := s.changeWebhook(ctx, `UPDATE webhooks SET disabled_at = NULL WHERE id = ?`, id); err != nil {
+		return fmt.Errorf("enable webhook %s: %w", id, err)
+	}
+	return nil
+}
+
 // changeWebhook runs one statement that changes one webhook, or answers ErrNotFound: the number of changed rows says
 // whether there was one.
 func (s *Store) changeWebhook(ctx context.Context, query string, args ...any) error {
@@ -108,6 +116,20 @@ func (s *Store) CallbackSecret(ctx context.Context, tenant string) (string, erro
 		return "", fmt.Errorf("read callback secret of tenant %s: %w", tenant, err)
 	}
 	return secret, nil
+}
+
+// RotateCallbackSecret implements store.Webhooks.
+func (s *Store) RotateCallbackSecret(ctx context.Context, tenant, secret string, previousUntil time.Time) error {
+	n, err := s.changeRows(ctx, `
+		UPDATE tenants SET callback_previous = callback_secret, callback_previous_until = ?, callback_secret = ? WHERE id = ?`,
+		nanos(previousUntil), secret, tenant)
+	if err == nil && n == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("rotate callback secret of tenant %s: %w", tenant, err)
+	}
+	return nil
 }
 
 // callbackSecret returns the tenant's secret, or ErrNotFound if there is no such tenant.

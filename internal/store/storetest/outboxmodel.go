@@ -19,10 +19,10 @@ import (
 // compares what is seen after each step.
 var outboxProperty = property{"outbox agrees with a model", func(t *testing.T, open Opener) {
 	rapid.Check(t, func(r *rapid.T) {
-		m := &outboxModel{T: r, x: newFixture(t, open)}
+		m := &outboxModel{T: r, x: newFixture(t, open), leased: make(map[string]bool)}
 		defer func() { m.must(m.x.store.Close()) }()
 		m.x.addTenants()
-		actions := []func(){m.add, m.remove, m.rotate, m.end, m.end, m.lease, m.lease, m.record, m.record, m.forget, m.x.reopen}
+		actions := []func(){m.add, m.remove, m.rotate, m.end, m.end, m.lease, m.lease, m.record, m.record, m.forget, m.x.reopen, m.enable, m.redeliver, m.reclaim}
 		for range rapid.IntRange(5, modelSteps).Draw(r, "steps") {
 			m.x.tick()
 			rapid.SampledFrom(actions).Draw(r, "action")()
@@ -37,6 +37,7 @@ type outboxModel struct {
 	x          *fixture
 	webhooks   []store.Webhook
 	deliveries []store.Delivery
+	leased     map[string]bool
 	added      int // how many webhooks were added; their ids are never used again
 	ended      int // how many batches have failed
 }
@@ -109,7 +110,7 @@ func (m *outboxModel) end() {
 	}
 	begin := len(m.deliveries)
 	for _, w := range m.webhooks {
-		if w.Wants(batch.EventFailed) {
+		if w.Wants(batch.EventFailed) && w.DisabledAt.IsZero() {
 			delivery.Webhook, delivery.Named, delivery.URL = w.ID, len(w.Events) > 0, w.URL
 			m.deliveries = append(m.deliveries, delivery)
 		}
@@ -145,6 +146,7 @@ func (m *outboxModel) lease() {
 	}
 	for i := range got {
 		due[i].NextAt = until
+		m.leased[due[i].ID] = true
 		want := *due[i]
 		want.Secrets = m.secrets(want)
 		m.same(got[i], want)
@@ -179,6 +181,7 @@ func (m *outboxModel) record() {
 			store.DeliveryPending, store.DeliveryDone, store.DeliveryAbandoned, store.DeliverySkipped,
 		}).Draw(m.T, "state"),
 	}
+	a.Gone = a.State == store.DeliveryAbandoned && rapid.Bool().Draw(m.T, "gone")
 	err := m.x.store.RecordAttempt(m.x.ctx, a)
 	if d.State != store.DeliveryPending {
 		if !errors.Is(err, store.ErrNotFound) {
@@ -194,6 +197,80 @@ func (m *outboxModel) record() {
 	if a.State != store.DeliverySkipped {
 		d.Attempts++
 	}
+	m.leased[d.ID] = false
+	if a.Gone && d.Webhook != "" {
+		m.disable(d.Webhook)
+	}
+}
+
+// disable ends what is pending to a webhook whose endpoint is gone.
+func (m *outboxModel) disable(id string) {
+	for i := range m.webhooks {
+		if w := &m.webhooks[i]; w.ID == id && w.DisabledAt.IsZero() {
+			w.DisabledAt = m.x.now
+		}
+	}
+	for i := range m.deliveries {
+		if d := &m.deliveries[i]; d.Webhook == id && d.State == store.DeliveryPending {
+			d.State, d.NextAt, d.UpdatedAt = store.DeliveryAbandoned, time.Time{}, m.x.now
+			m.leased[d.ID] = false
+			stored := m.x.deliveries(store.DeliveryQuery{Webhook: id, Limit: 999})
+			d.LastError = stored[slices.IndexFunc(stored, func(s store.Delivery) bool { return s.ID == d.ID })].LastError
+		}
+	}
+}
+
+func (m *outboxModel) enable() {
+	i, ok := m.pick(len(m.webhooks))
+	if !ok {
+		return
+	}
+	m.must(m.x.store.EnableWebhook(m.x.ctx, m.webhooks[i].ID))
+	m.webhooks[i].DisabledAt = time.Time{}
+}
+
+func (m *outboxModel) redeliver() {
+	i, ok := m.pick(len(m.deliveries))
+	if !ok {
+		return
+	}
+	d := &m.deliveries[i]
+	disabled := slices.ContainsFunc(m.webhooks, func(w store.Webhook) bool { return w.ID == d.Webhook && !w.DisabledAt.IsZero() })
+	got, err := m.x.store.Redeliver(m.x.ctx, d.ID, m.x.now)
+	if d.State == store.DeliveryPending || disabled {
+		if !errors.Is(err, store.ErrConflict) {
+			m.Fatalf("a delivery that is %s was redelivered, disabled %v: got error %v", d.State, disabled, err)
+		}
+	} else {
+		m.must(err)
+		d.State, d.NextAt, d.UpdatedAt, d.Named = store.DeliveryPending, m.x.now, m.x.now, true
+	}
+	m.same(got, *d)
+}
+
+// reclaim makes due at once what is leased, or due in more than five seconds.
+func (m *outboxModel) reclaim() {
+	latest := m.x.now.Add(5 * time.Second)
+	var reclaimed, advanced int
+	for i := range m.deliveries {
+		d := &m.deliveries[i]
+		late, leased := d.NextAt.After(latest), m.leased[d.ID] && d.NextAt.After(m.x.now)
+		switch {
+		case d.State != store.DeliveryPending || !late && !leased:
+			continue
+		case leased:
+			reclaimed++
+		default:
+			advanced++
+		}
+		d.NextAt, m.leased[d.ID] = m.x.now, false
+	}
+	n, err := m.x.store.ReclaimDeliveries(m.x.ctx, m.x.now)
+	m.must(err)
+	m.same(n, reclaimed)
+	n, err = m.x.store.AdvanceDeliveries(m.x.ctx, m.x.now, latest)
+	m.must(err)
+	m.same(n, advanced)
 }
 
 // forget drops deliveries that have been over for five seconds.

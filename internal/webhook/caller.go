@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// callTimeout is how long one attempt may take, from the lookup of the name to the end of the answer.
-	callTimeout = 15 * time.Second
+	// callTimeout is how long one attempt may take where nothing else is said, longestPause how long a receiver may ask to be
+	// left alone.
+	callTimeout  = 15 * time.Second
+	longestPause = 6 * time.Hour
 	// maxAnswer is how much of an answer's body is read, only so that the receiver is not cut off while it writes.
 	maxAnswer = 64 << 10
 	// maxAnswerHeader is the longest header of an answer.

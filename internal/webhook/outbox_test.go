@@ -17,6 +17,7 @@ type outbox struct {
 	// mu guards following fields.
 	mu         sync.Mutex
 	deliveries map[string]*store.Delivery
+	leased     map[string]bool
 	attempts   []store.Attempt
 	// broken makes every method fail.
 	broken bool
@@ -24,7 +25,9 @@ type outbox struct {
 
 var errBroken = errors.New("disk on fire")
 
-func newOutbox() *outbox { return &outbox{deliveries: make(map[string]*store.Delivery)} }
+func newOutbox() *outbox {
+	return &outbox{deliveries: make(map[string]*store.Delivery), leased: make(map[string]bool)}
+}
 
 // put writes a delivery that is due at once.
 func (o *outbox) put(d store.Delivery) {
@@ -51,10 +54,43 @@ func (o *outbox) LeaseDeliveries(_ context.Context, now, until time.Time, n int)
 	})
 	var leased []store.Delivery
 	for _, d := range due[:min(n, len(due))] {
-		d.NextAt = until
+		d.NextAt, o.leased[d.ID] = until, true
 		leased = append(leased, *d)
 	}
 	return leased, nil
+}
+
+func (o *outbox) ReclaimDeliveries(_ context.Context, now time.Time) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.broken {
+		return 0, errBroken
+	}
+	n := 0
+	for _, d := range o.deliveries {
+		if o.leased[d.ID] && d.State == store.DeliveryPending && d.NextAt.After(now) {
+			d.NextAt = now
+			n++
+		}
+	}
+	clear(o.leased)
+	return n, nil
+}
+
+func (o *outbox) AdvanceDeliveries(_ context.Context, now, latest time.Time) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.broken {
+		return 0, errBroken
+	}
+	n := 0
+	for _, d := range o.deliveries {
+		if d.State == store.DeliveryPending && d.NextAt.After(latest) {
+			d.NextAt = now
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (o *outbox) RecordAttempt(_ context.Context, a store.Attempt) error {
@@ -71,6 +107,12 @@ func (o *outbox) RecordAttempt(_ context.Context, a store.Attempt) error {
 		d.Attempts++
 	}
 	d.State, d.NextAt, d.LastStatus, d.LastError = a.State, a.NextAt, a.Status, a.Error
+	delete(o.leased, d.ID)
+	for _, other := range o.deliveries {
+		if a.Gone && d.Webhook != "" && other.Webhook == d.Webhook && other.State == store.DeliveryPending {
+			other.State = store.DeliveryAbandoned
+		}
+	}
 	o.attempts = append(o.attempts, a)
 	return nil
 }

@@ -144,6 +144,14 @@ func (q *queue) drop(before time.Time) {
 	q.forgetEmpty()
 }
 
+// forget drops what waits for a webhook that is disabled.
+func (q *queue) forget(webhook string) {
+	for _, l := range q.turns {
+		q.keep(l, slices.DeleteFunc(l.waiting, func(d leased) bool { return d.Webhook == webhook }))
+	}
+	q.forgetEmpty()
+}
+
 // keep makes these the only ones that wait in a lane.
 func (q *queue) keep(l *lane, waiting []leased) {
 	q.held -= len(l.waiting) - len(waiting)

@@ -19,13 +19,13 @@ func TestPausesDoubleUpToSixHours(t *testing.T) {
 		0: 5 * time.Second, 1: 10 * time.Second, 2: 20 * time.Second, 6: 320 * time.Second, 12: 20_480 * time.Second,
 		13: 6 * time.Hour, 14: 6 * time.Hour, 1000: 6 * time.Hour,
 	} {
-		if got := pause(attempts, 1); got != want {
+		if got := DefaultTimers().pause(attempts, 1); got != want {
 			t.Errorf("%d attempts: at most %s, want %s", attempts, got, want)
 		}
-		if got := pause(attempts, 0.5); got != want/2 {
+		if got := DefaultTimers().pause(attempts, 0.5); got != want/2 {
 			t.Errorf("%d attempts: half of it is %s, want %s", attempts, got, want/2)
 		}
-		if got := pause(attempts, 0); got != time.Second {
+		if got := DefaultTimers().pause(attempts, 0); got != time.Second {
 			t.Errorf("%d attempts: at least %s, want 1 s", attempts, got)
 		}
 	}
@@ -43,6 +43,24 @@ func TestRetryAfterIsSecondsOrADateAndBounded(t *testing.T) {
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: got %s, want %s", value, got, want)
+		}
+	}
+}
+
+// judging returns a sender that judges at now.
+func judging(now time.Time) *Sender {
+	clock := func() time.Time { return now }
+	return &Sender{o: Options{Now: clock, Steady: clock, Timers: DefaultTimers()}}
+}
+
+func TestPausesFollowTheTimersAndNeverOverflow(t *testing.T) {
+	t.Parallel()
+	timers := Timers{FirstPause: time.Minute, LongestPause: 300 * 24 * time.Hour}
+	for attempts, want := range map[int]time.Duration{
+		0: time.Minute, 1: 2 * time.Minute, 10: 1024 * time.Minute, 40: timers.LongestPause, 1000: timers.LongestPause,
+	} {
+		if got := timers.pause(attempts, 1); got != want {
+			t.Errorf("%d attempts: at most %s, want %s", attempts, got, want)
 		}
 	}
 }
@@ -70,7 +88,8 @@ func TestAnAnswerDecidesWhatBecomesOfADelivery(t *testing.T) {
 		},
 	} {
 		c.want.Delivery, c.want.Now = "wh_1", now
-		if diff := cmp.Diff(c.want, judge(c.d, c.a, now, now)); diff != "" {
+		c.want.Gone = name == "gone"
+		if diff := cmp.Diff(c.want, judging(now).judge(c.d, c.a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -78,7 +97,7 @@ func TestAnAnswerDecidesWhatBecomesOfADelivery(t *testing.T) {
 
 func TestALongReasonIsCutToValidText(t *testing.T) {
 	t.Parallel()
-	got := judge(store.Delivery{}, Answer{Err: errors.New(strings.Repeat("ü", 400))}, time.Now(), time.Now()).Error
+	got := judging(time.Now()).judge(store.Delivery{}, Answer{Err: errors.New(strings.Repeat("ü", 400))}).Error
 	if len(got) > maxReason+len("…") || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {
 		t.Errorf("got %q", got)
 	}

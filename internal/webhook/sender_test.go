@@ -97,7 +97,7 @@ func (w *world) callsOf(id string) []time.Time {
 func to(id, host string) store.Delivery {
 	return store.Delivery{
 		ID: id, Tenant: "t", EventID: "evt_" + id, Event: batch.EventCompleted, Batch: "batch_" + id, Dialect: "openai",
-		CreatedAt: time.Now(), Webhook: "we_1", URL: "https://" + host + "/hook", Secrets: []string{store.NewSecret()},
+		CreatedAt: time.Now(), Webhook: "we_" + host, URL: "https://" + host + "/hook", Secrets: []string{store.NewSecret()},
 	}
 }
 
@@ -222,6 +222,59 @@ func TestGoneEndsADelivery(t *testing.T) {
 		w.put(to("1", "a.example"))
 		time.Sleep(100 * time.Hour)
 		if d := w.state("1"); d.State != store.DeliveryAbandoned || d.Attempts != 1 {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestGoneEndsWhatWaitsForTheSameWebhook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, func(store.Delivery) (time.Duration, webhook.Answer) { return time.Second, webhook.Answer{Status: 410} })
+		for i := range 50 {
+			d := to(fmt.Sprint(i), "a.example")
+			d.Webhook, d.Named = "we_1", true
+			if i == 49 {
+				d.Webhook = "we_2" // at the same host, which is another webhook's affair
+			}
+			w.put(d)
+		}
+		time.Sleep(time.Hour)
+		if n := len(w.recorded()); n != 2 || len(w.callsOf("49")) != 1 {
+			t.Errorf("%d attempts, want one at each webhook", n)
+		}
+		for _, a := range w.recorded() {
+			if !a.Gone {
+				t.Errorf("the store is not told that the endpoint is gone: %+v", a)
+			}
+		}
+	})
+}
+
+func TestWhatADeadProcessHadLeasedIsSentAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, good)
+		w.stop()
+		w.put(to("1", "a.example"))
+		if _, err := w.LeaseDeliveries(t.Context(), time.Now(), time.Now().Add(time.Hour), 9); err != nil {
+			t.Fatal(err)
+		}
+		w.metrics = prometheus.NewRegistry()
+		w.run(t, good)
+		time.Sleep(2 * time.Second)
+		if d := w.state("1"); d.State != store.DeliveryDone {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestWhatAWrongClockHasPutOffIsSentWithinAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, good)
+		d := to("1", "a.example")
+		d.CreatedAt = time.Now().Add(10 * 365 * 24 * time.Hour)
+		w.put(d)
+		time.Sleep(62 * time.Second)
+		if d := w.state("1"); d.State != store.DeliveryDone {
 			t.Errorf("got %+v", d)
 		}
 	})

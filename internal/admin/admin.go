@@ -21,13 +21,15 @@ type Store interface {
 	ListAllBatches(ctx context.Context, after string, limit int) (store.Page[batch.Batch], error)
 }
 
-// Options configures a Service. All but UserAgent are required.
+// Options configures a Service. All but Timeout and UserAgent are required.
 type Options struct {
 	Store Store
 	// Dialects are the names that a key may be created for.
 	Dialects []string
 	// Guard says which receivers may be called.
 	Guard webhook.Guard
+	// Timeout is how long a test event may take; 0 stands for 15 s.
+	Timeout time.Duration
 	// UserAgent is what receivers of test events see.
 	UserAgent string
 	Now       func() time.Time

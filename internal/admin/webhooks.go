@@ -183,7 +183,9 @@ func (s *Service) TestWebhook(ctx context.Context, id string) (WebhookTest, erro
 	}
 	now := s.o.Now()
 	event := webhook.NewTest(w, now)
-	a := webhook.NewCaller(webhook.CallerOptions{Guard: s.o.Guard, UserAgent: s.o.UserAgent}).Call(ctx, event)
+	a := webhook.NewCaller(webhook.CallerOptions{
+		Guard: s.o.Guard, UserAgent: s.o.UserAgent, Timeout: s.o.Timeout,
+	}).Call(ctx, event)
 	if ctx.Err() != nil {
 		return WebhookTest{}, ctx.Err()
 	}

@@ -63,6 +63,7 @@ func withStore(
 
 func newAdmin(cfg config.Config, st store.Store, userAgent string) *admin.Service {
 	return admin.New(admin.Options{
-		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), UserAgent: userAgent, Now: time.Now,
+		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), Timeout: cfg.Webhooks.Timeout,
+		UserAgent: userAgent, Now: time.Now,
 	})
 }

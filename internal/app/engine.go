@@ -196,7 +196,8 @@ func (e *Engine) build() {
 	e.starter = e.newStarter()
 	e.buckets = &tenant.Buckets{}
 	e.sender = webhook.New(webhook.Options{
-		Store: st, Call: webhook.NewCaller(webhook.CallerOptions{Guard: guardOf(e.cfg)}).Call,
+		Store: st, Timers: timersOf(e.cfg),
+		Call: webhook.NewCaller(webhook.CallerOptions{Guard: guardOf(e.cfg), Timeout: e.cfg.Webhooks.Timeout}).Call,
 		// Whether the vendor of a batch's dialect documents a webhook for the event.
 		Announces: func(name string, event batch.Event) bool {
 			p, ok := e.profiles[name]
@@ -227,6 +228,12 @@ func (e *Engine) newStarter() *unit.Starter {
 func guardOf(cfg config.Config) webhook.Guard {
 	ranges, _ := cfg.Webhooks.Ranges()
 	return webhook.NewGuard(ranges)
+}
+
+// timersOf returns when webhooks are called.
+func timersOf(cfg config.Config) webhook.Timers {
+	w := cfg.Webhooks
+	return webhook.Timers{Timeout: w.Timeout, FirstPause: w.FirstPause, LongestPause: w.LongestPause, RetryFor: w.RetryFor}
 }
 
 // dialect returns the dialect by the name that stored objects carry.

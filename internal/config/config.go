@@ -126,10 +126,17 @@ type Dialect struct {
 // Dialects lists the names of all dialects, the default first.
 func Dialects() []string { return vendors.Names() }
 
-// Webhooks configures which addresses webhooks may call.
+// Webhooks configures which addresses webhooks may call, and how often.
 type Webhooks struct {
 	// Allow are ranges of private addresses that may be called, in CIDR form; all public addresses may.
 	Allow []string
+	// Timeout is how long one attempt may take in all.
+	Timeout time.Duration
+	// FirstPause is the longest pause after the first attempt that failed; it doubles with each further one up to LongestPause.
+	// RetryFor is how long after its event a delivery is still tried again.
+	FirstPause   time.Duration
+	LongestPause time.Duration
+	RetryFor     time.Duration
 }
 
 // Log configures the server's log.
@@ -155,6 +162,9 @@ func Default() Config {
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
 		Scrub:   Scrub{Every: 7 * 24 * time.Hour, Rate: 16 * batch.MiB},
 		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: switches,
+		Webhooks: Webhooks{
+			Timeout: 15 * time.Second, FirstPause: 5 * time.Second, LongestPause: 6 * time.Hour, RetryFor: 72 * time.Hour,
+		},
 		Log: Log{Level: "info", Format: "text"},
 	}
 }

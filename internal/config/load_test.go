@@ -100,6 +100,10 @@ novita: {strict: true, status_case: lower, time_zone: "+08:00"}
 neosantara: {strict: true, cancelled_spelling: canceled}
 webhooks:
   allow: [10.0.0.0/8, "fd00::/8"]
+  timeout: 30s
+  first_pause: 10s
+  longest_pause: 1h
+  retry_for: 7d
 log:
   level: debug
   format: json
@@ -132,8 +136,11 @@ metrics:
 			"novita":     {"strict": "true", "status_case": "lower", "time_zone": "+08:00"},
 			"neosantara": {"strict": "true", "cancelled_spelling": "canceled"},
 		},
-		Webhooks: config.Webhooks{Allow: []string{"10.0.0.0/8", "fd00::/8"}},
-		Log:      config.Log{Level: "debug", Format: "json"}, Metrics: config.Metrics{Listen: "127.0.0.1:9100"},
+		Webhooks: config.Webhooks{
+			Allow: []string{"10.0.0.0/8", "fd00::/8"}, Timeout: 30 * time.Second, FirstPause: 10 * time.Second,
+			LongestPause: time.Hour, RetryFor: 7 * 24 * time.Hour,
+		},
+		Log: config.Log{Level: "debug", Format: "json"}, Metrics: config.Metrics{Listen: "127.0.0.1:9100"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

@@ -51,6 +51,12 @@ func (c Config) Validate() error {
 	}
 	_, err := c.Webhooks.Ranges()
 	v.check(err == nil, "webhooks.allow", "%w", err)
+	v.check(c.Webhooks.Timeout >= time.Second && c.Webhooks.Timeout <= longestAttempt, "webhooks.timeout",
+		"want from 1s to %s, got %s", longestAttempt, c.Webhooks.Timeout)
+	v.check(c.Webhooks.FirstPause >= time.Second, "webhooks.first_pause", "want 1s or more, got %s", c.Webhooks.FirstPause)
+	v.check(c.Webhooks.LongestPause >= c.Webhooks.FirstPause, "webhooks.longest_pause", "want %s or more, as first_pause is, got %s",
+		c.Webhooks.FirstPause, c.Webhooks.LongestPause)
+	v.check(c.Webhooks.RetryFor >= 0, "webhooks.retry_for", "is below zero; 0 stands for one attempt")
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	return errors.Join(v.faults...)
@@ -149,6 +155,9 @@ func (v *validation) vendorSwitch(key string, s dialect.Switch, text string) {
 		v.check(err == nil, key, "%w", err)
 	}
 }
+
+// longestAttempt bounds webhooks.timeout: while an attempt runs, its receiver is sent nothing else.
+const longestAttempt = 10 * time.Minute
 
 // Ranges returns the ranges of Allow. Validate reports what it cannot read.
 func (w Webhooks) Ranges() ([]netip.Prefix, error) {

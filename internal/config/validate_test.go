@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"batchd/internal/config"
 )
@@ -38,6 +39,11 @@ func TestValidateNamesTheKeyAndTheRemedy(t *testing.T) {
 		"time zone":           {func(c *config.Config) { c.Vendors["novita"]["time_zone"] = "Moon/Sea" }, `novita.time_zone: want a name like Asia/Jakarta or an offset like +08:00, got "Moon/Sea"`},
 		"spelling":            {func(c *config.Config) { c.Vendors["neosantara"]["cancelled_spelling"] = "x" }, "neosantara.cancelled_spelling: want cancelled or canceled"},
 		"webhook range":       {func(c *config.Config) { c.Webhooks.Allow = []string{"10.0.0.7"} }, `webhooks.allow: want ranges of addresses like 10.0.0.0/8, fd00::/8 or 192.168.1.7/32, got "10.0.0.7"`},
+		"no time to answer":   {func(c *config.Config) { c.Webhooks.Timeout = time.Millisecond }, "webhooks.timeout: want from 1s to 10m0s, got 1ms"},
+		"hour to answer":      {func(c *config.Config) { c.Webhooks.Timeout = time.Hour }, "webhooks.timeout: want from 1s to 10m0s, got 1h0m0s"},
+		"no pause":            {func(c *config.Config) { c.Webhooks.FirstPause = 0 }, "webhooks.first_pause: want 1s or more, got 0s"},
+		"longest below first": {func(c *config.Config) { c.Webhooks.LongestPause = time.Second }, "webhooks.longest_pause: want 5s or more, as first_pause is, got 1s"},
+		"retry below zero":    {func(c *config.Config) { c.Webhooks.RetryFor = -1 }, "webhooks.retry_for: is below zero"},
 		"range with a host":   {func(c *config.Config) { c.Webhooks.Allow = []string{"10.0.0.7/8"} }, `webhooks.allow: want ranges`},
 		"mapped range":        {func(c *config.Config) { c.Webhooks.Allow = []string{"::ffff:10.0.0.0/104"} }, `webhooks.allow: want ranges`},
 		"log level":           {func(c *config.Config) { c.Log.Level = "loud" }, "log.level: want debug or info or warn or error"},

@@ -18,8 +18,7 @@ func Run(t *testing.T, open Opener) {
 	for _, g := range slices.Concat(
 		fileCases, batchCases, onceCases, stageCases, unitCases, sealCases, closingCases, moveCases, filterCases, editCases,
 		webhookCases, outboxCases, attemptCases, tenantCases, keyCases, uploadCases, completionCases, quotaCases, endedCases,
-		deletedCases, foreignCases, wholeCases, auditCases, ownerCases, clockCases, scrubCases,
-		foreignCases, wholeCases, clockCases, redeliveryCases,
+		deletedCases, foreignCases, wholeCases, auditCases, ownerCases, clockCases, scrubCases, redeliveryCases,
 	) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()

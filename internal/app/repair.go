@@ -105,7 +105,7 @@ func (m *mender) run(ctx context.Context) error {
 	return m.sequence(ctx, told, number)
 }
 
-// log deals with a write-ahead log that goes on from a later database than the one that is there. It would be replayed into
+// log deals with a write-ahead log that goes on from another database than the one that is there. It would be replayed into
 // pages that do not fit it, so that it goes before anything is opened.
 func (m *mender) log(ctx context.Context) error {
 	info, err := os.Stat(m.database + "-wal")
@@ -115,16 +115,20 @@ func (m *mender) log(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	older, err := sqlite.OlderThanItsLog(ctx, m.database)
-	if err != nil || !older {
+	fit, err := sqlite.CompareLog(ctx, m.database)
+	if err != nil || fit == sqlite.Fits {
 		return err
 	}
+	reason := "it ends before what the database holds without it"
 	const name = datadir.Database + "-wal"
-	if !m.AcceptOlder {
+	if fit == sqlite.OlderFile {
+		reason = "it goes on from a later database than the one to be accepted"
+	}
+	if fit == sqlite.OlderFile && !m.AcceptOlder {
 		return fmt.Errorf("%s is older than its log %s, which does not fit it: put back both from the same copy, or go on without the log by "+
 			"`batchd repair %s --accept-older`", m.dir.Path(datadir.Database), name, m.Dir)
 	}
-	a := repair.Action{Verb: repair.SetAside, Kind: check.Database, File: name, Reason: "it goes on from a later database than the one to be accepted"}
+	a := repair.Action{Verb: repair.SetAside, Kind: check.Database, File: name, Reason: reason}
 	if a.KeptAs, err = m.move(name, name); err != nil {
 		return err
 	}

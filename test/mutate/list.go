@@ -197,9 +197,16 @@ var durable = []mutation{
 	{
 		name: "a log is replayed into an older file", promise: "an older copy of the database is noticed (D12)",
 		dir: "internal/store/sqlite",
-		old: `err == nil && base.number < has.folded {`,
-		new: `err == nil && base.number < has.folded && false {`,
+		old: `		if base.number < has.folded {`,
+		new: `		if base.number < has.folded && false {`,
 		run: "OlderThanItsLog",
+	},
+	{
+		name: "an older log is replayed into the database", promise: "an older copy of the log is noticed (D12)",
+		dir: "internal/store/sqlite",
+		old: `		if base.number <= has.number {`,
+		new: `		if base.number <= has.number || true {`,
+		run: "ALogThatEndsBefore",
 	},
 	{
 		name: "the database is not compared with its checksum", promise: "a changed bit of the database is noticed (D12)",

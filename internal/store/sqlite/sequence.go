@@ -82,40 +82,17 @@ func checkSequence(ctx context.Context, path string) error {
 	if err != nil {
 		return damaged(path, err)
 	}
+	switch fits, base, err := compareLog(ctx, path); {
+	case err != nil: // what keeps the file from being read is found when it is opened
+	case fits == OlderFile:
+		return olderFile(path, base.number, has)
+	case fits == OlderLog:
+		return olderLog(path, base.number, has)
+	}
 	if found && told > has.number {
 		return lostTime(path, has.number, told)
 	}
-	return checkBase(ctx, path, has)
-}
-
-// OlderThanItsLog reports whether the store file at path is an older one than that which its write-ahead log goes on from:
-// with it, it is of no use, but without it, it is as it was. It writes to neither.
-func OlderThanItsLog(ctx context.Context, path string) (bool, error) {
-	has, err := readCommits(ctx, path, false)
-	if err != nil {
-		return false, fmt.Errorf("read commit number of %s: %w", path, named(path, err))
-	}
-	return checkBase(ctx, path, has) != nil, nil
-}
-
-// checkBase refuses a log that goes on from a later file than this one: it would be replayed into pages that do not fit
-// it. The row that the log shows was read before, so that a checkpoint since then has only raised what the file holds.
-func checkBase(ctx context.Context, path string, has commits) error {
-	if base, err := readCommits(ctx, path, true); err == nil && base.number < has.folded {
-		return olderFile(path, base.number, has)
-	}
-	return nil // what keeps the file from being read is found when it is opened
-}
-
-func olderFile(path string, number uint64, has commits) error {
-	dir := filepath.Dir(path)
-	return &UnusableError{
-		Path: path,
-		Problem: fmt.Sprintf("is older than its log %s: it ends at change number %d, but the log, which ends at number %d, goes on from number %d or later",
-			filepath.Base(path)+"-wal", number, has.number, has.folded),
-		Remedy: fmt.Sprintf("restore both from the same copy; batchd check %s says what is lost, batchd repair %s --accept-older goes on without the log; "+
-			"it was left as it is", dir, dir),
-	}
+	return nil
 }
 
 func lostTime(path string, number, told uint64) error {

@@ -171,9 +171,7 @@ func TestAStoreFileThatIsOlderThanItsLogIsRefused(t *testing.T) {
 			}
 			dir := crashed(t, place)
 			path := filepath.Join(dir, "batchd.db")
-			if older, err := sqlite.OlderThanItsLog(t.Context(), path); older || err != nil {
-				t.Errorf("sound: got %v, %v", older, err)
-			}
+			compared(t, path, sqlite.Fits)
 			copyFile(t, older, dir, "batchd.db")
 			before, logBefore := snapshot(t, path), read(path+"-wal")
 			_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -184,9 +182,7 @@ func TestAStoreFileThatIsOlderThanItsLogIsRefused(t *testing.T) {
 			if snapshot(t, path) != before || read(path+"-wal") != logBefore {
 				t.Error("the refusal has changed something")
 			}
-			if older, err := sqlite.OlderThanItsLog(t.Context(), path); !older || err != nil {
-				t.Errorf("got %v, %v", older, err)
-			}
+			compared(t, path, sqlite.OlderFile)
 			// Without the log it is what it was.
 			must(t, os.Remove(path+"-wal"))
 			number, err := sqlite.CommitNumber(t.Context(), path)
@@ -194,6 +190,45 @@ func TestAStoreFileThatIsOlderThanItsLogIsRefused(t *testing.T) {
 			must(t, datadir.WriteSequence(dir, number))
 			must(t, openWith(t, dir, sqlite.Options{}).Close())
 		})
+	}
+}
+
+func compared(t *testing.T, path string, want sqlite.Fit) {
+	t.Helper()
+	if got, err := sqlite.CompareLog(t.Context(), path); got != want || err != nil {
+		t.Errorf("the log compares as %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestALogThatEndsBeforeWhatTheFileHoldsIsRefused(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	s := openWith(t, place, sqlite.Options{})
+	t.Cleanup(func() { _ = s.Close() })
+	addFile(t, s, "file-1")
+	older := crashed(t, place)
+	addFile(t, s, "file-2")
+	must(t, openWith(t, place, sqlite.Options{}).Close()) // folds the log
+	for _, name := range []string{"no log since", "a log since"} {
+		if name == "a log since" {
+			addFile(t, s, "file-3")
+		}
+		dir := crashed(t, place)
+		path := filepath.Join(dir, "batchd.db")
+		compared(t, path, sqlite.Fits)
+		copyFile(t, older, dir, "batchd.db-wal")
+		before, logBefore := snapshot(t, path), read(path+"-wal")
+		_, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		var refused *sqlite.UnusableError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "has a log batchd.db-wal that is older") {
+			t.Fatalf("%s: got %v, want that it is refused", name, err)
+		}
+		if snapshot(t, path) != before || read(path+"-wal") != logBefore {
+			t.Errorf("%s: the refusal has changed something", name)
+		}
+		compared(t, path, sqlite.OlderLog)
+		must(t, os.Remove(path+"-wal"))
+		compared(t, path, sqlite.Fits)
 	}
 }
 

@@ -97,10 +97,15 @@ bench-levels: build ## Measure how many calls batchd keeps in flight, about 16 m
 	go run ./test/bench levels -binary bin/batchd -write docs/benchmarks.md
 
 .PHONY: proof
-proof: ## Kill the server 600 times, stop it 200 times, then break its code on purpose; the figures go to docs/reliability.md
+proof: ## Kill the server 600 times, stop it 200 times, harm its files 2,000 times, then break its code on purpose; the figures go to docs/reliability.md
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
+	@$(MAKE) --no-print-directory damage
 	BATCHD_PROOF_FLOOD=20s go test -count=1 -run '^TestF13DescriptorFlood$$' -v ./internal/promise
 	@$(MAKE) --no-print-directory mutate
+
+.PHONY: damage
+damage: ## Harm the files of a data directory 2,000 times after kill -9, about twenty minutes; the table goes to docs/reliability.md
+	BATCHD_PROOF_DAMAGES=2000 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestDamageMatrix$$' -v ./internal/promise
 
 .PHONY: mutate
 mutate: ## Break the code on purpose in dozens of ways and check that a test notices each; the table goes to docs/reliability.md

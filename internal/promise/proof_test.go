@@ -83,18 +83,27 @@ func TestProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, kept, ok := strings.Cut(string(page), mistakes); ok {
-		page = []byte(report(rows.String()) + mistakes + kept)
-	} else {
-		page = []byte(report(rows.String()))
-	}
+	page = []byte(report(rows.String()) + behind(string(page), harms, mistakes))
 	if err := os.WriteFile(path, page, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// mistakes begins the section of the page that test/mutate writes.
-const mistakes = "\n## Mistakes that tests notice\n"
+// The sections of the page that others write begin so: TestDamageMatrix, and test/mutate.
+const (
+	harms    = "\n## Damage that was noticed\n"
+	mistakes = "\n## Mistakes that tests notice\n"
+)
+
+// behind returns what stands from the first of these headings on that there is; "" if there is none.
+func behind(page string, headings ...string) string {
+	for _, heading := range headings {
+		if i := strings.Index(page, heading); i >= 0 {
+			return page[i:]
+		}
+	}
+	return ""
+}
 
 // report words the figures.
 func report(rows string) string {

@@ -55,8 +55,8 @@ func OpenContentSum(path string) (*ContentSumFile, error) {
 }
 
 // Lock takes the right to change the database's file and this one, among the processes that have it open, and reports
-// whether it did. It waits for at most a second: whoever has the lock reads or writes a whole database.
-func (c *ContentSumFile) Lock() bool { return lockSoon(c.file, time.Second) }
+// whether it did within the given time: whoever has it reads or writes a whole database.
+func (c *ContentSumFile) Lock(within time.Duration) bool { return lockSoon(c.file, within) }
 
 // Unlock gives the right back.
 func (c *ContentSumFile) Unlock() error { return unlock(c.file) }

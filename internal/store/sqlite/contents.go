@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"batchd/internal/datadir"
 )
@@ -38,12 +39,23 @@ func openContents(path string) (*contents, error) {
 	return &contents{path: path, sum: sum, file: file}, nil
 }
 
+const (
+	// foldWait is how long a checkpoint waits for another process that folds the log or compares the checksum: longer than
+	// either takes. It can be left out.
+	foldWait = time.Second
+	// upgradeWait is how long an upgrade of the schema waits, which cannot: as long as for a write of another process.
+	upgradeWait = 10 * time.Second
+)
+
+// errFolding is the error of a change that another process did not let begin.
+var errFolding = errors.New("another process is changing the store file")
+
 // change runs fn, which may change the store file, and reports what that reports: whether the file then holds all that was
-// committed before. If so, and fn returns no error, the checksum is taken anew. While another process folds the log or
-// compares the checksum, fn is not run. fsyncs is how many syncs it took beside those of fn.
-func (c *contents) change(ctx context.Context, fn func() (folded bool, err error)) (folded bool, fsyncs int, err error) {
-	if !c.sum.Lock() {
-		return false, 0, nil
+// committed before. If so, and fn returns no error, the checksum is taken anew. fsyncs is how many syncs it took beside
+// those of fn. While another process changes the file for longer than within, fn is not run, and the error is errFolding.
+func (c *contents) change(ctx context.Context, within time.Duration, fn func() (folded bool, err error)) (folded bool, fsyncs int, err error) {
+	if !c.sum.Lock(within) {
+		return false, 0, errFolding
 	}
 	defer func() { err = errors.Join(err, c.sum.Unlock()) }()
 	cleared, err := c.sum.Clear()
@@ -89,10 +101,11 @@ func (s *Store) openContents(ctx context.Context) error {
 	if size, err := s.writer.logSize(); size > 0 || err != nil {
 		return err // the next checkpoint takes it
 	}
-	_, _, err = c.change(ctx, func() (bool, error) {
-		// Another process may have begun to commit. What is in the file is in the file all the same.
-		return true, nil
-	})
+	// Another process may have begun to commit. What is in the file is in the file all the same.
+	_, _, err = c.change(ctx, foldWait, func() (bool, error) { return true, nil })
+	if errors.Is(err, errFolding) {
+		return nil // it takes the checksum
+	}
 	return err
 }
 
@@ -119,7 +132,7 @@ func checkContents(ctx context.Context, path string, log *slog.Logger) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if !c.sum.Lock() {
+	if !c.sum.Lock(foldWait) {
 		return nil // it is being changed, by a process that has compared them
 	}
 	defer func() { err = errors.Join(err, c.sum.Unlock()) }()

@@ -156,7 +156,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	if version < schemaVersion {
 		s.log.InfoContext(ctx, "upgrading store", "path", s.path, "from", version, "to", schemaVersion)
-		_, _, err := s.writer.contents.change(ctx, func() (bool, error) { return false, upgrade(ctx, s.path) })
+		_, _, err := s.writer.contents.change(ctx, upgradeWait, func() (bool, error) { return false, upgrade(ctx, s.path) })
 		if err != nil {
 			return err
 		}

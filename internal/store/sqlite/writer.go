@@ -336,12 +336,15 @@ func (w *writer) checkpoint(ctx context.Context) (bool, error) {
 		w.folded = before.number
 		return true, nil
 	}
-	folded, fsyncs, err := w.contents.change(ctx, func() (bool, error) { return w.fold(ctx) })
+	folded, fsyncs, err := w.contents.change(ctx, foldWait, func() (bool, error) { return w.fold(ctx) })
 	if fsyncs > 0 {
 		w.onFsync(fsyncs)
 	}
 	if folded {
 		w.folded, w.logSeen = before.number, 0
+	}
+	if errors.Is(err, errFolding) {
+		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("checkpoint: %w", err)

@@ -177,18 +177,18 @@ func (n *node) cancelled(in input) {
 func TestCheckFindsWhatIsLost(t *testing.T) {
 	t.Parallel()
 	in := input{lines: 1500, bad: func(n int) bool { return n == 7 }}
-	n := newNode(t, newEngine(t, steady(10*time.Millisecond)), 32)
+	n := newNode(t, newEngine(t, steady(10*time.Millisecond)), 32, "BATCHD_ALLOW_MIXED_MODELS=true")
 	n.start()
 	done, err := n.finished(n.run(in, "24h"), in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := input{lines: 6000}
+	// A unit has one model, so that there are many, of which some are sealed early.
+	long := input{lines: 3000, model: func(n int) string { return fmt.Sprintf("m%d", n/100) }}
 	s := n.watch(n.run(long, "24h"))
-	until(t, endWithin, "a unit is sealed, and another has a journal", func() bool {
-		return len(n.files("blobs/objects/segments/*/"+s.id+"-*")) > 0 && len(n.files("journals/*.journal")) > 0
+	until(t, endWithin, "units are sealed, and others have journals", func() bool {
+		return len(n.files("blobs/objects/segments/*/"+s.id+"-*")) > 3 && len(n.files("journals/*.journal")) > 0
 	})
-	s.awaitResults(t, 1500)
 	n.kill()
 	_ = s.finish()
 	type want struct {
@@ -204,7 +204,7 @@ func TestCheckFindsWhatIsLost(t *testing.T) {
 		"a segment of an ended batch that is gone": {func(_ *testing.T, n *node) {
 			n.remove("blobs/objects/segments/*/" + done.job.ID + "-1-*")
 		}, want{"lost", "segment", true, 1}},
-		"a segment of a running batch":   {func(_ *testing.T, n *node) { n.flipOne("blobs/objects/segments/*/" + s.id + "-*") }, want{"lost", "segment", true, 1}},
+		"a segment of a running batch":   {func(_ *testing.T, n *node) { n.flipAll("blobs/objects/segments/*/" + s.id + "-*") }, want{"lost", "segment", true, 1}},
 		"an input":                       {func(_ *testing.T, n *node) { n.flip("blobs/objects/files", 0.5) }, want{"lost", "upload", false, 1}},
 		"the plan of a running batch":    {func(_ *testing.T, n *node) { n.flipOne("blobs/objects/plans/*/" + s.id + "-*") }, want{"noted", "plan", true, 0}},
 		"a journal":                      {func(_ *testing.T, n *node) { n.flip("journals", 0.5) }, want{"lost", "journal", true, 1}},
@@ -256,6 +256,18 @@ func (n *node) flipOne(pattern string) {
 		n.t.Fatal(err)
 	}
 	n.flipFile(name, 0.5)
+}
+
+// flipAll changes one bit in the middle of each file that matches a pattern.
+func (n *node) flipAll(pattern string) {
+	n.t.Helper()
+	for _, path := range n.files(pattern) {
+		name, err := filepath.Rel(n.dir, path)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.flipFile(name, 0.5)
+	}
 }
 
 // remove removes the first file that matches a pattern.

@@ -128,6 +128,8 @@ type checker struct {
 	// blobs are the objects with their checksums. store is nil if the database cannot be opened.
 	blobs blob.Store
 	store store.Store
+	// lostTime is set if the sequence file is ahead of the database.
+	lostTime bool
 	// damaged is set once the database has been found to be. refused is the error of a report.
 	damaged bool
 	refused error

@@ -169,6 +169,7 @@ func (c *checker) database(ctx context.Context, path string) error {
 	case !found && number > 0:
 		f = &Finding{State: Noted, Problem: "is missing", Remedy: "the next start makes it anew; whether the database lost changes cannot be told by it"}
 	case told > number:
+		c.lostTime = true
 		f = &Finding{
 			State:   LostState,
 			Problem: fmt.Sprintf("holds number %d, and the database ends at number %d: changes that were answered for are lost from it", told, number),

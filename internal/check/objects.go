@@ -80,6 +80,9 @@ func (c *checker) compareObjects(ctx context.Context, infos []blob.Info) ([]Find
 			continue
 		default:
 			f.State, f.Problem, f.Remedy = Unreferenced, "no row refers to it", "a server deletes it after a day"
+			if o.Kind == Upload && c.lostTime {
+				f.Remedy = "its row may be among the changes that are lost: `batchd repair` sets it aside, and a server deletes it after a day"
+			}
 		}
 		found = append(found, f)
 	}

@@ -17,9 +17,9 @@ const (
 	reserveBytes = 8 << 20
 	reserveShare = 64
 	// reserveStep is how much is taken at a time, so that a disk which has no room for all gives what it has.
-	reserveStep = 256 << 10
+	reserveStep = 32 << 10
 	// refillEvery is how often a disk that had no room is asked again.
-	refillEvery = 10 * time.Second
+	refillEvery = time.Second
 )
 
 // Reserve is a file that keeps room on the disk of a data directory for the writes that make room: on a full disk no row

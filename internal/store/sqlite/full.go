@@ -26,8 +26,11 @@ type Reserve interface {
 // noReserve is none.
 type noReserve struct{}
 
+// Release implements Reserve.
 func (noReserve) Release() bool { return false }
-func (noReserve) Refill()       {}
+
+// Refill implements Reserve.
+func (noReserve) Refill() {}
 
 // writeReserved is write for what makes room and for what records work that is done: on a full disk it may use the reserve.
 // Its fn may be run twice.
@@ -56,6 +59,9 @@ func (w *writer) commit(group []*step) bool {
 				st.err = fmt.Errorf("%w: %w", store.ErrNoSpace, st.err)
 			}
 		}
+		// A log that is folded in is written over from its beginning, which takes no room: without this, each such write would
+		// leave less of the reserve. What cannot be folded now is when the log is long.
+		_, _ = w.checkpoint(starved[0].ctx)
 	}
 	w.reserve.Refill()
 	return changed

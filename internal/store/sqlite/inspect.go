@@ -183,6 +183,9 @@ func checkPages(ctx context.Context, w *writer) error {
 	want := pages * pageSize
 	// The pages are counted first: those that another process adds meanwhile may be in the log only.
 	folded, err := w.checkpoint(ctx)
+	if err != nil && w.outOfSpace(err) {
+		folded, err = false, nil // a full disk is no damage: the log stays until there is room to fold it in
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ type metrics struct {
 	commits  prometheus.Counter
 	fsyncs   prometheus.Counter
 	corrupts prometheus.Counter
+	deleted  prometheus.Gauge
 	rescues  prometheus.Counter
 	// crowdedOut counts connections of clients that were closed for others.
 	crowdedOut prometheus.Counter
@@ -30,6 +31,10 @@ func newMetrics() *metrics {
 		registry: r,
 		commits:  counter("batchd_sql_commits_total", "Write transactions that were committed."),
 		fsyncs:   counter("batchd_fsyncs_total", "Syncs of files and directories that were asked of the disk, the database's included."),
+		deleted: promauto.With(r).NewGauge(prometheus.GaugeOpts{
+			Name: "batchd_deleted_bytes",
+			Help: "Bytes of deleted and expired files, and of parts of uploads that are over, that wait to go from the disk.",
+		}),
 		corrupts: counter("batchd_corrupt_blocks_total", "Blocks of stored objects whose bytes did not match their checksum."),
 		rescues:  counter("batchd_journal_rescues_total", "Journals that were copied to a fresh file because an fsync had failed."),
 		crowdedOut: counter("batchd_http_connections_closed_total",

@@ -34,16 +34,17 @@ func TestTheEndOfAKeyIsALengthADayOrATime(t *testing.T) {
 func TestQuotasAreShownWithWhatIsUsed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		used, limit int64
-		short, long string
+		used, limit, going int64
+		short, long        string
 	}{
-		{0, 0, "0", "0 (no limit)"},
-		{1200, 0, "1,200", "1,200 (no limit)"},
-		{3, 10, "3/10", "3 (at most 10)"},
-		{-1, 0, "-", "no limit"},
-		{-1, 600, "600", "at most 600"},
+		{0, 0, 0, "0", "0 (no limit)"},
+		{1200, 0, 0, "1,200", "1,200 (no limit)"},
+		{3, 10, 0, "3/10", "3 (at most 10)"},
+		{3, 10, 2, "3/10", "3 (at most 10; 2 deleted, going)"},
+		{-1, 0, 0, "-", "no limit"},
+		{-1, 600, 0, "600", "at most 600"},
 	} {
-		q := quota{"files", c.used, c.limit, count}
+		q := quota{"files", c.used, c.limit, count, c.going}
 		if q.short() != c.short || q.long() != c.long {
 			t.Errorf("%d of %d: got %q and %q, want %q and %q", c.used, c.limit, q.short(), q.long(), c.short, c.long)
 		}

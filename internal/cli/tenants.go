@@ -136,19 +136,21 @@ type quota struct {
 	// used is below zero where it is not known outside the server.
 	used, limit int64
 	write       func(int64) string
+	// going is what of used was deleted and is not gone yet.
+	going int64
 }
 
 // quotas are all limits of a tenant, in the order in which they are shown.
 func quotas(t admin.Tenant) []quota {
 	u, l := t.Usage, t.Limits
 	return []quota{
-		{"stored", u.StoredBytes, l.StoredBytes, bytesOf},
-		{"files", u.Files, l.Files, count},
-		{"open batches", u.OpenBatches, l.OpenBatches, count},
-		{"enqueued lines", u.EnqueuedLines, l.EnqueuedLines, count},
-		{"enqueued tokens", u.EnqueuedTokens, l.EnqueuedTokens, count},
-		{"batches in the last hour", u.BatchesLastHour, l.BatchesPerHour, count},
-		{"requests per minute", -1, l.RequestsPerMinute, count},
+		{"stored", u.StoredBytes, l.StoredBytes, bytesOf, u.DeletedBytes},
+		{"files", u.Files, l.Files, count, 0},
+		{"open batches", u.OpenBatches, l.OpenBatches, count, 0},
+		{"enqueued lines", u.EnqueuedLines, l.EnqueuedLines, count, 0},
+		{"enqueued tokens", u.EnqueuedTokens, l.EnqueuedTokens, count, 0},
+		{"batches in the last hour", u.BatchesLastHour, l.BatchesPerHour, count, 0},
+		{"requests per minute", -1, l.RequestsPerMinute, count, 0},
 	}
 }
 
@@ -174,6 +176,9 @@ func (q quota) long() string {
 	}
 	if q.used < 0 {
 		return limit
+	}
+	if q.going > 0 {
+		limit += "; " + q.write(q.going) + " deleted, going"
 	}
 	return q.write(q.used) + " (" + limit + ")"
 }

@@ -11,7 +11,7 @@ const (
 	BlobResult BlobUse = "result"
 	// BlobPlan is the plan of a batch that is not terminal.
 	BlobPlan BlobUse = "plan"
-	// BlobDeleted is a file that was deleted or has expired, and that nothing else keeps.
+	// BlobDeleted is a file that was deleted or has expired, and that nothing else keeps, or a dropped blob.
 	BlobDeleted BlobUse = "deleted"
 	// BlobUnreferenced is what Unreferenced returns: no row refers to it.
 	BlobUnreferenced BlobUse = "unreferenced"

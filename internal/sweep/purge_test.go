@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,8 +25,12 @@ func (m *maintained) countHidden() int {
 func TestI24DeletedFilesBytesStayTenMinutesForDownloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &maintained{expiring: 1200}
-		start(t, m, newBlobs(), nil)
+		var deleted atomic.Int64
+		startWith(t, sweep.Options{Store: m, Blobs: newBlobs(), Busy: func(string) bool { return false }, Deleted: deleted.Store, Now: time.Now})
 		time.Sleep(time.Minute)
+		if deleted.Load() != 1200 {
+			t.Errorf("%d bytes are told to wait", deleted.Load())
+		}
 		if hidden := m.countHidden(); m.expiring != 0 || hidden != 1200 {
 			t.Errorf("after a minute: %d not hidden, %d hidden; want 0 and 1200", m.expiring, hidden)
 		}
@@ -36,6 +41,9 @@ func TestI24DeletedFilesBytesStayTenMinutesForDownloads(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		if hidden := m.countHidden(); hidden != 0 {
 			t.Errorf("%d files are left after ten minutes", hidden)
+		}
+		if deleted.Load() != 0 {
+			t.Errorf("%d bytes are told to wait at the end", deleted.Load())
 		}
 	})
 }

@@ -54,6 +54,7 @@ type Store interface {
 	PurgeFiles(ctx context.Context, fileIDs []string) (int, error)
 	DroppedBlobs(ctx context.Context, before, beyond time.Time, n int) ([]string, error)
 	ForgetDroppedBlobs(ctx context.Context, keys []string) error
+	Freeing(ctx context.Context, tenant string, now time.Time) (store.Freeing, error)
 	ExpireUploads(ctx context.Context, now time.Time, n int) (int, error)
 	ForgetUploads(ctx context.Context, before time.Time, n int) (int, error)
 	ForgetIdempotencyKeys(ctx context.Context, before time.Time, n int) (int, error)
@@ -73,9 +74,11 @@ type Options struct {
 	// Now is the clock that decides what has expired, as package clock says. Agreed reports whether the wall clock agrees
 	// with it, and the sum of the steps that it has taken; nil stands for clocks that always agree. How long a blob waits is
 	// measured by the monotonic clock.
-	Now    func() time.Time
-	Agreed func() (shift time.Duration, agreed bool)
-	Logger *slog.Logger
+	// Deleted is called after each turn with how many bytes of what is deleted or over wait to go.
+	Deleted func(bytes int64)
+	Now     func() time.Time
+	Agreed  func() (shift time.Duration, agreed bool)
+	Logger  *slog.Logger
 }
 
 // Sweeper does the maintenance of one store.
@@ -162,7 +165,15 @@ func (s *Sweeper) files(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.purge(ctx, now)
+	if err := s.purge(ctx, now); err != nil {
+		return err
+	}
+	left, err := s.o.Store.Freeing(ctx, "", now)
+	if err != nil {
+		return err
+	}
+	s.o.Deleted(left.Bytes + left.Held)
+	return nil
 }
 
 // keys forgets the idempotency keys that the store no longer honours, and uploads and deliveries that nobody will ask

@@ -128,6 +128,13 @@ func (m *maintained) DroppedBlobs(_ context.Context, before, beyond time.Time, n
 	return keys, nil
 }
 
+// Freeing counts each file as a byte.
+func (m *maintained) Freeing(context.Context, string, time.Time) (store.Freeing, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return store.Freeing{Bytes: int64(len(m.hidden))}, nil
+}
+
 func (m *maintained) ForgetDroppedBlobs(_ context.Context, keys []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -204,6 +211,9 @@ func start(t *testing.T, m *maintained, blobs blob.Store, expired func(string)) 
 // startWith runs a sweeper until the test ends or stop is called.
 func startWith(t *testing.T, o sweep.Options) (stop func()) {
 	o.Logger = slog.New(slog.DiscardHandler)
+	if o.Deleted == nil {
+		o.Deleted = func(int64) {}
+	}
 	s := sweep.New(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -144,6 +144,7 @@ const ownersQuery = `
 			SELECT CASE WHEN f.hidden_at IS NOT NULL THEN '3' WHEN f.purpose = 'batch_output' THEN '1' ELSE '0' END || f.tenant AS use
 				FROM file_blobs r JOIN files f ON f.seq = r.file WHERE r.blob_key = k.value
 			UNION ALL SELECT '0' || p.tenant FROM upload_parts p WHERE p.blob_key = k.value
+			UNION ALL SELECT '3' || d.tenant FROM dropped_blobs d WHERE d.blob_key = k.value
 			UNION ALL SELECT '2' || b.tenant FROM batches b WHERE b.plan_key = k.value AND b.stage IS NOT NULL
 			UNION ALL SELECT '1' || b.tenant FROM units n JOIN batches b ON b.seq = n.batch
 				WHERE n.segment_key = k.value AND b.stage IS NOT NULL

@@ -48,6 +48,8 @@ var ownerCases = []group{
 			x.seal(units)
 			x.same(x.owners(keys...), ownersOf(store.BlobInput, store.BlobPlan, store.BlobResult, store.BlobUnreferenced))
 			x.close("b1")
+			x.same(x.owners(keys...), ownersOf(store.BlobInput, store.BlobDeleted, store.BlobDeleted, store.BlobResult))
+			x.forgetDropped()
 			x.same(x.owners(keys...), ownersOf(store.BlobInput, store.BlobUnreferenced, store.BlobUnreferenced, store.BlobResult))
 		}},
 		{"of a deleted file have it until it is purged", func(x *fixture) {

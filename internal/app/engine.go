@@ -211,9 +211,8 @@ func (e *Engine) build() {
 	})
 	e.sweeper = sweep.New(sweep.Options{
 		Store: st, Blobs: blobs, Expired: func(id string) { e.stop(id, batch.StopExpire) }, Busy: e.reading.Busy,
-		Now: e.clock.Now, Agreed: e.clock.Agreed, Logger: e.log,
 		Deleted: func(bytes int64) { e.metrics.deleted.Set(float64(bytes)) },
-		Now:     time.Now, Logger: e.log,
+		Now:     e.clock.Now, Agreed: e.clock.Agreed, Logger: e.log,
 	})
 }
 

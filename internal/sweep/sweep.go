@@ -71,14 +71,14 @@ type Options struct {
 	Expired func(batchID string)
 	// Busy reports whether somebody in this process reads a file, or did until less than store.DeletedStay ago.
 	Busy func(fileID string) bool
+	// Deleted is called after each turn with how many bytes of what is deleted or over wait to go.
+	Deleted func(bytes int64)
 	// Now is the clock that decides what has expired, as package clock says. Agreed reports whether the wall clock agrees
 	// with it, and the sum of the steps that it has taken; nil stands for clocks that always agree. How long a blob waits is
 	// measured by the monotonic clock.
-	// Deleted is called after each turn with how many bytes of what is deleted or over wait to go.
-	Deleted func(bytes int64)
-	Now     func() time.Time
-	Agreed  func() (shift time.Duration, agreed bool)
-	Logger  *slog.Logger
+	Now    func() time.Time
+	Agreed func() (shift time.Duration, agreed bool)
+	Logger *slog.Logger
 }
 
 // Sweeper does the maintenance of one store.

@@ -81,7 +81,6 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 	}
 	return &writer{
 		path: path, db: db, contents: files, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
-		turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 		reserve: opts.Reserve, turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
 }

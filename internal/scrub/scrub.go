@@ -27,8 +27,10 @@ const (
 	// restShare is how many times as long as reading a block took nothing is read afterwards: whoever else uses the disk makes
 	// reading slow, and so gets four fifths of its time at least.
 	restShare = 4
-	// refreshEvery is how often what is known is read again: files go, and with them what was wrong with them.
+	// refreshEvery is how often what is known is looked at again: files go, and with them what was wrong with them, and what was
+	// mended need not be told until the next pass. Of so many blobs at a time, that is.
 	refreshEvery = time.Hour
+	mostRechecks = 100
 	// retryAfter is the pause after an error of the store.
 	retryAfter = time.Minute
 	// saveTime bounds the last write of a process that stops.
@@ -253,13 +255,50 @@ func (s *Scrubber) found(ctx context.Context, f batch.File, key string, err erro
 	return nil
 }
 
-// refresh reads again what is known to be damaged.
+// refresh looks again at what is known to be damaged, and forgets what was mended.
 func (s *Scrubber) refresh(ctx context.Context) error {
 	all, err := s.o.Store.Damages(ctx, mostDamages)
-	if err == nil {
-		s.set(all)
+	if err != nil {
+		return err
 	}
-	return err
+	s.set(all)
+	if s.o.Every == 0 {
+		return nil // nothing is read then
+	}
+	var left []store.Damage
+	for i, d := range all {
+		whole := false
+		if i < mostRechecks {
+			if whole, err = s.mended(ctx, d); err != nil {
+				return err
+			}
+		}
+		if !whole {
+			left = append(left, d)
+			continue
+		}
+		if err := s.o.Store.DropDamage(ctx, d.File, d.Key); err != nil {
+			return err
+		}
+		s.o.Logger.Info("a stored file that was damaged can be read again", "file", d.File, "key", d.Key)
+	}
+	s.set(left)
+	return nil
+}
+
+// mended reads a damaged blob of a file again, up to what is still wrong with it.
+func (s *Scrubber) mended(ctx context.Context, d store.Damage) (bool, error) {
+	files, err := s.o.Store.FilesFrom(ctx, d.Seq, 1)
+	if err != nil || len(files) == 0 || files[0].ID != d.File {
+		return false, err // the file has gone just now
+	}
+	content, err := blob.Content(ctx, s.o.Blobs, files[0])
+	for _, e := range content {
+		if err == nil && e.Blob.Key == d.Key {
+			err = s.piece(ctx, e.Blob, e.Offset, e.Length)
+		}
+	}
+	return err == nil, context.Cause(ctx)
 }
 
 // save stores where the pass is.

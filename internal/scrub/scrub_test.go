@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,6 +126,11 @@ func (r *rows) RecordDamage(_ context.Context, d store.Damage) (bool, error) {
 		}
 	}
 	d.Found = d.Seen
+	for _, f := range r.files {
+		if f.ID == d.File {
+			d.Seq = f.Seq
+		}
+	}
 	r.damages = append(r.damages, d)
 	return true, r.fails
 }
@@ -139,6 +145,13 @@ func (r *rows) ForgetDamage(_ context.Context, before time.Time) error {
 		}
 	}
 	r.damages = kept
+	return r.fails
+}
+
+func (r *rows) DropDamage(_ context.Context, fileID, key string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.damages = slices.DeleteFunc(r.damages, func(d store.Damage) bool { return d.File == fileID && d.Key == key })
 	return r.fails
 }
 
@@ -375,6 +388,37 @@ func TestDamageIsToldOncePerBlobUntilItIsMended(t *testing.T) {
 		}
 		if d, _ := w.Damage("input"); d.Problem != store.ProblemMissing || strings.Count(w.log.String(), "level=ERROR") != 2 {
 			t.Errorf("%+v\n%s", d, w.log)
+		}
+	})
+}
+
+// Who has put a file back need not wait for the next pass to see that it is well.
+func TestWhatWasMendedIsTakenBackWithinTheHour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.put("segments/a", 1), w.put("segments/b", 1)
+		w.add("output", a, b, a)
+		w.disk.spoil("segments/a", errFlipped)
+		w.disk.spoil("segments/b", blob.ErrNotExist)
+		w.run()
+		time.Sleep(5 * time.Hour)
+		w.disk.spoil("segments/a", nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if d, _ := w.Damage("output"); d.Key != "segments/b" || w.value("batchd_scrub_damaged_blobs") != 1 {
+			t.Errorf("got %+v", d)
+		}
+		w.disk.spoil("segments/b", nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if _, any := w.Since(); any || strings.Count(w.log.String(), "can be read again") != 2 {
+			t.Errorf("something is still told:\n%s", w.log)
+		}
+		w.disk.read()
+		time.Sleep(day)
+		if got := w.disk.read(); len(got) > 0 {
+			t.Errorf("read %v with nothing known", got)
 		}
 	})
 }

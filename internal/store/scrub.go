@@ -21,6 +21,8 @@ type Scrub interface {
 	RecordDamage(ctx context.Context, d Damage) (added bool, err error)
 	// ForgetDamage forgets what was not found again since the given time.
 	ForgetDamage(ctx context.Context, before time.Time) error
+	// DropDamage forgets what was found wrong with one blob of a file. What is not known is no error.
+	DropDamage(ctx context.Context, fileID, key string) error
 	// Damages returns what is known of files that are not deleted, in the order in which it was found, at most n.
 	Damages(ctx context.Context, n int) ([]Damage, error)
 }
@@ -48,8 +50,9 @@ const (
 
 // Damage is what was found wrong with one blob that a file rests on.
 type Damage struct {
-	// File is the id of the file, Key that of the blob.
+	// File is the id of the file, Seq its sequence number, which Damages fills in, and Key that of the blob.
 	File, Key string
+	Seq       int64
 	Problem   Problem
 	// Found is when it was found first, Seen when it was found last.
 	Found, Seen time.Time

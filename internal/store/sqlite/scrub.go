@@ -74,12 +74,21 @@ func (s *Store) ForgetDamage(ctx context.Context, before time.Time) error {
 	return nil
 }
 
+// DropDamage implements store.Scrub.
+func (s *Store) DropDamage(ctx context.Context, fileID, key string) error {
+	_, err := s.changeRows(ctx, `DELETE FROM damages WHERE file = (SELECT seq FROM files WHERE id = ?) AND blob_key = ?`, fileID, key)
+	if err != nil {
+		return fmt.Errorf("drop damage of %s: %w", key, err)
+	}
+	return nil
+}
+
 // Damages implements store.Scrub.
 func (s *Store) Damages(ctx context.Context, n int) ([]store.Damage, error) {
 	found, err := all(ctx, s.readers, into(func(d *store.Damage) []any {
-		return []any{&d.File, &d.Key, &d.Problem, timeColumn(&d.Found), timeColumn(&d.Seen)}
+		return []any{&d.File, &d.Seq, &d.Key, &d.Problem, timeColumn(&d.Found), timeColumn(&d.Seen)}
 	}), `
-		SELECT f.id, d.blob_key, d.problem, d.found_at, d.seen_at FROM damages d JOIN files f ON f.seq = d.file
+		SELECT f.id, f.seq, d.blob_key, d.problem, d.found_at, d.seen_at FROM damages d JOIN files f ON f.seq = d.file
 		WHERE f.hidden_at IS NULL ORDER BY d.found_at, d.file, d.blob_key LIMIT ?`, max(n, 0))
 	if err != nil {
 		return nil, fmt.Errorf("list damage: %w", err)

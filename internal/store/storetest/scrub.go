@@ -78,10 +78,12 @@ var scrubCases = []group{
 			x.same(x.damage("f1", "uploads/other", store.ProblemUnreadable), true)
 			x.same(x.damage("f2", "uploads/f1", store.ProblemMissing), true)
 			x.reopen()
+			files, err := x.store.FilesFrom(x.ctx, 0, 9)
+			x.ok(err)
 			want := []store.Damage{
-				{File: "f1", Key: "uploads/f1", Problem: store.ProblemMissing, Found: first, Seen: x.now},
-				{File: "f1", Key: "uploads/other", Problem: store.ProblemUnreadable, Found: x.now, Seen: x.now},
-				{File: "f2", Key: "uploads/f1", Problem: store.ProblemMissing, Found: x.now, Seen: x.now},
+				{File: "f1", Seq: files[0].Seq, Key: "uploads/f1", Problem: store.ProblemMissing, Found: first, Seen: x.now},
+				{File: "f1", Seq: files[0].Seq, Key: "uploads/other", Problem: store.ProblemUnreadable, Found: x.now, Seen: x.now},
+				{File: "f2", Seq: files[1].Seq, Key: "uploads/f1", Problem: store.ProblemMissing, Found: x.now, Seen: x.now},
 			}
 			x.same(x.damages(9), want)
 			x.same(x.damages(1), want[:1])
@@ -99,6 +101,18 @@ var scrubCases = []group{
 			x.same(len(left), 1)
 			x.same(left[0].File, "f2")
 			x.same(x.damage("f1", "uploads/f1", store.ProblemDamaged), true)
+		}},
+		{"damage can be dropped blob by blob", func(x *fixture) {
+			x.createFiles("f1", "f2")
+			for _, at := range [][2]string{{"f1", "a"}, {"f1", "b"}, {"f2", "a"}} {
+				x.damage(at[0], at[1], store.ProblemDamaged)
+			}
+			x.ok(x.store.DropDamage(x.ctx, "f1", "a"))
+			x.ok(x.store.DropDamage(x.ctx, "f1", "a"))
+			x.ok(x.store.DropDamage(x.ctx, "nothing", "a"))
+			left := x.damages(9)
+			x.same(len(left), 2)
+			x.same([]string{left[0].File, left[0].Key, left[1].File, left[1].Key}, []string{"f1", "b", "f2", "a"})
 		}},
 		// A file that its user deletes while it is read loses its blobs: that is no damage.
 		{"a file that is deleted or gone has none", func(x *fixture) {

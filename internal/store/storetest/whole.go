@@ -227,6 +227,7 @@ func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	note("FilesFrom", pair(s.FilesFrom(ctx, 0, 1))...)
 	note("RecordDamage", pair(s.RecordDamage(ctx, store.Damage{File: "f1"}))...)
 	note("ForgetDamage", s.ForgetDamage(ctx, x.now))
+	note("DropDamage", s.DropDamage(ctx, "f1", "k"))
 	note("Damages", pair(s.Damages(ctx, 1))...)
 	note("LiveLeases", pair(s.LiveLeases(ctx))...)
 	maps.Copy(errs, x.webhookCalls(ctx))

@@ -129,15 +129,19 @@ func (w wait) note(now time.Time, naming bool) note {
 	if !w.since.IsZero() {
 		n.text += " since " + clock(w.since, now)
 	}
-	n.more = plural(w.lines, "line")
+	var more []string
+	if w.lines > 0 { // what a batch waits for as a whole is about no line
+		more = append(more, plural(w.lines, "line"))
+	}
 	switch {
 	case !w.next.IsZero():
-		n.more += ", next try in " + formatLeft(w.next.Sub(now))
+		more = append(more, "next try in "+formatLeft(w.next.Sub(now)))
 	case w.upstream != "" || w.status != 0 || w.reason == "unreachable":
 		if !w.since.IsZero() {
-			n.more += ", trying now" // nothing is due since a call is out
+			more = append(more, "trying now") // nothing is due since a call is out
 		}
 	}
+	n.more = strings.Join(more, ", ")
 	if w.message != "" {
 		n.words = fmt.Sprintf("%q", w.message)
 	}
@@ -152,7 +156,7 @@ var (
 		"waiting_turn":    "other batches have their turn",
 		"concurrency":     "as many calls are in flight as may be",
 		"memory":          "the memory for calls in flight is in use",
-		"blob_unreadable": "stored input cannot be read",
+		"blob_unreadable": "stored bytes cannot be read",
 	}
 	unreachableWords = map[string]string{
 		"dns": "its name is not known", "refused": "connection refused", "tls": "TLS failed", "timeout": "no connection in time",

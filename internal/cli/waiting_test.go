@@ -46,7 +46,10 @@ func TestWhatIsWaitedForIsSaidInWords(t *testing.T) {
 			reason: "disk", since: noon(), next: now, lines: 7000,
 		},
 		"waiting: other batches have their turn, 5 lines": {reason: "waiting_turn", lines: 5},
-		"waiting: a later version's word, 5 lines":        {reason: "a_later_version's_word", lines: 5},
+		"waiting: stored bytes cannot be read since 12:04, next try in 30 s": {
+			reason: "blob_unreadable", since: noon(), next: now.Add(30 * time.Second),
+		},
+		"waiting: a later version's word, 5 lines": {reason: "a_later_version's_word", lines: 5},
 	} {
 		if got := notesOf([]wait{w}, now)[0].line(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

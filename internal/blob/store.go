@@ -11,8 +11,13 @@ import (
 	"batchd/internal/batch"
 )
 
-// defaultCacheBlocks keeps the block cache at 16 MiB.
-const defaultCacheBlocks = 16
+const (
+	// defaultCacheBlocks keeps the block cache at 16 MiB.
+	defaultCacheBlocks = 16
+	// loadsAtOnce is how many blocks are read into it at the same time, each into a buffer of 1 MiB: hundreds of downloads that
+	// begin together cost no more memory than that, and read no more slowly.
+	loadsAtOnce = 16
+)
 
 // Options tunes a Store.
 type Options struct {
@@ -31,7 +36,7 @@ func NewStore(backend Backend, opts Options) Store {
 	if opts.OnCorrupt == nil {
 		opts.OnCorrupt = func(string, int64) {}
 	}
-	s := &store{backend: backend, onCorrupt: opts.OnCorrupt}
+	s := &store{backend: backend, onCorrupt: opts.OnCorrupt, loading: make(chan struct{}, loadsAtOnce)}
 	s.cache = &cache{size: opts.CacheBlocks, buffers: &s.buffers, blocks: make(map[blockID]*cached)}
 	return s
 }
@@ -57,6 +62,8 @@ type store struct {
 	onCorrupt func(key string, block int64)
 	buffers   pool
 	cache     *cache
+	// loading has an entry for each block that is being read into the cache.
+	loading chan struct{}
 }
 
 // Put implements Store.
@@ -103,6 +110,15 @@ func (s *store) copyBlock(ctx context.Context, b batch.Blob, p []byte, at int64)
 	index, from := at/batch.BlobBlock, at%batch.BlobBlock
 	id := blockOf(b, index)
 	if n, ok := s.cache.copyOut(id, p, from); ok {
+		return n, nil
+	}
+	select {
+	case s.loading <- struct{}{}:
+		defer func() { <-s.loading }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("read blob %s: %w", b.Key, context.Cause(ctx))
+	}
+	if n, ok := s.cache.copyOut(id, p, from); ok { // somebody else has read it meanwhile
 		return n, nil
 	}
 	buf := s.buffers.take()

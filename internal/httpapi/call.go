@@ -193,8 +193,25 @@ func (c *Call) Header() http.Header { return c.reply.Header() }
 // Response returns the answer, for a handler that writes it piece by piece.
 func (c *Call) Response() http.ResponseWriter { return c.reply }
 
-// TakesGzip reports whether the client takes an answer in gzip.
-func (c *Call) TakesGzip() bool { return c.reply.compressors != nil }
+// maxPacking is how many downloads are packed at once. Each takes more than a megabyte for as long as its client takes to read
+// it; any other is sent as it is.
+const maxPacking = 32
+
+// TakeGzip reports whether an answer that is sent piece by piece may be packed in gzip: its client takes that, and there is
+// memory for it. Then GiveGzip must be called once it is sent.
+func (c *Call) TakeGzip() bool {
+	if c.reply.compressors == nil {
+		return false
+	}
+	if c.server.packing.Add(1) > maxPacking {
+		c.GiveGzip()
+		return false
+	}
+	return true
+}
+
+// GiveGzip ends what TakeGzip has allowed.
+func (c *Call) GiveGzip() { c.server.packing.Add(-1) }
 
 // Gzip returns a writer that compresses to dst, for a client that takes gzip. It has to be closed where the answer is
 // complete, and released in any case.
@@ -206,8 +223,14 @@ func (c *Call) Gzip(dst io.Writer) (z *gzip.Writer, release func()) {
 // RequestID returns the id by which client and operator can speak of the call.
 func (c *Call) RequestID() string { return c.reply.requestID }
 
-// JSON writes an object and status 200.
+// JSON writes an object and status 200. It returns an error while too many answers wait for their clients to read them.
 func (c *Call) JSON(body []byte) error {
+	if c.server.unsent.Load() > fullUnsent {
+		return &batch.Error{
+			Class:   batch.Unavailable,
+			Message: "Too many answers wait to be read by those who asked for them. Send the request again later.",
+		}
+	}
 	c.reply.json(http.StatusOK, body)
 	return nil
 }

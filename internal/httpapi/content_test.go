@@ -285,26 +285,33 @@ func TestExpiredFileIsAbsent(t *testing.T) {
 	}
 }
 
-// deadlines is a response writer that remembers the last write deadline.
+// deadlines is a response writer that remembers the first write deadline and the last one.
 type deadlines struct {
 	*httptest.ResponseRecorder
-	set  int
-	last time.Time
+	set         int
+	first, last time.Time
 }
 
 func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	if d.set == 0 {
+		d.first = t
+	}
 	d.set++
 	d.last = t
 	return nil
 }
 
-func TestI25SlowReaderHasADeadlineThatEndsWithTheDownload(t *testing.T) {
+func TestI25SlowReaderHasADeadlineForEachPiece(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, nil)
+	f := newFixture(t, func(o *options) { o.SendTimeout = time.Minute })
 	f.manyExtents("file-many")
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	began := time.Now()
 	f.handler.ServeHTTP(w, httptest.NewRequest("GET", "/v1/files/file-many/content", nil))
-	if w.Code != 200 || w.set < 2 || !w.last.IsZero() {
-		t.Errorf("status %d, %d deadlines, the last one %v; the connection must be left without one", w.Code, w.set, w.last)
+	if w.Code != 200 || w.set < 3 || !w.first.IsZero() {
+		t.Errorf("status %d, %d deadlines, the first one %v: that of the answer before must end", w.Code, w.set, w.first)
+	}
+	if left := w.last.Sub(began); left < time.Minute || left > 2*time.Minute {
+		t.Errorf("the end of the answer has %s, want about a minute", left)
 	}
 }

@@ -96,6 +96,8 @@ type options struct {
 	Ready         func() httpapi.Readiness
 	Rate          func(who tenant.Identity) tenant.Rate
 	CheckCallback func(url string) error
+	// extra are further routes.
+	extra []httpapi.Route
 	// Retry has no stand-in: a retry without it panics.
 	Retry *retry.Retrier
 }
@@ -109,6 +111,7 @@ func (o options) routes() []httpapi.Route {
 		batches.New(o.Store, executor{o}, o.Retry).Routes(),
 		upstreams.Routes(node{o}.Upstreams),
 		status.Routes(func(context.Context) (diskusage.Usage, error) { return diskUsage(), nil }),
+		o.extra,
 	)
 }
 

@@ -51,6 +51,9 @@ type Options struct {
 	// stand for 1 KiB/s over 30 s.
 	MinUploadRate  int64
 	UploadPatience time.Duration
+	// SendTimeout is how long a client may take for the next 64 KiB of an answer; a slower one is cut off. Zero stands for five
+	// minutes.
+	SendTimeout time.Duration
 	// Crowded reports whether a request came over one of the last connections, which are for those that take no time: calls are
 	// told to come back then. Nil means that none does.
 	Crowded func(ctx context.Context) bool

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"batchd/internal/batch"
@@ -20,6 +21,11 @@ import (
 // reply is a response under way: it adds the headers that every response has and remembers what was sent.
 type reply struct {
 	http.ResponseWriter
+	control *http.ResponseController
+	// timeout is how long the client may take for each piece of the answer.
+	timeout time.Duration
+	// unsent counts the bytes of answers that are whole in memory and being sent, of all calls.
+	unsent    *atomic.Int64
 	now       func() time.Time
 	start     time.Time
 	requestID string
@@ -36,14 +42,30 @@ type reply struct {
 	bytes  int64
 }
 
-// newReply begins the reply to r, under a new request id. Every response names it, also one that a panic cuts short. The
-// compressors are for clients that take gzip.
-func newReply(w http.ResponseWriter, r *http.Request, now func() time.Time, compressors *sync.Pool) *reply {
+const (
+	// sendPiece is how much of an answer a client must take at a time.
+	sendPiece = 64 * int(batch.KiB)
+	// maxUnsent is how many bytes answers may have that wait in memory for their clients to read them. Beyond that a client is
+	// cut off that does not take a piece within hurriedTimeout: few are so slow, and all of those that read nothing.
+	maxUnsent      = 32 * batch.MiB
+	hurriedTimeout = time.Second
+	// fullUnsent is how many bytes they may have at most: while there are as many, calls are told to come back.
+	fullUnsent = 4 * maxUnsent
+)
+
+// newReply begins the reply to r, under a new request id. Every response names it, also one that a panic cuts short.
+func (s *server) newReply(w http.ResponseWriter, r *http.Request) *reply {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process first
-	rep := &reply{ResponseWriter: w, now: now, start: now(), requestID: "req_" + hex.EncodeToString(id[:]), level: slog.LevelDebug}
+	rep := &reply{
+		ResponseWriter: w, control: http.NewResponseController(w), timeout: s.SendTimeout, unsent: &s.unsent,
+		now: s.Now, start: s.Now(), requestID: "req_" + hex.EncodeToString(id[:]), level: slog.LevelDebug,
+	}
+	// The answer before, on the same connection, has left its deadline there, which is for what the server sent after its
+	// handler. Deadlines are times of the machine's clock; a writer without a connection has none.
+	_ = rep.control.SetWriteDeadline(time.Time{})
 	if acceptsGzip(r.Header) {
-		rep.compressors = compressors
+		rep.compressors = &s.compressors
 	}
 	h := w.Header()
 	h.Set("X-Request-Id", rep.requestID)
@@ -74,17 +96,30 @@ func (p *reply) WriteHeader(status int) {
 		p.status = status
 		p.Header().Set("Openai-Processing-Ms", strconv.FormatInt(p.elapsed().Milliseconds(), 10))
 	}
+	p.hold()
 	p.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends part of the body.
+// hold lets the client take its time for what is sent next. The deadline stays when the handler is done: the end of a short
+// answer is sent only then.
+func (p *reply) hold() { _ = p.control.SetWriteDeadline(time.Now().Add(p.timeout)) }
+
+// Write sends part of the body, each piece of it within its own time.
 func (p *reply) Write(b []byte) (int, error) {
 	if p.status == 0 {
 		p.WriteHeader(http.StatusOK)
 	}
-	n, err := p.ResponseWriter.Write(b)
-	p.bytes += int64(n)
-	return n, err
+	sent := 0
+	for more := true; more; more = sent < len(b) {
+		p.hold()
+		n, err := p.ResponseWriter.Write(b[sent:min(sent+sendPiece, len(b))])
+		sent += n
+		p.bytes += int64(n)
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -112,6 +147,10 @@ func (p *reply) whole(status int, contentType string, body []byte) {
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if p.unsent.Add(int64(len(body))) > maxUnsent {
+		p.timeout = min(p.timeout, hurriedTimeout)
+	}
+	defer p.unsent.Add(-int64(len(body)))
 	p.WriteHeader(status)
 	_, _ = p.Write(body) // a client that has gone needs no answer
 }

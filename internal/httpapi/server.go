@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +21,7 @@ import (
 	"batchd/internal/tenant"
 )
 
-// server is the state shared by all calls. Nothing of it changes once New has returned, but the pool and the metrics, which
+// server is the state shared by all calls. Nothing of it changes once New has returned, but the pool, the counts and the metrics, which
 // may be used concurrently: no call waits for another here.
 type server struct {
 	Options
@@ -29,14 +30,18 @@ type server struct {
 	// label.
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	// compressors keeps *gzip.Writer between answers.
+	// compressors keeps *gzip.Writer between answers; packing counts the downloads that have one.
 	compressors sync.Pool
+	packing     atomic.Int64
+	// unsent counts the bytes of answers that are in memory whole and being sent.
+	unsent atomic.Int64
 }
 
 // New returns the handler of the whole API. It may be used concurrently, and holds no goroutines of its own.
 func New(o Options) http.Handler {
 	o.MinUploadRate = cmp.Or(o.MinUploadRate, batch.KiB)
 	o.UploadPatience = cmp.Or(o.UploadPatience, 30*time.Second)
+	o.SendTimeout = cmp.Or(o.SendTimeout, 5*time.Minute)
 	if o.Crowded == nil {
 		o.Crowded = func(context.Context) bool { return false }
 	}
@@ -133,7 +138,7 @@ func (s *server) operation(path string, serve http.HandlerFunc) http.HandlerFunc
 // ServeHTTP answers one request: every response gets its headers, every panic ends in an error with a request id,
 // and every request is counted.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rep := newReply(w, r, s.Now, &s.compressors)
+	rep := s.newReply(w, r)
 	// In this order, so that a request whose handler panicked is counted with the status that it was given for that.
 	defer s.finish(rep, r)
 	defer s.rescue(rep, r)

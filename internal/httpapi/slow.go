@@ -24,6 +24,8 @@ type pacedBody struct {
 	left     time.Duration
 	// unasked is set while the client waits for "100 Continue", which the first Read sends.
 	unasked bool
+	// alone is set where the request has the connection to itself, as in HTTP/1.
+	alone bool
 	// err is set once the client was too slow.
 	err error
 }
@@ -37,7 +39,7 @@ func pace(w http.ResponseWriter, r *http.Request, rate int64, patience time.Dura
 	b := &pacedBody{
 		ReadCloser: r.Body, control: http.NewResponseController(w),
 		quantum: rate * int64(patience/time.Millisecond) / 1000, patience: patience,
-		left: patience, unasked: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
+		left: patience, alone: r.ProtoMajor == 1, unasked: strings.EqualFold(r.Header.Get("Expect"), "100-continue"),
 	}
 	// A writer without a connection has no deadline to set, and needs none: nothing is waited for.
 	_ = b.control.SetReadDeadline(time.Now().Add(b.left))
@@ -49,8 +51,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	b.unasked = false
 	start := time.Now()
+	if b.unasked {
+		b.unasked = false
+		if b.alone { // else the deadline would be that of the whole exchange
+			_ = b.control.SetWriteDeadline(start.Add(b.patience)) // for a client that does not read that it may go on
+		}
+	}
 	_ = b.control.SetReadDeadline(start.Add(b.left))
 	n, err := b.ReadCloser.Read(p)
 	b.count(int64(n), time.Since(start))

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"batchd/internal/batch"
 	"batchd/internal/blob"
@@ -15,13 +14,9 @@ import (
 	"batchd/internal/httpapi"
 )
 
-const (
-	// pieceBytes is how much of a file one download holds in memory. Blocks are checked, and kept for all downloads
-	// together, by the blob store.
-	pieceBytes = 64 * int(batch.KiB)
-	// stallFor is how long a client may take for one piece before its connection is cut.
-	stallFor = 5 * time.Minute
-)
+// pieceBytes is how much of a file one download holds in memory. Blocks are checked, and kept for all downloads together, by
+// the blob store.
+const pieceBytes = 64 * int(batch.KiB)
 
 // content sends a file, or the range of it that was asked for. The first piece is read and checked before the
 // header goes out, so that damage there is an error; damage further on cuts the connection.
@@ -36,7 +31,10 @@ func (a *API) content(c *httpapi.Call) error {
 	defer hold.Release()
 	// A client that asks for a range gets plain bytes also where the range does not count, since it may want to go on where
 	// plain bytes broke off.
-	packed := c.TakesGzip() && f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == ""
+	packed := f.Bytes > httpapi.MinGzip && c.Request.Header.Get("Range") == "" && c.TakeGzip()
+	if packed {
+		defer c.GiveGzip()
+	}
 	tag := entityTag(f)
 	if matchesTag(c.Request.Header.Get("If-None-Match"), tag) {
 		setValidators(c.Header(), f, packed)
@@ -160,12 +158,10 @@ func (d *download) send(partial, packed bool) error {
 	if d.Request.Method == http.MethodHead {
 		return nil
 	}
-	out := clientWriter{w: d.Response(), control: http.NewResponseController(d.Response())}
-	defer out.end()
 	if !packed {
-		return d.copyTo(out)
+		return d.copyTo(d.Response())
 	}
-	z, release := d.Gzip(out)
+	z, release := d.Gzip(d.Response())
 	defer release()
 	if err := d.copyTo(z); err != nil {
 		return err
@@ -189,22 +185,6 @@ func (d *download) copyTo(dst io.Writer) error {
 	}
 	return nil
 }
-
-// clientWriter writes to a client that may stall, but not for longer than stallFor.
-type clientWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-}
-
-// Write writes p within its own time. Deadlines of a connection are times of the machine's clock; a writer without a
-// connection has none.
-func (c clientWriter) Write(p []byte) (int, error) {
-	_ = c.control.SetWriteDeadline(time.Now().Add(stallFor))
-	return c.w.Write(p)
-}
-
-// end takes the last deadline off the connection, which may go on to serve other requests.
-func (c clientWriter) end() { _ = c.control.SetWriteDeadline(time.Time{}) }
 
 // disposition returns a Content-Disposition that offers name as the file to save. Names are users' data: the plain
 // form has only characters that no client misreads, and the extended form (RFC 8187) carries the rest encoded.

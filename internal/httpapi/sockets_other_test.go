@@ -1,0 +1,5 @@
+//go:build !unix
+
+package httpapi_test
+
+func setReceiveBuffer(uintptr, int) {}

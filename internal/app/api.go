@@ -33,6 +33,9 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	o := httpapi.Options{
 		Node: node{e}, Auth: auth, Tenants: e.storage.store, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded,
 		Now: e.clock.Wall, Time: e.clock.Read, Logger: e.log, Registerer: e.metrics.registry,
+		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded,
+		MinUploadRate: e.cfg.HTTP.MinUploadRate, UploadPatience: e.cfg.HTTP.UploadTimeout, SendTimeout: e.cfg.HTTP.SendTimeout,
+		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
 	}
 	scrapers := auth
 	if httpserver.Loopback(e.cfg.Listen) {

@@ -36,6 +36,7 @@ func openUpstreams(
 	}
 	var all []*upstream.Upstream
 	for _, c := range cfg.Upstreams {
+		options.Timeouts = upstream.Timeouts(c.Timeouts.Over(cfg.UpstreamTimeouts))
 		o, err := u.open(c, options)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"batchd/internal/batch"
@@ -33,6 +34,8 @@ type Config struct {
 	TLS       TLS
 	HTTP      HTTP
 	Upstreams []Upstream
+	// UpstreamTimeouts bound the phases of a call to any upstream that has no timeouts of its own.
+	UpstreamTimeouts Timeouts
 
 	// AllowMixedModels lets the lines of a file name different models.
 	AllowMixedModels bool
@@ -80,6 +83,11 @@ type HTTP struct {
 	// 10,000. MaxConnectionsPerAddress is how many of them may come from one address; 0 is any number.
 	MaxConnections           int
 	MaxConnectionsPerAddress int
+	// MinUploadRate is how many bytes a second the body of a request must come to, over UploadTimeout; a slower one is cut off.
+	MinUploadRate int64
+	UploadTimeout time.Duration
+	// SendTimeout is how long a client may take for the next 64 KiB of an answer before it is cut off.
+	SendTimeout time.Duration
 }
 
 // Upstream configures an inference server. Printed in any way, it shows no password and no header's value.
@@ -97,10 +105,43 @@ type Upstream struct {
 	APIKeyEnv  string
 	APIKeyFile string
 	Headers    map[string]string
+	// Timeouts replace those of all upstreams where they are not zero.
+	Timeouts Timeouts
 	// RequestIDHeader and IdempotencyKeyHeader are the headers that name a line: a name, NoHeader, or "" for X-Request-Id and
 	// Idempotency-Key.
 	RequestIDHeader      string
 	IdempotencyKeyHeader string
+}
+
+// Timeouts bound the phases of a call to an upstream.
+type Timeouts struct {
+	// Dial is for the connection, TLS for the handshake on it.
+	Dial time.Duration
+	TLS  time.Duration
+	// FirstByte lasts from the start of the call to the end of the answer's header, Idle from one piece of request or answer
+	// to the next, and Total is for the whole call.
+	FirstByte time.Duration
+	Idle      time.Duration
+	Total     time.Duration
+}
+
+// Over returns t with the phases that it leaves at zero taken from base.
+func (t Timeouts) Over(base Timeouts) Timeouts {
+	return Timeouts{
+		Dial: cmp.Or(t.Dial, base.Dial), TLS: cmp.Or(t.TLS, base.TLS), FirstByte: cmp.Or(t.FirstByte, base.FirstByte),
+		Idle: cmp.Or(t.Idle, base.Idle), Total: cmp.Or(t.Total, base.Total),
+	}
+}
+
+// phases are the names of the phases in settings, in order, with their fields.
+func (t *Timeouts) phases() []phase {
+	return []phase{{"dial", &t.Dial}, {"tls", &t.TLS}, {"first_byte", &t.FirstByte}, {"idle", &t.Idle}, {"total", &t.Total}}
+}
+
+// phase is one phase of a call.
+type phase struct {
+	name  string
+	limit *time.Duration
 }
 
 // NoHeader is the word that stands for leaving a header out.
@@ -157,7 +198,11 @@ func Default() Config {
 	}
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "./batchd-data", Role: "all",
-		Auth:    Auth{Mode: "keys"},
+		Auth: Auth{Mode: "keys"},
+		HTTP: HTTP{MinUploadRate: batch.KiB, UploadTimeout: 30 * time.Second, SendTimeout: 5 * time.Minute},
+		UpstreamTimeouts: Timeouts{
+			Dial: 10 * time.Second, TLS: 10 * time.Second, FirstByte: 10 * time.Minute, Idle: 2 * time.Minute, Total: time.Hour,
+		},
 		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
 		Scrub:   Scrub{Every: 7 * 24 * time.Hour, Rate: 16 * batch.MiB},

@@ -203,6 +203,8 @@ func setOfUpstream(u *Upstream, name string, v value) (err error) {
 		u.APIKeyFile, err = v.scalar()
 	case "headers":
 		u.Headers, err = v.mapping()
+	case "timeouts":
+		u.Timeouts, err = timeouts(v)
 	case "request_id_header":
 		u.RequestIDHeader, err = headerName(v)
 	case "idempotency_key_header":
@@ -213,6 +215,28 @@ func setOfUpstream(u *Upstream, name string, v value) (err error) {
 		err = errors.New("unknown key")
 	}
 	return err
+}
+
+// timeouts reads those of one upstream: some phases by their names, each with its length.
+func timeouts(v value) (Timeouts, error) {
+	var t Timeouts
+	given, err := v.mapping()
+	for name, text := range given {
+		phases := t.phases()
+		i := slices.IndexFunc(phases, func(p phase) bool { return p.name == name })
+		if i < 0 {
+			return t, fmt.Errorf("%s: unknown key; there are dial, tls, first_byte, idle and total", name)
+		}
+		limit, err := ParseDuration(text)
+		if err == nil && limit == 0 {
+			err = errors.New("want more than nothing; leave the key out for that of all upstreams")
+		}
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", name, err)
+		}
+		*phases[i].limit = limit
+	}
+	return t, err
 }
 
 // headerName reads the name of a header, or the word for none.

@@ -63,6 +63,12 @@ role: all
 auth:
   mode: none
 tls: {cert: a.pem, key: b.pem}
+http:
+  max_connections: 500
+  max_connections_per_address: 20
+  min_upload_rate: 2KiB
+  upload_timeout: 10s
+  send_timeout: 1m
 upstreams:
   - url: http://user:secret@gpu:8000/v1
     models: [small, large]
@@ -72,8 +78,15 @@ upstreams:
       X-Team: search
     request_id_header: X-Trace-Id
     idempotency_key_header: none
+    timeouts: {dial: 3s, first_byte: 1h}
   - url: sim
     shared: true
+upstream_timeouts:
+  dial: 5s
+  tls: 6s
+  first_byte: 20m
+  idle: 1m
+  total: 2h
 allow_mixed_models: true
 endpoints: [/v1/classify]
 windows: [30m, 7d]
@@ -115,11 +128,19 @@ metrics:
 		Listen: "0.0.0.0:9090", DataDir: "/var/lib/batchd", Role: "all", Auth: config.Auth{Mode: "none"},
 		AllowedHosts: []string{"batch.example.com", "*.lab.example.com", "fd00::1"},
 		TLS:          config.TLS{Cert: "a.pem", Key: "b.pem"},
+		HTTP: config.HTTP{
+			MaxConnections: 500, MaxConnectionsPerAddress: 20, MinUploadRate: 2 * batch.KiB,
+			UploadTimeout: 10 * time.Second, SendTimeout: time.Minute,
+		},
+		UpstreamTimeouts: config.Timeouts{
+			Dial: 5 * time.Second, TLS: 6 * time.Second, FirstByte: 20 * time.Minute, Idle: time.Minute, Total: 2 * time.Hour,
+		},
 		Upstreams: []config.Upstream{
 			{
 				URL: "http://user:secret@gpu:8000/v1", Models: []string{"small", "large"}, Concurrency: 16,
 				APIKeyEnv: "GPU_KEY", Headers: map[string]string{"X-Team": "search"},
 				RequestIDHeader: "X-Trace-Id", IdempotencyKeyHeader: config.NoHeader,
+				Timeouts: config.Timeouts{Dial: 3 * time.Second, FirstByte: time.Hour},
 			},
 			{URL: "sim", Shared: true},
 		},
@@ -155,11 +176,14 @@ func TestLaterSourcesWin(t *testing.T) {
 	path := write(t, "listen: 127.0.0.1:1\ndata_dir: file\nlog: {level: debug}\n")
 	c := load(t, config.Source{
 		File:    path,
-		Environ: []string{"BATCHD_LISTEN=127.0.0.1:2", "BATCHD_DATA_DIR=environment", "BATCHD_LIMITS_MAX_LINES=7", "BATCHD_ALLOWED_HOSTS=a.test, *.b.test"},
+		Environ: []string{"BATCHD_LISTEN=127.0.0.1:2", "BATCHD_DATA_DIR=environment", "BATCHD_LIMITS_MAX_LINES=7", "BATCHD_UPSTREAM_TIMEOUTS_FIRST_BYTE=3m", "BATCHD_HTTP_SEND_TIMEOUT=9s", "BATCHD_ALLOWED_HOSTS=a.test, *.b.test"},
 		Flags:   []config.Flag{{Name: "--listen", Key: "listen", Values: []string{"127.0.0.1:3"}}},
 	})
 	if diff := cmp.Diff([]string{"a.test", "*.b.test"}, c.AllowedHosts); diff != "" {
 		t.Errorf("allowed hosts (-want +got):\n%s", diff)
+	}
+	if c.UpstreamTimeouts.FirstByte != 3*time.Minute || c.HTTP.SendTimeout != 9*time.Second {
+		t.Errorf("got timeouts %+v, %+v", c.UpstreamTimeouts, c.HTTP)
 	}
 	if c.Listen != "127.0.0.1:3" || c.DataDir != "environment" || c.Log.Level != "debug" || c.Limits.MaxLines != 7 {
 		t.Errorf("got listen %s, data_dir %s, level %s, lines %d", c.Listen, c.DataDir, c.Log.Level, c.Limits.MaxLines)
@@ -205,7 +229,7 @@ func TestUpstreamsOfALaterSourceReplaceAll(t *testing.T) {
 
 // fields shows an upstream to cmp without its String method, which hides what is compared.
 func fields(u config.Upstream) []any {
-	return []any{u.URL, u.Models, u.Concurrency, u.APIKeyEnv, u.APIKeyFile, u.Headers, u.RequestIDHeader, u.IdempotencyKeyHeader}
+	return []any{u.URL, u.Models, u.Concurrency, u.APIKeyEnv, u.APIKeyFile, u.Headers, u.RequestIDHeader, u.IdempotencyKeyHeader, u.Timeouts}
 }
 
 func TestFaultsAreReportedAllAtOnceWithTheirPlace(t *testing.T) {
@@ -224,6 +248,14 @@ upstreams:
     concurrency: many
     weight: 3
     request_id_header: ""
+    timeouts: {dial: 0s}
+  - url: http://b/v1
+    timeouts: {first: 1m}
+  - url: http://c/v1
+    timeouts: {total: soon}
+  - url: http://d/v1
+    timeouts: 5m
+http: {max_connections: 0, max_connections_per_address: -1, min_upload_rate: fast}
 `)
 	_, err := config.Load(config.Source{
 		File: path, Environ: []string{"BATCHD_CANCEL_GRACE=soon"},
@@ -245,6 +277,13 @@ upstreams:
 		path + `:12:5: upstreams[0].concurrency: want auto or a whole number, got "many"`,
 		path + ":13:5: upstreams[0].weight: unknown key",
 		path + ":14:5: upstreams[0].request_id_header: is empty; name a header, or write none to leave it out",
+		path + ":15:5: upstreams[0].timeouts: dial: want more than nothing",
+		path + ":17:5: upstreams[1].timeouts: first: unknown key; there are dial, tls, first_byte, idle and total",
+		path + `:19:5: upstreams[2].timeouts: total: want a length of time like 60s, 24h or 7d, got "soon"`,
+		path + ":21:5: upstreams[3].timeouts: want NAME=VALUE pairs",
+		path + ":22:8: http.max_connections: want a number from 1 to 100000, got 0",
+		path + `:22:28: http.max_connections_per_address: want a whole number, or 0 for any number, got "-1"`,
+		path + `:22:61: http.min_upload_rate: want a size`,
 		`BATCHD_CANCEL_GRACE: want a length of time like 60s, 24h or 7d, got "soon"`,
 		"--concurrency: want a number from 1 to 100000, got 0",
 		"upstreams[0].api_key_env: environment variable ABSENT is empty or not set",
@@ -295,5 +334,15 @@ func TestOpenAIStrictGivesItsLimitsUnlessToldOtherwise(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"24h"}, c.Windows); diff != "" {
 		t.Errorf("windows (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnUpstreamsOwnTimeoutsStandOverThoseOfAll(t *testing.T) {
+	t.Parallel()
+	own := config.Timeouts{Dial: time.Second, Total: time.Minute}
+	want := config.Default().UpstreamTimeouts
+	want.Dial, want.Total = time.Second, time.Minute
+	if got := own.Over(config.Default().UpstreamTimeouts); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

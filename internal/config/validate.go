@@ -36,6 +36,10 @@ func (c Config) Validate() error {
 	v.oneOf("auth.mode", c.Auth.Mode, "keys", "none")
 	v.check(c.TLS.Cert == "" || c.TLS.Key != "", "tls.key", "is missing; a certificate (tls.cert) needs its key file too")
 	v.check(c.TLS.Key == "" || c.TLS.Cert != "", "tls.cert", "is missing; a key (tls.key) needs its certificate file too")
+	v.http(c.HTTP)
+	for _, p := range c.UpstreamTimeouts.phases() {
+		v.check(*p.limit > 0, "upstream_timeouts."+p.name, "want more than nothing, like 2m")
+	}
 	for i, u := range c.Upstreams {
 		v.upstream(fmt.Sprintf("upstreams[%d]", i), u)
 	}
@@ -87,6 +91,15 @@ func (v *validation) address(key, address string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	v.check(err == nil, key, "want HOST:PORT like 127.0.0.1:8080, got %q", address)
+}
+
+// http checks how the API is served.
+func (v *validation) http(h HTTP) {
+	v.check(h.MaxConnections >= 0, "http.max_connections", "want a number of at least 1, or auto; got %d", h.MaxConnections)
+	v.check(h.MaxConnectionsPerAddress >= 0, "http.max_connections_per_address", "is below zero; 0 stands for any number")
+	v.check(h.MinUploadRate > 0, "http.min_upload_rate", "want more than nothing, like 1KiB")
+	v.check(h.UploadTimeout > 0, "http.upload_timeout", "want more than nothing, like 30s")
+	v.check(h.SendTimeout > 0, "http.send_timeout", "want more than nothing, like 5m")
 }
 
 // role takes the word for everything. Those for parts of it are named already, so that whoever tries them is told why not.

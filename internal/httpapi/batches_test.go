@@ -147,8 +147,9 @@ func (f *fixture) advance(id string, to batch.Status) {
 	}
 	lease := func(stage store.Stage) batch.LeaseID {
 		f.t.Helper()
-		for { // what is due before it stays with whom it is leased to
-			h := store.Holder{Node: "n" + batch.NewLeaseID().String(), Lease: batch.NewLeaseID()}
+		node := "n" + batch.NewLeaseID().String()
+		for { // a node is not given again what it has
+			h := store.Holder{Node: node, Lease: batch.NewLeaseID()}
 			b, err := f.store.LeaseBatch(ctx, stage, h)
 			must(err)
 			if b.ID == id {

@@ -1,5 +1,5 @@
 // Package admin is what operators do: keys, tenants, webhooks and batches across tenants, over the metadata store alone,
-// whether a server runs on it or not. It describes nothing twice: what it returns are the store's own types, with the names
+// whether a server runs on it or not, and how the upstreams of a running one stand. It describes nothing twice: what it returns are the store's own types, with the names
 // and states that operators see, and their JSON. A request that cannot be met is a *batch.Error of class batch.Invalid,
 // batch.NotFound or batch.Conflict, whose Param names the thing; which command helps is for the caller to say.
 package admin
@@ -19,9 +19,10 @@ type Store interface {
 	store.Tenants
 	store.Webhooks
 	ListAllBatches(ctx context.Context, after string, limit int) (store.Page[batch.Batch], error)
+	ListBatches(ctx context.Context, tenant string, q store.BatchQuery) (store.Page[batch.Batch], error)
 }
 
-// Options configures a Service. All but Timeout and UserAgent are required.
+// Options configures a Service. All but Timeout, Upstreams and UserAgent are required.
 type Options struct {
 	Store Store
 	// Dialects are the names that a key may be created for.
@@ -30,6 +31,9 @@ type Options struct {
 	Guard webhook.Guard
 	// Timeout is how long a test event may take; 0 stands for 15 s.
 	Timeout time.Duration
+	// Upstreams returns how the upstreams of a running server stand, in the order of the settings; nil where none runs. It may
+	// be called concurrently and must not block.
+	Upstreams func() []batch.Upstream
 	// UserAgent is what receivers of test events see.
 	UserAgent string
 	Now       func() time.Time
@@ -83,6 +87,20 @@ func (s *Service) tenants(ctx context.Context, name string) (id string, names ma
 		return "", nil, noTenant(name)
 	}
 	return id, names, nil
+}
+
+// TenantID returns the id of the tenant with this name.
+func (s *Service) TenantID(ctx context.Context, name string) (string, error) {
+	t, err := s.tenantNamed(ctx, name)
+	return t.ID, err
+}
+
+// Upstreams returns how the upstreams stand, in the order of the settings; none where no server runs.
+func (s *Service) Upstreams() []batch.Upstream {
+	if s.o.Upstreams == nil {
+		return nil
+	}
+	return s.o.Upstreams()
 }
 
 // notFound returns a fault of class batch.NotFound.

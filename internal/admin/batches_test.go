@@ -20,9 +20,9 @@ func TestBatchesOfAllTenantsAreListedNewestFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page := func(after string) string {
+	page := func(tenant, after string) string {
 		t.Helper()
-		p, err := d.Batches(t.Context(), after, 2)
+		p, err := d.Batches(t.Context(), tenant, after, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,12 +32,19 @@ func TestBatchesOfAllTenantsAreListedNewestFirst(t *testing.T) {
 		}
 		return text + fmt.Sprint(p.HasMore)
 	}
-	if got, want := page(""), "batch_2 of acme, batch_1 of other, true"; got != want {
+	if got, want := page("", ""), "batch_2 of acme, batch_1 of other, true"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := page("batch_1"), "batch_0 of acme, false"; got != want {
+	if got, want := page("", "batch_1"), "batch_0 of acme, false"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	_, err := d.Batches(t.Context(), "batch_7", 2)
-	wantFault(t, "cursor", err, batch.NotFound, "batch_7")
+	if got, want := page("acme", ""), "batch_2 of acme, batch_0 of acme, false"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for tenant, after := range map[string]string{"": "batch_7", "acme": "batch_1"} {
+		_, err := d.Batches(t.Context(), tenant, after, 2)
+		wantFault(t, "cursor", err, batch.NotFound, after)
+	}
+	_, err := d.Batches(t.Context(), "nobody", "", 2)
+	wantFault(t, "tenant", err, batch.NotFound, "nobody")
 }

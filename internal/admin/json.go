@@ -142,6 +142,29 @@ func (d Delivery) MarshalJSON() ([]byte, error) {
 	})
 }
 
+// List is a list in JSON, in the form that the API's lists have.
+type List[T any] struct {
+	Object string `json:"object"`
+	Data   []T    `json:"data"`
+}
+
+// ListOf makes a list of items, which JSON shows as one also if there are none.
+func ListOf[T any](items []T) List[T] {
+	return List[T]{Object: "list", Data: append([]T{}, items...)}
+}
+
+// Removed says in JSON that a webhook is no more.
+type Removed struct {
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
+}
+
+// Callback is the secret of a tenant's callbacks in JSON.
+type Callback struct {
+	Tenant string `json:"tenant"`
+	Secret string `json:"secret"`
+}
+
 // unix is a time in unix seconds; nil for none.
 func unix(t time.Time) *int64 {
 	if t.IsZero() {

@@ -71,7 +71,7 @@ type NewKey struct {
 
 // Check refuses what CreateKey would refuse, as far as that can be said without a store.
 func (n NewKey) Check(dialects []string, now time.Time) error {
-	if err := tenant.CheckName(n.tenant()); err != nil {
+	if err := tenant.CheckName(n.TenantOf()); err != nil {
 		return invalid(paramTenant, "%v", err)
 	}
 	if n.Role != "" && n.Role != store.RoleTenant && n.Role != store.RoleAdmin {
@@ -95,8 +95,8 @@ func (n NewKey) Check(dialects []string, now time.Time) error {
 	}
 }
 
-// tenant is the name of the key's tenant.
-func (n NewKey) tenant() string {
+// TenantOf returns the name of the key's tenant.
+func (n NewKey) TenantOf() string {
 	if n.Tenant == "" && n.Role == store.RoleAdmin {
 		return store.DefaultTenantName
 	}
@@ -117,7 +117,7 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (MintedKey, error) {
 	if err := n.Check(s.o.Dialects, now); err != nil {
 		return MintedKey{}, err
 	}
-	owner, fresh, err := s.tenantFor(ctx, n.tenant(), now)
+	owner, fresh, err := s.tenantFor(ctx, n.TenantOf(), now)
 	if err != nil {
 		return MintedKey{}, err
 	}
@@ -249,6 +249,9 @@ func (s *Service) RotateKey(ctx context.Context, id string, overlap time.Duratio
 	old, err = s.key(ctx, id, now)
 	return minted, old, err
 }
+
+// Key returns a key by its id.
+func (s *Service) Key(ctx context.Context, id string) (Key, error) { return s.key(ctx, id, s.o.Now()) }
 
 // key returns a key by its id.
 func (s *Service) key(ctx context.Context, id string, now time.Time) (Key, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"batchd/internal/admin"
+	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/datadir"
 	"batchd/internal/store"
@@ -29,7 +30,7 @@ type Administration struct {
 // without one. Where there is none and none is to be made, the error is a *batch.Error of class batch.Invalid: a command
 // that changes what is there makes no new directory where the name of one is wrong.
 func Administer(ctx context.Context, cfg config.Config, a Administration, use func(*admin.Service) error) error {
-	return withStore(ctx, cfg, a.Create, a.Logger, func(st store.Store) error { return use(newAdmin(cfg, st, a.UserAgent)) })
+	return withStore(ctx, cfg, a.Create, a.Logger, func(st store.Store) error { return use(newAdmin(cfg, st, a.UserAgent, nil)) })
 }
 
 // withStore lets a command use the metadata store, as Administer describes it.
@@ -61,9 +62,10 @@ func withStore(
 	return use(st)
 }
 
-func newAdmin(cfg config.Config, st store.Store, userAgent string) *admin.Service {
+// newAdmin returns the service of administration over a store. upstreams is nil where no server runs.
+func newAdmin(cfg config.Config, st store.Store, userAgent string, upstreams func() []batch.Upstream) *admin.Service {
 	return admin.New(admin.Options{
-		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), Timeout: cfg.Webhooks.Timeout,
+		Store: st, Dialects: config.Dialects(), Guard: guardOf(cfg), Timeout: cfg.Webhooks.Timeout, Upstreams: upstreams,
 		UserAgent: userAgent, Now: time.Now,
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"batchd/internal/dialect/own"
 	"batchd/internal/dialect/vendors"
 	"batchd/internal/httpapi"
+	adminapi "batchd/internal/httpapi/admin"
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	"batchd/internal/httpapi/form"
@@ -32,10 +33,8 @@ import (
 func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	o := httpapi.Options{
 		Node: node{e}, Auth: auth, Tenants: e.storage.store, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded,
-		Now: e.clock.Wall, Time: e.clock.Read, Logger: e.log, Registerer: e.metrics.registry,
-		Node: node{e}, Auth: auth, Mounts: e.mounts(e.routes()), Crowded: httpserver.Crowded,
 		MinUploadRate: e.cfg.HTTP.MinUploadRate, UploadPatience: e.cfg.HTTP.UploadTimeout, SendTimeout: e.cfg.HTTP.SendTimeout,
-		Now: time.Now, Logger: e.log, Registerer: e.metrics.registry,
+		Now: e.clock.Wall, Time: e.clock.Read, Logger: e.log, Registerer: e.metrics.registry,
 	}
 	scrapers := auth
 	if httpserver.Loopback(e.cfg.Listen) {
@@ -50,25 +49,27 @@ func (e *Engine) handler(auth tenant.Authenticator) http.Handler {
 	return httpapi.New(o)
 }
 
-// routes returns OpenAI's API and what batchd adds to it. Routes that a dialect lacks are left out under its prefix.
-func (e *Engine) routes() []httpapi.Route {
+// routes returns OpenAI's API and what batchd adds to it, and the calls of admins, which are under own.Prefix alone. Routes that
+// a dialect lacks are left out under its prefix.
+func (e *Engine) routes() (all, admins []httpapi.Route) {
 	st, blobs := e.storage.store, e.storage.blobs
 	forms := form.NewReceiver(st, blobs)
+	service, onBatches := newAdmin(e.cfg, st, userAgent, node{e}.Upstreams), batches.New(st, executor{e}, e.retrier)
 	return slices.Concat(
 		files.New(st, blobs, forms, e.reading).Routes(),
 		uploads.New(st, blobs, forms).Routes(),
-		batches.New(st, executor{e}, e.retrier).Routes(),
-		upstreamsapi.Routes(node{e}.Upstreams),
 		status.Routes(e.diskUsage),
-	)
+		onBatches.Routes(),
+		upstreamsapi.Routes(service.Upstreams),
+	), adminapi.New(service, onBatches).Routes()
 }
 
 // defaultPrefix is the prefix under which the dialect depends on the key and the host of each call.
 const defaultPrefix = "/v1"
 
 // mounts returns the API, with the given routes, under each of its prefixes. Under own.Prefix it is always the same,
-// whatever the settings say, so that batchd's own client works with every server.
-func (e *Engine) mounts(routes []httpapi.Route) []httpapi.Mount {
+// whatever the settings say, so that batchd's own client works with every server; admins are the routes that are there alone.
+func (e *Engine) mounts(routes, admins []httpapi.Route) []httpapi.Mount {
 	all := []httpapi.Mount{
 		{Prefix: defaultPrefix, Profile: e.profiles[e.cfg.Dialect.Default], Choose: e.chooseProfile},
 		{Prefix: own.Prefix, Profile: serverRules(e.cfg).Profile(own.New(nil))},
@@ -80,6 +81,9 @@ func (e *Engine) mounts(routes []httpapi.Route) []httpapi.Mount {
 	}
 	for i := range all {
 		all[i].Routes = routes
+		if all[i].Prefix == own.Prefix {
+			all[i].Routes = slices.Concat(routes, admins)
+		}
 	}
 	return all
 }

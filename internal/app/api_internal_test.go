@@ -18,7 +18,7 @@ func TestTheProfileUnderV1FollowsTheKeyThenTheHostThenTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &Engine{cfg: cfg, profiles: profiles}
-	first := e.mounts(nil)[0]
+	first := e.mounts(nil, nil)[0]
 	if first.Prefix != "/v1" {
 		t.Fatalf("the first mount is %s", first.Prefix)
 	}
@@ -54,7 +54,7 @@ func TestBatchdsOwnPrefixHasTheServersLimitsWhateverIsStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &Engine{cfg: cfg, profiles: profiles}
-	for _, m := range e.mounts(nil) {
+	for _, m := range e.mounts(nil, nil) {
 		if own := m.Prefix == "/batchd/v1"; own && (!m.Dialect.Extensions() || m.Limits != cfg.Limits) || !own && m.Dialect.Extensions() {
 			t.Errorf("%s: takes what is ours: %v, limits %+v", m.Prefix, m.Dialect.Extensions(), m.Limits)
 		}

@@ -178,7 +178,7 @@ func (e *Engine) bootstrap(ctx context.Context) error {
 	if text == "" {
 		return nil
 	}
-	k, created, err := newAdmin(e.cfg, e.storage.store, userAgent).EnsureKey(ctx, e.tenant, text)
+	k, created, err := newAdmin(e.cfg, e.storage.store, userAgent, nil).EnsureKey(ctx, e.tenant, text)
 	var fault *batch.Error
 	switch {
 	case errors.As(err, &fault):

@@ -121,6 +121,7 @@ type listBatches struct {
 	Status        string `placeholder:"STATUS" help:"Only batches with this status, like in_progress."`
 	CreatedAfter  string `placeholder:"TIME" help:"Only batches created at this time or later: RFC 3339 or Unix seconds."`
 	CreatedBefore string `placeholder:"TIME" help:"Only batches created before this time."`
+	AllTenants    bool   `help:"List the batches of all tenants, with their names. This takes an admin key, and goes with --limit and --after only."`
 }
 
 // Run lists one page.
@@ -128,6 +129,9 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 	api, err := g.Batches.client(s)
 	if err != nil {
 		return err
+	}
+	if c.AllTenants {
+		return c.listAll(s, g, api)
 	}
 	p, err := api.Batches(s.ctx, client.BatchQuery{
 		Limit: c.Limit, After: c.After, Status: c.Status, CreatedAfter: c.CreatedAfter, CreatedBefore: c.CreatedBefore,
@@ -140,14 +144,42 @@ func (c *listBatches) Run(s *invocation, g *grammar) error {
 	}
 	rows := []string{"ID\tSTATUS\tDONE\tFAILED\tTOTAL\tCREATED\tENDPOINT"}
 	for _, b := range p.Data {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", b.ID, b.Status, count(b.Counts.Completed+b.Counts.Failed),
-			count(b.Counts.Failed), count(b.Counts.Total), formatUnix(b.CreatedAt), b.Endpoint))
+		rows = append(rows, batchRow(b))
 	}
 	if err := s.table(rows); err != nil {
 		return err
 	}
 	s.sayMore("batches list", p.HasMore, p.LastID)
 	return nil
+}
+
+// listAll lists one page of the batches of all tenants.
+func (c *listBatches) listAll(s *invocation, g *grammar, api *client.Client) error {
+	if c.Status+c.CreatedAfter+c.CreatedBefore+g.Batches.Tenant != "" {
+		return misuse("--all-tenants goes with --limit and --after only; name a --tenant to choose among its batches")
+	}
+	p, err := api.AllBatches(s.ctx, c.Limit, c.After)
+	if err != nil {
+		return err
+	}
+	if g.Batches.JSON {
+		return s.printJSON(p.Raw)
+	}
+	rows := []string{"TENANT\tID\tSTATUS\tDONE\tFAILED\tTOTAL\tCREATED\tENDPOINT"}
+	for _, b := range p.Data {
+		rows = append(rows, b.Tenant+"\t"+batchRow(b))
+	}
+	if err := s.table(rows); err != nil {
+		return err
+	}
+	s.sayMore("batches list --all-tenants", p.HasMore, p.LastID)
+	return nil
+}
+
+// batchRow is a batch in a list.
+func batchRow(b client.Batch) string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", b.ID, b.Status, count(b.Counts.Completed+b.Counts.Failed),
+		count(b.Counts.Failed), count(b.Counts.Total), formatUnix(b.CreatedAt), b.Endpoint)
 }
 
 // getBatch shows a batch with what it waits for and what validation found.

@@ -76,17 +76,6 @@ func (s *invocation) printObject(object any) error {
 	return s.printJSON(raw)
 }
 
-// listObject is a list in JSON, in the form that the API's lists have.
-type listObject[T any] struct {
-	Object string `json:"object"`
-	Data   []T    `json:"data"`
-}
-
-// listOf makes a list of items, which JSON shows as one also if there are none.
-func listOf[T any](items []T) listObject[T] {
-	return listObject[T]{Object: "list", Data: append([]T{}, items...)}
-}
-
 // formatTime writes a time for people, "-" for none.
 func formatTime(t time.Time) string {
 	if t.IsZero() {

@@ -120,7 +120,7 @@ func (c *listKeys) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Keys.JSON {
-		return s.printObject(listOf(keys))
+		return s.printObject(admin.ListOf(keys))
 	}
 	rows := []string{"ID\tTENANT\tROLE\tDIALECT\tSTATE\tCREATED\tENDS"}
 	for _, k := range keys {

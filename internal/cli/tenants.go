@@ -31,7 +31,7 @@ func (*listTenants) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Tenants.JSON {
-		return s.printObject(listOf(tenants))
+		return s.printObject(admin.ListOf(tenants))
 	}
 	rows := []string{"NAME\tWEIGHT\tKEYS\tSTORED\tFILES\tOPEN BATCHES\tQUEUED LINES\tQUEUED TOKENS\tBATCHES/H\tREQUESTS/MIN"}
 	for _, t := range tenants {

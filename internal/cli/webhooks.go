@@ -78,7 +78,7 @@ func (c *listWebhooks) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(listOf(webhooks))
+		return s.printObject(admin.ListOf(webhooks))
 	}
 	rows := []string{"ID\tTENANT\tEVENTS\tCREATED\tURL"}
 	for _, w := range webhooks {
@@ -99,7 +99,7 @@ func (c *removeWebhook) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(removedObject{ID: c.ID, Deleted: true})
+		return s.printObject(admin.Removed{ID: c.ID, Deleted: true})
 	}
 	fmt.Fprintf(s.Stdout, "removed %s\n", c.ID)
 	return nil
@@ -191,7 +191,7 @@ func (c *callbackSecret) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(callbackObject{Tenant: c.Tenant, Secret: secret})
+		return s.printObject(admin.Callback{Tenant: c.Tenant, Secret: secret})
 	}
 	_, err = fmt.Fprintln(s.Stdout, secret)
 	return err
@@ -219,7 +219,7 @@ func (c *listDeliveries) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(listOf(deliveries))
+		return s.printObject(admin.ListOf(deliveries))
 	}
 	rows := []string{"CREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
 	for _, d := range deliveries {
@@ -231,16 +231,4 @@ func (c *listDeliveries) Run(s *invocation, g *grammar) error {
 			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, formatTime(d.NextAt), answer))
 	}
 	return s.table(rows)
-}
-
-// removedObject says in JSON that a webhook is no more.
-type removedObject struct {
-	ID      string `json:"id"`
-	Deleted bool   `json:"deleted"`
-}
-
-// callbackObject is the secret of a tenant's callbacks in JSON.
-type callbackObject struct {
-	Tenant string `json:"tenant"`
-	Secret string `json:"secret"`
 }

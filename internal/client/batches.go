@@ -29,6 +29,8 @@ type Batch struct {
 	WaitingFor []Waiting `json:"waiting_for"`
 	// DamagedFiles are those that cannot be downloaded whole.
 	DamagedFiles []DamagedFile `json:"damaged_files"`
+	// Tenant is the name of its tenant, where batches of all tenants are listed.
+	Tenant string `json:"tenant"`
 }
 
 // DamagedFile is a file of a batch that was found damaged.
@@ -160,6 +162,14 @@ func (c *Client) Batches(ctx context.Context, q BatchQuery) (Page[Batch], error)
 	}
 	var p Page[Batch]
 	raw, err := c.call(ctx, http.MethodGet, "/batches"+page(q.Limit, q.After, filters), nil, &p)
+	p.Raw = raw
+	return p, err
+}
+
+// AllBatches returns a page of the batches of all tenants, newest first, which takes an admin key.
+func (c *Client) AllBatches(ctx context.Context, limit int, after string) (Page[Batch], error) {
+	var p Page[Batch]
+	raw, err := c.call(ctx, http.MethodGet, "/admin/batches"+page(limit, after, nil), nil, &p)
 	p.Raw = raw
 	return p, err
 }

@@ -96,6 +96,12 @@ type Watcher interface {
 	TenantUpstreams(all []batch.Upstream, tenant string) []byte
 }
 
+// Overseer is a dialect that shows operators batches across tenants.
+type Overseer interface {
+	// AllBatches renders a page of batches, each with the name of its tenant, which has the same place in tenants.
+	AllBatches(all []batch.Batch, tenants []string, hasMore bool) []byte
+}
+
 // CreateUpload is a parsed call that announces a file in parts.
 type CreateUpload struct {
 	Upload

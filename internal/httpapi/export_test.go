@@ -9,6 +9,7 @@ import (
 type TableRoute struct {
 	Path    string
 	Open    bool
+	Admin   bool
 	Methods []string
 	// ActFor are the methods by which any admin may act for another tenant.
 	ActFor []string
@@ -18,7 +19,7 @@ type TableRoute struct {
 func Table(brought []Route) []TableRoute {
 	var table []TableRoute
 	for _, rt := range (&Mount{Routes: brought}).routes() {
-		table = append(table, TableRoute{Path: rt.Path, Open: rt.Open, Methods: slices.Sorted(maps.Keys(rt.Methods)), ActFor: rt.ActFor})
+		table = append(table, TableRoute{Path: rt.Path, Open: rt.Open, Admin: rt.Admin, Methods: slices.Sorted(maps.Keys(rt.Methods)), ActFor: rt.ActFor})
 	}
 	return table
 }

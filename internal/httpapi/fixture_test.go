@@ -16,13 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"batchd/internal/admin"
 	"batchd/internal/batch"
 	"batchd/internal/blob"
 	"batchd/internal/datadir"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
+	"batchd/internal/dialect/own"
 	"batchd/internal/diskusage"
 	"batchd/internal/httpapi"
+	adminapi "batchd/internal/httpapi/admin"
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	forms "batchd/internal/httpapi/form"
@@ -34,6 +37,7 @@ import (
 	"batchd/internal/store"
 	"batchd/internal/store/sqlite"
 	"batchd/internal/tenant"
+	"batchd/internal/webhook"
 )
 
 // now is the time of every test; noon of a day in 2026.
@@ -125,11 +129,23 @@ func diskUsage() diskusage.Usage {
 	}
 }
 
+// adminRoutes returns those that batchd's own prefix has beside the others.
+func (o options) adminRoutes() []httpapi.Route {
+	st, _ := o.Store.(admin.Store) // nil in tests of other things
+	service := admin.New(admin.Options{
+		Store: st, Dialects: []string{"openai", "novita", "neosantara"}, Guard: webhook.NewGuard(nil), Upstreams: node{o}.Upstreams, Now: o.Now,
+	})
+	return adminapi.New(service, batches.New(o.Store, executor{o}, o.Retry)).Routes()
+}
+
 // handler returns the whole API.
 func (o options) handler() http.Handler {
 	routes := o.routes()
 	for i := range o.Mounts {
 		o.Mounts[i].Routes = routes
+		if o.Mounts[i].Prefix == own.Prefix {
+			o.Mounts[i].Routes = slices.Concat(routes, o.adminRoutes())
+		}
 	}
 	o.Node = node{o}
 	return httpapi.New(o.Options)

@@ -6,7 +6,7 @@ package httpapi_test
 //	-- server --    settings of the server, first of all, one to a line:
 //	                strict             every dialect takes and shows what its vendor documents and nothing more
 //	                keys               a key is demanded: "ours", "theirs", "revoked", "expired", or for a key of ours that
-//	                                   chooses its dialect under /v1 "openai", "novita", "neosantara"
+//	                                   chooses its dialect under /v1 "openai", "novita", "neosantara", or for operators "admin", "content"
 //	                missing-file-fails create calls on unknown files make failed batches
 //	                callbacks          callback_url may be any https address that does not hold "private"
 //	                full               the disk is nearly full
@@ -20,6 +20,7 @@ package httpapi_test
 //	                batch completed total=3 completed=2 failed=1 metadata='{"a": 1}'
 //	                batch failed errors=2, or batch failed faults=duplicate,tokens   see history.fault
 //	                upload id=upload_1 bytes=97   a pending one
+//	                webhook id=we_1 url=https://example.com/
 //	                limits files=1 bytes=1 open=1 lines=1 hourly=1   what our tenant may have
 //	                The word after batch is its state. Both take id, tenant (theirs) and dialect; a batch also input, output
 //	                and error, which are file ids, window, endpoint, remark, key and continued, and the times created,
@@ -32,7 +33,8 @@ package httpapi_test
 //	                OpenAI's, /openai/v1 Novita's, /neosantara/v1 Neosantara's. In a form, line breaks stand for CRLF.
 //	                <<x*1000>> stands for a thousand times x; a Content-Length is what the client says, true or not.
 //	                Without "keys", "Authorization: Bearer theirs" is the other tenant and any other credential ours.
-//	-- response --  the answer to the request before, unpacked and without its request id. "Authorization: Bearer broken"
+//	-- response --  the answer to the request before, unpacked, without its request id, and with a word in the place of each
+//	                key, secret and id that is minted for operators. "Authorization: Bearer broken"
 //	                makes the server fail where no keys are demanded. go test -update writes these.
 
 import (
@@ -272,6 +274,19 @@ func unpacked(t testing.TB, w *httptest.ResponseRecorder) {
 	w.Header().Del("Content-Length")
 }
 
+// minted is what the calls of operators show and nobody can foretell: keys with their ids, secrets and ids of webhooks, ids of
+// new tenants, and when the store was made.
+var minted = []struct {
+	form *regexp.Regexp
+	word string
+}{
+	{regexp.MustCompile(`"key":"sk-batchd-[0-9a-f]{32}-[\w-]{43}","id":"key_[0-9a-f]{32}"`), `"key":"<key>","id":"<key id>"`},
+	{regexp.MustCompile(`"whsec_[\w+/=]+"`), `"<secret>"`},
+	{regexp.MustCompile(`"we_[0-9a-f]{32}"`), `"<webhook id>"`},
+	{regexp.MustCompile(`("tenant":"(?:acme|new)","tenant_id"|"id"):"[0-9a-f]{8}-[0-9a-f-]{27}"(,"name":"acme"|,"role")`), `$1:"<uuid>"$2`},
+	{regexp.MustCompile(`("name":"default","created_at":)\d+`), `${1}0`},
+}
+
 // show writes a response: the status, the headers in order, the body.
 func show(w *httptest.ResponseRecorder) []byte {
 	var out bytes.Buffer
@@ -282,7 +297,11 @@ func show(w *httptest.ResponseRecorder) []byte {
 	}
 	slices.Sort(lines)
 	answer := fmt.Sprintf("%s\n\n%s", strings.Join(lines, "\n"), w.Body)
-	out.WriteString(strings.ReplaceAll(answer, w.Header().Get("X-Request-Id"), "<request id>"))
+	answer = strings.ReplaceAll(answer, w.Header().Get("X-Request-Id"), "<request id>")
+	for _, m := range minted {
+		answer = m.form.ReplaceAllString(answer, m.word)
+	}
+	out.WriteString(answer)
 	if !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
 		out.WriteByte('\n')
 	}

@@ -101,6 +101,11 @@ func (s *seeder) seed(section string) {
 				"started", "cancelling", "finalizing", "ended"))
 		case "upload":
 			s.upload(parseSettings(s.t, rest, "id", "name", "purpose", "bytes", "created", "tenant"))
+		case "webhook":
+			w := parseSettings(s.t, rest, "id", "url", "tenant")
+			s.must(s.store.AddWebhook(s.t.Context(), store.Webhook{
+				ID: w.word("id", ""), Tenant: w.tenant(), URL: w.word("url", ""), Secret: store.NewSecret(), CreatedAt: now,
+			}))
 		case "limits":
 			w := parseSettings(s.t, rest, "bytes", "files", "open", "lines", "tokens", "hourly")
 			s.limit(store.Limits{
@@ -108,7 +113,7 @@ func (s *seeder) seed(section string) {
 				EnqueuedLines: w.number("lines", 0), EnqueuedTokens: w.number("tokens", 0), BatchesPerHour: w.number("hourly", 0),
 			})
 		default:
-			s.t.Fatalf("seed %q: want file, batch, upload or limits", line)
+			s.t.Fatalf("seed %q: want file, batch, upload, webhook or limits", line)
 		}
 	}
 }

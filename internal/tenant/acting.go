@@ -37,7 +37,10 @@ func (who Identity) Act(r *http.Request, tenants Finder) (Identity, error) {
 	switch {
 	case err != nil:
 		return Identity{}, err
-	case asked == "" || asked == who.Tenant || asked == who.TenantName:
+	case asked == "":
+		return who, nil
+	case asked == who.Tenant, asked == who.TenantName:
+		who.Named = true
 		return who, nil
 	case !who.Admin:
 		return Identity{}, &batch.Error{
@@ -56,7 +59,7 @@ func (who Identity) Act(r *http.Request, tenants Finder) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find tenant that is acted for: %w", err)
 	}
-	who.Acting = t.ID != who.Tenant
+	who.Named, who.Acting = true, t.ID != who.Tenant
 	who.Tenant, who.TenantName = t.ID, t.Name
 	return who, nil
 }

@@ -16,6 +16,8 @@ type Identity struct {
 	Tenant string
 	// TenantName is its name.
 	TenantName string
+	// Named is set where the call names its tenant, be it the key's own or another.
+	Named bool
 	// Acting is set where that is not the key's own tenant, but one that an admin's call names.
 	Acting bool
 	// KeyID names the API key, "key_" and 32 hexadecimal digits. It is not the key and may be shown.

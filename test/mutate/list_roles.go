@@ -24,6 +24,20 @@ var roles = []mutation{
 		run: "TestGoldenExchanges/acting",
 	},
 	{
+		name: "any key administers the server", promise: "a key does nothing that its role does not allow",
+		dir: "internal/httpapi",
+		old: `	if rt.Admin && !c.Who.Admin {`,
+		new: `	if rt.Admin && c.Who.KeyID == "" {`,
+		run: "TestGoldenExchanges/admin-refused",
+	},
+	{
+		name: "an admin mints a key for anybody's files", promise: "no key mints one that opens more than itself",
+		dir: "internal/httpapi/admin", in: "internal/httpapi",
+		old: `	case !content && (fresh || owner == c.Who.Tenant && !c.Who.Acting):`,
+		new: `	case !content:`,
+		run: "TestGoldenExchanges/admin-minting",
+	},
+	{
 		name: "metrics are for every key", promise: "on a network only operators read the metrics",
 		dir: "internal/tenant",
 		old: `		case err == nil && who.Operator:`,

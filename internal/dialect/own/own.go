@@ -34,6 +34,7 @@ var (
 	_ dialect.Dialect  = (*Dialect)(nil)
 	_ dialect.Uploader = (*Dialect)(nil)
 	_ dialect.Watcher  = (*Dialect)(nil)
+	_ dialect.Overseer = (*Dialect)(nil)
 )
 
 // New returns the dialect. Random is as in openai.Options.
@@ -141,6 +142,29 @@ type reason struct {
 	Code    jsontext.Value `json:"code,omitzero"`
 	Message jsontext.Value `json:"message,omitzero"`
 	NextTry *int64         `json:"next_try"`
+}
+
+// AllBatches renders a page of batches across tenants: OpenAI's objects, and in each the name and the id of its tenant.
+func (d *Dialect) AllBatches(all []batch.Batch, tenants []string, hasMore bool) []byte {
+	page := struct {
+		Object  string           `json:"object"`
+		Data    []jsontext.Value `json:"data"`
+		FirstID *string          `json:"first_id"`
+		LastID  *string          `json:"last_id"`
+		HasMore bool             `json:"has_more"`
+	}{Object: "list", Data: make([]jsontext.Value, len(all)), HasMore: hasMore}
+	for i, b := range all {
+		whose := dialect.Encode(struct {
+			Tenant   string `json:"tenant"`
+			TenantID string `json:"tenant_id"`
+		}{tenants[i], b.Tenant})
+		// Both are objects with members: the one goes on where the other ends.
+		page.Data[i] = append(append(whose[:len(whose)-1], ','), d.Batch(b)[1:]...)
+	}
+	if n := len(all); n > 0 {
+		page.FirstID, page.LastID = &all[0].ID, &all[n-1].ID
+	}
+	return dialect.Encode(page)
 }
 
 // Upstreams renders everything.

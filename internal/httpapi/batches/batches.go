@@ -94,17 +94,17 @@ func (a *API) retrieve(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if b, err = a.live(c, b); err != nil {
+	if b, err = a.Live(c, b); err != nil {
 		return err
 	}
 	return c.JSON(c.Dialect.Batch(b))
 }
 
-// live returns a running batch with its live counts in place of the stored ones, any that has not ended with what it
+// Live returns a running batch with its live counts in place of the stored ones, any that has not ended with what it
 // waits for, and each with those of its files that are damaged. If there are no
 // live counts, the batch may have ended since its row was read; the row is read again, because counts that were shown must never go
 // back. The executor drops counts only after the final ones are stored.
-func (a *API) live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
+func (a *API) Live(c *httpapi.Call, b batch.Batch) (batch.Batch, error) {
 	b.WaitingFor = a.waitingFor(c, b)
 	if c.Dialect.Extensions() {
 		b.Damaged = a.executor.Damaged(b)
@@ -155,7 +155,7 @@ func (a *API) cancel(c *httpapi.Call) error {
 	}
 	// After the store: a crash in between leaves a batch that the next start finds stopped, not one that goes on.
 	a.executor.Cancelled(id)
-	if b, err = a.live(c, b); err != nil {
+	if b, err = a.Live(c, b); err != nil {
 		return err
 	}
 	return c.JSON(c.Dialect.CancelledBatch(b))
@@ -183,7 +183,7 @@ func (a *API) edit(c *httpapi.Call) error {
 	if err != nil {
 		return c.Missing(err, "batch", id)
 	}
-	if b, err = a.live(c, b); err != nil {
+	if b, err = a.Live(c, b); err != nil {
 		return err
 	}
 	return c.JSON(c.Dialect.Batch(b))

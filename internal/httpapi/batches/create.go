@@ -89,7 +89,7 @@ func (a *API) keep(c *httpapi.Call, b batch.Batch, key *store.IdempotencyKey) (b
 	case err != nil:
 		return b, fmt.Errorf("create batch: %w", err)
 	case stored.ID != b.ID:
-		return a.live(c, stored)
+		return a.Live(c, stored)
 	}
 	// From here on the batch is found after a crash, and run; the client that got no answer asks again, or lists.
 	failpoint.Hit(failpoint.BatchCreated)

@@ -44,7 +44,7 @@ func (a *API) once(c *httpapi.Call, key *store.IdempotencyKey, create func() (ba
 	b, err := a.store.BatchOfKey(c.Context(), c.Who.Tenant, *key, c.Steady())
 	switch {
 	case err == nil:
-		return a.live(c, b)
+		return a.Live(c, b)
 	case errors.Is(err, store.ErrNotFound):
 		return create()
 	case errors.Is(err, store.ErrKeyReused):

@@ -54,7 +54,7 @@ func (a *API) list(c *httpapi.Call) error {
 	}
 	// A batch of the page may have ended since the page was read: each is shown as retrieve would show it.
 	for i, b := range page.Items {
-		if page.Items[i], err = a.live(c, b); err != nil {
+		if page.Items[i], err = a.Live(c, b); err != nil {
 			return err
 		}
 	}

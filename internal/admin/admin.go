@@ -46,11 +46,13 @@ type Service struct{ o Options }
 // New returns a Service. It opens and starts nothing.
 func New(o Options) *Service { return &Service{o: o} }
 
-// What a fault is about, as its Param names it. The command line puts an "s" behind it to name the commands that help.
+// What a fault is about, as its Param names it. The command line puts an "s" behind it to name the commands that help; those
+// on deliveries are among the webhooks'.
 const (
-	paramKey     = "key"
-	paramTenant  = "tenant"
-	paramWebhook = "webhook"
+	paramKey      = "key"
+	paramTenant   = "tenant"
+	paramWebhook  = "webhook"
+	paramDelivery = "delivery"
 )
 
 // invalid returns a fault in what was asked for.
@@ -101,6 +103,13 @@ func (s *Service) Upstreams() []batch.Upstream {
 		return nil
 	}
 	return s.o.Upstreams()
+}
+
+// conflict returns a fault of class batch.Conflict.
+func conflict(param, format string, args ...any) error {
+	fault := batch.Invalidf(param, "conflict", format, args...)
+	fault.Class = batch.Conflict
+	return fault
 }
 
 // notFound returns a fault of class batch.NotFound.

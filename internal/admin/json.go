@@ -83,6 +83,8 @@ type webhookObject struct {
 	URL       string   `json:"url"`
 	Events    []string `json:"events"`
 	CreatedAt *int64   `json:"created_at"`
+	// DisabledAt is since when nothing is sent to it, since its endpoint answered 410.
+	DisabledAt *int64 `json:"disabled_at"`
 	// PreviousUntil is until when the secret before the current one signs too.
 	PreviousUntil *int64 `json:"previous_secret_until"`
 }
@@ -90,7 +92,7 @@ type webhookObject struct {
 func (w Webhook) object() webhookObject {
 	return webhookObject{
 		ID: w.ID, Tenant: w.TenantName, URL: w.URL, Events: EventNames(w.Events), CreatedAt: unix(w.CreatedAt),
-		PreviousUntil: unix(w.PreviousUntil),
+		DisabledAt: unix(w.DisabledAt), PreviousUntil: unix(w.PreviousUntil),
 	}
 }
 
@@ -103,6 +105,15 @@ func (w SecretWebhook) MarshalJSON() ([]byte, error) {
 		Secret string `json:"secret"`
 		webhookObject
 	}{w.Secret, w.object()})
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c CallbackSecret) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Tenant        string `json:"tenant"`
+		Secret        string `json:"secret"`
+		PreviousUntil *int64 `json:"previous_secret_until"`
+	}{c.Tenant, c.Secret, unix(c.PreviousUntil)})
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -150,6 +150,39 @@ func noWebhook(id string, err error) error {
 	return err
 }
 
+// EnableWebhook lets a webhook have events again that was disabled since its endpoint answered 410. Those of batches that
+// ended meanwhile are not made up for.
+func (s *Service) EnableWebhook(ctx context.Context, id string) (Webhook, error) {
+	if err := noWebhook(id, s.o.Store.EnableWebhook(ctx, id)); err != nil {
+		return Webhook{}, err
+	}
+	w, owner, err := s.webhook(ctx, id)
+	return webhookAt(w, owner.Name, s.o.Now()), err
+}
+
+// CallbackSecret is a new secret that signs a tenant's callbacks.
+type CallbackSecret struct {
+	// Tenant is the tenant's name.
+	Tenant string
+	Secret string
+	// PreviousUntil is until when the one before signs too; zero if it does no more.
+	PreviousUntil time.Time
+}
+
+// RotateCallbackSecret mints a new secret for the callbacks of the tenant with this name. The old one signs beside it until the
+// overlap is over.
+func (s *Service) RotateCallbackSecret(ctx context.Context, tenantName string, overlap time.Duration) (CallbackSecret, error) {
+	owner, err := s.tenantNamed(ctx, tenantName)
+	if err != nil {
+		return CallbackSecret{}, err
+	}
+	c := CallbackSecret{Tenant: tenantName, Secret: store.NewSecret()}
+	if overlap > 0 {
+		c.PreviousUntil = s.o.Now().Add(overlap)
+	}
+	return c, s.o.Store.RotateCallbackSecret(ctx, owner.ID, c.Secret, c.PreviousUntil)
+}
+
 // CallbackSecret returns the secret that signs the callbacks of the tenant with this name.
 func (s *Service) CallbackSecret(ctx context.Context, tenantName string) (string, error) {
 	owner, err := s.tenantNamed(ctx, tenantName)
@@ -196,31 +229,4 @@ func (s *Service) TestWebhook(ctx context.Context, id string) (WebhookTest, erro
 		t.Problem, t.Private = a.Err.Error(), PrivateAddress(a.Err)
 	}
 	return t, nil
-}
-
-// Delivery is a stored delivery as its operator sees it: without secrets.
-type Delivery struct {
-	store.Delivery
-	// TenantName is the name of its tenant.
-	TenantName string
-}
-
-// Deliveries returns deliveries, newest first. The query's Tenant is a name.
-func (s *Service) Deliveries(ctx context.Context, q store.DeliveryQuery) ([]Delivery, error) {
-	id, names, err := s.tenants(ctx, q.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	q.Tenant = id
-	if q.Webhook != "" {
-		if _, err := s.o.Store.Webhook(ctx, q.Webhook); err != nil {
-			return nil, noWebhook(q.Webhook, err)
-		}
-	}
-	stored, err := s.o.Store.ListDeliveries(ctx, q)
-	var deliveries []Delivery
-	for _, d := range stored {
-		deliveries = append(deliveries, Delivery{Delivery: d, TenantName: names[d.Tenant]})
-	}
-	return deliveries, err
 }

@@ -56,6 +56,12 @@ func remedied(err error) error {
 		return err
 	}
 	switch {
+	case fault.Class == batch.NotFound && fault.Param == "delivery":
+		return fmt.Errorf("%w: `batchd webhooks deliveries` shows those there are", err)
+	case fault.Class == batch.Conflict && fault.Param == "delivery":
+		return err
+	case fault.Class == batch.Conflict && fault.Param == "webhook":
+		return fmt.Errorf("%w: `batchd webhooks enable` lets it have events again", err)
 	case fault.Class == batch.NotFound:
 		return fmt.Errorf("%w: `batchd %ss list` shows those there are", err, fault.Param)
 	case fault.Class == batch.Conflict:

@@ -14,6 +14,36 @@ type tenantsCommand struct {
 	dataFlags
 	List listTenants `cmd:"" help:"List tenants with their usage and limits."`
 	Set  setTenant   `cmd:"" help:"Change a tenant's weight and limits."`
+
+	RotateCallbackSecret rotateCallbackSecret `cmd:"" help:"Replace the secret that signs a tenant's callbacks; the old one also signs for an overlap."`
+}
+
+// rotateCallbackSecret replaces the secret of a tenant's callbacks, as rotateWebhook does with a webhook's.
+type rotateCallbackSecret struct {
+	Name    string `arg:"" name:"name" help:"Name of the tenant."`
+	Overlap string `default:"24h" placeholder:"24h" help:"How long the old secret also signs (default 24h); 0 retires it immediately."`
+}
+
+// Run replaces the secret and shows the new one.
+func (c *rotateCallbackSecret) Run(s *invocation, g *grammar) error {
+	overlap, err := config.ParseDuration(c.Overlap)
+	if err != nil {
+		return misuse("--overlap: %v", err)
+	}
+	var made admin.CallbackSecret
+	err = g.Tenants.administer(s, func(a *admin.Service) (err error) {
+		made, err = a.RotateCallbackSecret(s.ctx, c.Name, overlap)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.sayReplaced("the secret of the callbacks of "+made.Tenant, made.PreviousUntil)
+	if g.Tenants.JSON {
+		return s.printObject(made)
+	}
+	_, err = fmt.Fprintln(s.Stdout, made.Secret)
+	return err
 }
 
 // listTenants shows what each tenant uses beside its limits, as they are in the database: a running server counts requests per

@@ -19,6 +19,8 @@ type webhooksCommand struct {
 	Remove     removeWebhook  `cmd:"" help:"Remove a webhook and its deliveries."`
 	Test       testWebhook    `cmd:"" help:"Send a webhook.test event from this machine and show the endpoint's answer."`
 	Deliveries listDeliveries `cmd:"" help:"List deliveries, sent and pending, newest first."`
+	Redeliver  redeliver      `cmd:"" help:"Send a delivery that is over once more, with the same ids."`
+	Enable     enableWebhook  `cmd:"" help:"Send events again to a webhook that was disabled because its endpoint answered 410."`
 	Rotate     rotateWebhook  `cmd:"" help:"Replace a webhook's signing secret; the old one also signs for an overlap."`
 	Secret     callbackSecret `cmd:"" help:"Print the secret that signs a tenant's callbacks."`
 }
@@ -80,11 +82,59 @@ func (c *listWebhooks) Run(s *invocation, g *grammar) error {
 	if g.Webhooks.JSON {
 		return s.printObject(admin.ListOf(webhooks))
 	}
-	rows := []string{"ID\tTENANT\tEVENTS\tCREATED\tURL"}
+	rows := []string{"ID\tTENANT\tSTATE\tEVENTS\tCREATED\tURL"}
 	for _, w := range webhooks {
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s", w.ID, w.TenantName, eventsOf(w), formatTime(w.CreatedAt), w.URL))
+		state := "enabled"
+		if !w.DisabledAt.IsZero() {
+			state = "disabled"
+		}
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", w.ID, w.TenantName, state, eventsOf(w), formatTime(w.CreatedAt), w.URL))
 	}
 	return s.table(rows)
+}
+
+// enableWebhook takes up a webhook whose endpoint was gone.
+type enableWebhook struct {
+	ID string `arg:"" name:"webhook-id" help:"ID of the webhook, as webhooks list shows it."`
+}
+
+// Run enables a webhook.
+func (c *enableWebhook) Run(s *invocation, g *grammar) error {
+	var w admin.Webhook
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		w, err = a.EnableWebhook(s.ctx, c.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(w)
+	}
+	fmt.Fprintf(s.Stdout, "%s gets events of batches that end from now on\n", w.ID)
+	return nil
+}
+
+// redeliver has a running server send a delivery once more.
+type redeliver struct {
+	ID string `arg:"" name:"delivery-id" help:"ID of the delivery, as webhooks deliveries shows it."`
+}
+
+// Run makes a delivery due.
+func (c *redeliver) Run(s *invocation, g *grammar) error {
+	var d admin.Delivery
+	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
+		d, err = a.Redeliver(s.ctx, c.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if g.Webhooks.JSON {
+		return s.printObject(d)
+	}
+	fmt.Fprintf(s.Stdout, "%s of %s is due again: a running server sends it to %s within seconds\n", d.Event, d.Batch, d.URL)
+	return nil
 }
 
 // removeWebhook removes a webhook. Deliveries that were not sent yet go with it.
@@ -167,12 +217,17 @@ func (c *rotateWebhook) Run(s *invocation, g *grammar) error {
 	if err != nil {
 		return err
 	}
-	if w.PreviousUntil.IsZero() {
-		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one no longer signs\n", w.ID)
-	} else {
-		fmt.Fprintf(s.Stderr, "replaced the secret of %s; the old one also signs until %s\n", w.ID, formatTime(w.PreviousUntil))
-	}
+	s.sayReplaced("the secret of "+w.ID, w.PreviousUntil)
 	return s.showSecret(w, g.Webhooks.JSON)
+}
+
+// sayReplaced says until when the secret before the new one signs, zero for not any more.
+func (s *invocation) sayReplaced(what string, previousUntil time.Time) {
+	if previousUntil.IsZero() {
+		fmt.Fprintf(s.Stderr, "replaced %s; the old one no longer signs\n", what)
+	} else {
+		fmt.Fprintf(s.Stderr, "replaced %s; the old one also signs until %s\n", what, formatTime(previousUntil))
+	}
 }
 
 // callbackSecret prints the secret that signs a tenant's callbacks: these belong to batches and to no webhook.
@@ -221,13 +276,13 @@ func (c *listDeliveries) Run(s *invocation, g *grammar) error {
 	if g.Webhooks.JSON {
 		return s.printObject(admin.ListOf(deliveries))
 	}
-	rows := []string{"CREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
+	rows := []string{"ID\tCREATED\tEVENT\tBATCH\tTO\tSTATE\tATTEMPTS\tNEXT\tLAST ANSWER"}
 	for _, d := range deliveries {
 		answer := cmp.Or(d.LastError, "-") // why there was none
 		if d.LastStatus != 0 {
 			answer = fmt.Sprintf("HTTP %d", d.LastStatus)
 		}
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", formatTime(d.CreatedAt), d.Event, d.Batch,
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s", d.ID, formatTime(d.CreatedAt), d.Event, d.Batch,
 			cmp.Or(d.Webhook, "callback"), d.State, d.Attempts, formatTime(d.NextAt), answer))
 	}
 	return s.table(rows)

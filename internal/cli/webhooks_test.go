@@ -151,7 +151,7 @@ func TestAWebhookIsListedUntilItIsRemoved(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	out, _ := f.call(0, "webhooks", "list", "--tenant", "acme")
-	want := regexp.MustCompile(`(?m)^ID +TENANT +EVENTS +CREATED +URL\n` + f.id + ` +acme +batch.failed, batch.expired +\S+ \S+ +` + f.receiver.URL + `$`)
+	want := regexp.MustCompile(`(?m)^ID +TENANT +STATE +EVENTS +CREATED +URL\n` + f.id + ` +acme +enabled +batch.failed, batch.expired +\S+ \S+ +` + f.receiver.URL + `$`)
 	if !want.MatchString(out) || strings.Contains(out, "whsec") {
 		t.Errorf("list: %s", out)
 	}
@@ -184,6 +184,10 @@ func TestWebhookCommandsNameTheRemedy(t *testing.T) {
 		"remove unknown":  {1, append([]string{"webhooks", "remove", "we_1"}, flags...), "batchd webhooks list"},
 		"rotate unknown":  {1, append([]string{"webhooks", "rotate", "we_1"}, flags...), "batchd webhooks list"},
 		"of unknown":      {1, append([]string{"webhooks", "deliveries", "--webhook", "we_1"}, flags...), "batchd webhooks list"},
+		"enable unknown":  {1, append([]string{"webhooks", "enable", "we_1"}, flags...), "batchd webhooks list"},
+		"no delivery":     {1, append([]string{"webhooks", "redeliver", "wh_1"}, flags...), "no delivery has the id wh_1: `batchd webhooks deliveries`"},
+		"callbacks of":    {1, append([]string{"tenants", "rotate-callback-secret", "x"}, flags...), "batchd tenants list"},
+		"their overlap":   {2, append([]string{"tenants", "rotate-callback-secret", "acme", "--overlap", "x"}, flags...), "--overlap: want a length of time"},
 		"overlap":         {2, append([]string{"webhooks", "rotate", "we_1", "--overlap", "soon"}, flags...), "--overlap: want a length of time"},
 		"limit":           {2, append([]string{"webhooks", "deliveries", "--limit", "0"}, flags...), "--limit: want a number from 1"},
 		"wrong directory": {2, []string{"webhooks", "list", "--data-dir", filepath.Join(t.TempDir(), "none")}, "--data-dir"},
@@ -208,10 +212,28 @@ func TestTheSecretOfCallbacksIsShown(t *testing.T) {
 	}
 }
 
+func TestTheSecretOfCallbacksIsReplaced(t *testing.T) {
+	t.Parallel()
+	flags := dataDir(t)
+	secret := func() string {
+		out, _ := call(t, 0, append([]string{"webhooks", "secret", "--tenant", "acme"}, flags...)...)
+		return out
+	}
+	old := secret()
+	made, note := call(t, 0, append([]string{"tenants", "rotate-callback-secret", "acme"}, flags...)...)
+	if made == old || made != secret() || !strings.Contains(note, "replaced the secret of the callbacks of acme; the old one also signs until ") {
+		t.Errorf("got %q and %q", made, note)
+	}
+	o := object(t, 0, append([]string{"tenants", "rotate-callback-secret", "acme", "--overlap", "0"}, flags...)...)
+	if text(t, o, "tenant") != "acme" || text(t, o, "secret")+"\n" != secret() || o["previous_secret_until"] != nil {
+		t.Errorf("got %v", o)
+	}
+}
+
 func TestDeliveriesOfANewFolderAreNone(t *testing.T) {
 	t.Parallel()
 	flags := dataDir(t)
-	if out, _ := call(t, 0, append([]string{"webhooks", "deliveries"}, flags...)...); !strings.HasPrefix(out, "CREATED") || strings.Count(out, "\n") != 1 {
+	if out, _ := call(t, 0, append([]string{"webhooks", "deliveries"}, flags...)...); !strings.HasPrefix(out, "ID") || strings.Count(out, "\n") != 1 {
 		t.Errorf("got %q", out)
 	}
 }

@@ -3,7 +3,7 @@ package main
 import "slices"
 
 // mutations are all of them, in the order in which they run.
-var mutations = slices.Concat(durable, lostTime, edges, ownFaults, limits, kinds, sending, roles, leaps)
+var mutations = slices.Concat(durable, lostTime, edges, ownFaults, limits, kinds, sending, roles, leaps, deliveries)
 
 // durable are mutations of what is stored, and of what a crash must not cost.
 var durable = []mutation{

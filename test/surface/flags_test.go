@@ -21,7 +21,7 @@ func run(environ []string, args ...string) (code int, stdout, stderr string) {
 }
 
 var (
-	commandLine  = regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)*)(?: <.*>)?(?:   .*)?$`)
+	commandLine  = regexp.MustCompile(`(?m)^  ([a-z]+(?:[ -][a-z]+)*)(?: <.*>)?(?:   .*)?$`)
 	flagLine     = regexp.MustCompile(`(?m)^  (?:(-\w), |    )(--\S+)`)
 	argumentLine = regexp.MustCompile(`(?m)^  (\[?<\S+>\S*)`)
 )

@@ -199,6 +199,8 @@ func (n *node) administer() {
 	n.local("webhooks", "list")
 	n.local("webhooks", "deliveries")
 	n.local("webhooks", "secret")
+	n.local("webhooks", "enable", hook)
+	n.local("tenants", "rotate-callback-secret", "default")
 	n.local("webhooks", "remove", hook)
 	n.mu.Lock()
 	defer n.mu.Unlock()

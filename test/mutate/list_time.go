@@ -41,3 +41,39 @@ var leaps = []mutation{
 		run: ".",
 	},
 }
+
+// deliveries are mutations of what webhooks are told.
+var deliveries = []mutation{
+	{
+		name: "what a dead process had leased is left until its leases end", promise: "events that a dead process had leased are sent at the start",
+		dir: "internal/webhook",
+		old: `	s.reclaim(ctx)
+`,
+		new: ``,
+		run: ".",
+	},
+	{
+		name: "an endpoint that is gone disables nothing", promise: "an endpoint that answers 410 is not called again",
+		dir: "internal/store/sqlite",
+		old: `a.State != store.DeliveryAbandoned || !a.Gone:`,
+		new: `a.State != store.DeliveryAbandoned || !a.Gone || n > 0:`,
+		run: "/endpoints|/outbox",
+	},
+	{
+		name: "a callback's secret ends at once when it is replaced", promise: "a replaced secret signs for the overlap",
+		dir: "internal/store/sqlite",
+		old: `coalesce(w.previous, t.callback_previous, '')`,
+		new: `coalesce(w.previous, '')`,
+		run: "/callback|/secrets",
+	},
+	{
+		name: "what a wrong clock has put off is left there", promise: "a clock that is wrong for a moment holds up no event (F16)",
+		dir: "internal/webhook",
+		old: `			s.advance(ctx)
+			more = true
+`,
+		new: `			more = true
+`,
+		run: ".",
+	},
+}

@@ -75,12 +75,17 @@ fmt: ## Format all Go files
 	.cache/bin/golangci-lint fmt ./...
 
 .PHONY: static
-static: ## Check formatting, modules, go vet and the builds for other platforms (needs Go alone)
+static: ## Check formatting, modules, go vet, the builds for other platforms and the licences (needs Go alone)
 	@unformatted=$$(gofmt -l cmd internal scripts test); if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
 	go vet ./...
 	go vet -tags failpoint ./internal/...
 	scripts/check-modules
 	VERSION='$(VERSION)' scripts/check-builds
+	go run ./scripts/licenses
+
+.PHONY: licenses
+licenses: ## Write the licences of all that is linked to THIRD_PARTY_LICENSES
+	go run ./scripts/licenses -write
 
 .PHONY: bench
 bench: build ## Measure against a bare HTTP loop, about an hour; the figures go to docs/benchmarks.md

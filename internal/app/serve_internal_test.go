@@ -30,10 +30,18 @@ type stopping struct {
 func serveInMemory(t *testing.T, delay time.Duration) *stopping {
 	t.Helper()
 	cfg := config.Default()
-	cfg.DataDir, cfg.ShutdownDelay = filepath.Join(t.TempDir(), "data"), delay
+	cfg.ShutdownDelay = delay
+	return serveUnder(t, cfg, time.Now)
+}
+
+// serveUnder is serveInMemory with settings and a wall clock.
+func serveUnder(t *testing.T, cfg config.Config, wall func() time.Time) *stopping {
+	t.Helper()
+	cfg.DataDir = filepath.Join(t.TempDir(), "data")
 	cfg.Upstreams = []config.Upstream{{URL: config.Simulator, Concurrency: 1}}
 	ctx, end := context.WithCancelCause(context.Background())
-	e, err := Open(ctx, cfg, slog.New(slog.DiscardHandler))
+	logger := slog.New(slog.DiscardHandler)
+	e, err := open(ctx, cfg, logger, logger, wall)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +56,17 @@ func serveInMemory(t *testing.T, delay time.Duration) *stopping {
 // get makes a call over a new connection; no status means that there is nobody to connect to.
 func (s *stopping) get(path string) (status int, body string) {
 	s.t.Helper()
-	transport := &http.Transport{DialContext: s.network.DialContext, DisableKeepAlives: true}
 	request, err := http.NewRequest(http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.send(request)
+}
+
+// send is get for any request.
+func (s *stopping) send(request *http.Request) (status int, body string) {
+	s.t.Helper()
+	transport := &http.Transport{DialContext: s.network.DialContext, DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return 0, err.Error()

@@ -106,6 +106,7 @@ proof: ## Kill the server 600 times, stop it 200 times, harm its files 2,000 tim
 	BATCHD_PROOF_KILLS=300 BATCHD_PROOF_REPORT=$(CURDIR)/docs/reliability.md go test -count=1 -timeout 3h -run '^TestProof$$' -v ./internal/promise
 	@$(MAKE) --no-print-directory damage
 	BATCHD_PROOF_FLOOD=20s go test -count=1 -run '^TestF13DescriptorFlood$$' -v ./internal/promise
+	BATCHD_PROOF_SOAK=20000 go test -count=1 -timeout 1h -run '^TestSoak$$' -v ./internal/promise
 	@$(MAKE) --no-print-directory mutate
 
 .PHONY: damage

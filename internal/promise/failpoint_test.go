@@ -3,18 +3,14 @@
 package promise
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	_ "modernc.org/sqlite" // makes a file that was just deleted one of long ago
 
 	"batchd/internal/failpoint"
 )
@@ -165,13 +161,7 @@ func (s stage) leaveDeleted() {
 		s.t.Fatal(err)
 	}
 	s.kill()
-	db, err := sql.Open("sqlite", filepath.Join(s.dir, "batchd.db"))
-	if err == nil {
-		_, err = db.ExecContext(s.t.Context(), "UPDATE files SET hidden_at = 1 WHERE hidden_at IS NOT NULL")
-	}
-	if err = errors.Join(err, db.Close()); err != nil {
-		s.t.Fatal(err)
-	}
+	s.age()
 }
 
 // finish lets everything end in a process that does not die, and audits it.

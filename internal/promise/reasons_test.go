@@ -314,22 +314,8 @@ func TestB08(t *testing.T) {
 // and the batch goes on by itself within five seconds of there being room.
 func TestB05(t *testing.T) {
 	t.Parallel()
-	disk := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", disk).CombinedOutput(); err != nil {
-		t.Skipf("a small disk cannot be mounted: %v: %s", err, out)
-	}
 	in := input{lines: 8000}
-	n := newNode(t, newEngine(t, steady(5*time.Millisecond)), 8)
-	t.Cleanup(func() { // before the node's own, which would find its directory in use
-		if p := n.running(); p != nil {
-			_ = p.cmd.Process.Kill()
-			<-p.exited
-		}
-		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	n.dir = filepath.Join(disk, "data")
+	n, disk := smallDisk(t, steady(5*time.Millisecond), "100m")
 	n.start()
 	id := n.run(in, "24h")
 	until(t, startWithin, "it is under way", func() bool { _, b := n.waitsFor(id); return b.RequestCounts.Completed > 0 })
@@ -366,6 +352,28 @@ func TestB05(t *testing.T) {
 	if got := n.get("/readyz"); got != `{"status":"ok"}` {
 		t.Errorf("readyz afterwards: %s", got)
 	}
+}
+
+// smallDisk returns a node whose data directory is on a disk of its own of this size, and where that is mounted. It skips the
+// test where none can be mounted.
+func smallDisk(t *testing.T, script func(line string, try int) reply, size string) (*node, string) {
+	t.Helper()
+	disk := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", disk).CombinedOutput(); err != nil {
+		t.Skipf("a small disk cannot be mounted: %v: %s", err, out)
+	}
+	n := newNode(t, newEngine(t, script), 8)
+	t.Cleanup(func() { // before the node's own, which would find its directory in use
+		if p := n.running(); p != nil {
+			_ = p.cmd.Process.Kill()
+			<-p.exited
+		}
+		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	n.dir = filepath.Join(disk, "data")
+	return n, disk
 }
 
 // fill takes the room of a disk but for so many bytes.

@@ -283,6 +283,66 @@ var durable = []mutation{
 // edges are mutations of what clients, upstreams and webhooks meet.
 var edges = []mutation{
 	{
+		name: "a file that is being downloaded is purged", promise: "a download that has begun is served to its end (I24)",
+		dir: "internal/sweep",
+		old: `			if s.o.Busy(f.ID) {`,
+		new: `			if s.o.Busy(f.ID) && false {`,
+		run: "I24",
+	},
+	{
+		name: "deleted files are purged at once", promise: "a download that has begun is served to its end (I24)",
+		dir: "internal/sweep",
+		old: `store.HiddenQuery{Before: now.Add(-store.DeletedStay)}`,
+		new: `store.HiddenQuery{Before: now}`,
+		run: "I24",
+	},
+	{
+		name: "a file whose bytes could not be removed is forgotten", promise: "bytes count until they are gone",
+		dir: "internal/sweep",
+		old: `		if len(ids) == 1 {
+			s.o.Logger.Error`,
+		new: `		if len(ids) == 1 {
+			_, _ = s.o.Store.PurgeFiles(ctx, ids)
+			s.o.Logger.Error`,
+		run: "KeepsNoOther",
+	},
+	{
+		name: "the end of a download is not remembered", promise: "a deleted file stays ten minutes after its last download",
+		dir: "internal/openfile",
+		old: `	r.left[h.fileID] = time.Now()
+`,
+		new: ``,
+		run: ".",
+	},
+	{
+		name: "a blob that another file has goes with the first", promise: "no result is lost with another's file",
+		dir: "internal/store/sqlite",
+		old: `AND o.file NOT IN (SELECT seq FROM going))`,
+		new: `AND o.file < 0)`,
+		run: "Conformance/^last",
+	},
+	{
+		name: "parts of an upload that is over count no more at once", promise: "bytes count until they are gone",
+		dir: "internal/store/sqlite",
+		old: `	SELECT p.blob_key, p.tenant, p.bytes, ? FROM upload_parts p`,
+		new: `	SELECT p.blob_key, p.tenant, 0, ? FROM upload_parts p`,
+		run: "Conformance/^(quotas|what_is)",
+	},
+	{
+		name: "new files use up the reserve", promise: "a file can be deleted on a full disk",
+		dir: "internal/store/sqlite",
+		old: `			if st.reserved {`,
+		new: `			if st.reserved || true {`,
+		run: "FullDisk",
+	},
+	{
+		name: "deleting may not use the reserve", promise: "a file can be deleted on a full disk",
+		dir: "internal/store/sqlite",
+		old: `mine.ctx, mine.done = context.WithoutCancel(ctx), make(chan struct{})`,
+		new: `mine.ctx, mine.done, mine.reserved = context.WithoutCancel(ctx), make(chan struct{}), false`,
+		run: "FullDisk",
+	},
+	{
 		name: "uploads at the same time do not count together", promise: "a tenant's quota of bytes holds",
 		dir: "internal/httpapi/form",
 		old: `	return a.incoming.add(a.tenant, n) <= a.left`,

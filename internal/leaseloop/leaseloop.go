@@ -157,10 +157,21 @@ func (l *Loop) waitAside(ctx, aside context.Context, batchID string, lease batch
 	l.Wake()
 }
 
-// release gives a batch back. That must reach the store during a shutdown too: the batch would else wait for the next start.
-func (l *Loop) release(ctx context.Context, batchID string, lease batch.LeaseID) {
-	if err := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), batchID, lease); err != nil {
-		l.o.Logger.Error("give batch back", "batch", batchID, "error", err)
+// release gives a batch back, trying again until it works or ctx ends: nobody else can take it before. It must reach the
+// store during a shutdown too: the batch would else wait for the next start.
+func (l *Loop) release(ctx context.Context, id string, lease batch.LeaseID) {
+	for told := false; ; told = true {
+		err := l.o.Store.ReleaseBatch(context.WithoutCancel(ctx), id, lease)
+		if err == nil || errors.Is(err, store.ErrLeaseLost) {
+			return
+		}
+		if !told {
+			l.o.Logger.Error("give batch back", "batch", id, "error", err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		pause(ctx, retryAfter)
 	}
 }
 

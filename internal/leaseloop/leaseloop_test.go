@@ -24,6 +24,8 @@ type queue struct {
 	mu       sync.Mutex
 	due      []string
 	released []string
+	// refused is how many releases fail before one works.
+	refused int
 }
 
 func (q *queue) LeaseBatch(_ context.Context, _ store.Stage, _ store.Holder) (batch.Batch, error) {
@@ -40,6 +42,10 @@ func (q *queue) LeaseBatch(_ context.Context, _ store.Stage, _ store.Holder) (ba
 func (q *queue) ReleaseBatch(_ context.Context, id string, _ batch.LeaseID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.refused > 0 {
+		q.refused--
+		return store.ErrUnavailable
+	}
 	q.released = append(q.released, id)
 	q.due = append(q.due, id)
 	return nil
@@ -247,6 +253,25 @@ func TestABatchThatCannotBeReadIsGivenBackAtTheEnd(t *testing.T) {
 		l.Run(ctx)
 		if took := len(q.released); took != 3 {
 			t.Errorf("given back %d times, want after 1 s, after 2 s and at the end", took)
+		}
+	})
+}
+
+func TestABatchThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{due: []string{"a"}, refused: 5}
+		var tries []time.Duration
+		began := time.Now()
+		run(t, q, 1, func(context.Context, string) error {
+			if tries = append(tries, time.Since(began)); len(tries) == 1 {
+				return errors.New("the disk is gone")
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if len(tries) != 2 || tries[1] < 5*time.Second || tries[1] > 10*time.Second {
+			t.Errorf("tried after %v, want at once and again when it was given back", tries)
 		}
 	})
 }

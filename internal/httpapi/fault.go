@@ -143,6 +143,8 @@ func statusOf(d dialect.Dialect, err error) (int, *batch.Error) {
 		fault = &batch.Error{Class: batch.TooLarge, Message: "The request body is too large."}
 	case errors.Is(err, store.ErrBadCursor):
 		fault = badCursor()
+	case errors.Is(err, store.ErrUnavailable):
+		fault = &batch.Error{Class: batch.Unavailable, Message: "The server can store nothing at the moment. Send the request again later."}
 	case errors.Is(err, blob.ErrNoSpace):
 		fault = storageFull()
 	case errors.Is(err, store.ErrNoSpace):

@@ -37,6 +37,8 @@ var (
 	ErrTooManyParts = errors.New("too many parts")
 	// ErrNoSpace means that there is no room for the write on the disk, or in a quota of its file system. Nothing was done.
 	ErrNoSpace = errors.New("no space left for metadata")
+	// ErrUnavailable means that the store takes no writes for now, and that nothing was written. The same call works later.
+	ErrUnavailable = errors.New("store takes no writes")
 	// ErrKeyReused means that an idempotency key is taken by a call that asked for something else.
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 )

@@ -57,7 +57,7 @@ type pool struct {
 }
 
 // openReaders opens the connections for reads. They cannot write.
-func openReaders(path string) (*pool, error) {
+func openReaders(ctx context.Context, path string) (*pool, error) {
 	connector, err := driver.NewConnector(dsn(path, busyPragma, "query_only(1)"))
 	if err != nil {
 		return nil, err
@@ -66,7 +66,23 @@ func openReaders(path string) (*pool, error) {
 	n := max(minReaders, runtime.NumCPU())
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
-	return &pool{db: db, stmts: make(map[string]*sql.Stmt)}, nil
+	p := &pool{db: db, stmts: make(map[string]*sql.Stmt)}
+	if err := p.fill(ctx, n); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return p, nil
+}
+
+// fill opens all connections now: one that is opened later may find no descriptor left, or another file under the name.
+func (p *pool) fill(ctx context.Context, n int) (err error) {
+	for range n {
+		var conn *sql.Conn
+		if conn, err = p.db.Conn(ctx); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, conn.Close()) }() // which gives it back to the pool
+	}
+	return nil
 }
 
 // prepare returns the statement of a query, prepared once; database/sql prepares it again on each connection that

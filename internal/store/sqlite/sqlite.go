@@ -56,6 +56,9 @@ type Options struct {
 	// use the store. Either may be nil.
 	OnCommit func()
 	OnFsync  func(n int)
+	// Guard, if set, returns an error while nothing may be written; every write then fails with store.ErrUnavailable. It must
+	// be quick.
+	Guard func() error
 	// OnFault is called in the same way with the error of a transaction that could not be begun or committed: nothing
 	// was written, as far as is known.
 	OnFault func(error)
@@ -72,6 +75,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.OnFsync == nil {
 		o.OnFsync = func(int) {}
+	}
+	if o.Guard == nil {
+		o.Guard = func() error { return nil }
 	}
 	if o.OnFault == nil {
 		o.OnFault = func(error) {}
@@ -141,7 +147,7 @@ func connect(ctx context.Context, path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	if s.readers, err = openReaders(path); err != nil {
+	if s.readers, err = openReaders(ctx, path); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return s, nil

@@ -13,6 +13,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"batchd/internal/datadir"
+	"batchd/internal/store"
 )
 
 // Group commit: a write joins the queue and waits for the writer's turn. Whoever gets the turn takes the oldest steps
@@ -38,6 +39,7 @@ type writer struct {
 	onFsync  func(int)
 	onFault  func(error)
 	reserve  Reserve
+	guard    func() error
 
 	// queue holds the steps that wait for a transaction. It has a lock of its own, so that steps can join while others
 	// are committed.
@@ -81,7 +83,7 @@ func openWriter(ctx context.Context, path string, opts Options) (*writer, error)
 	}
 	return &writer{
 		path: path, db: db, contents: files, conn: conn, onCommit: opts.OnCommit, onFsync: opts.OnFsync, onFault: opts.OnFault,
-		reserve: opts.Reserve, turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
+		reserve: opts.Reserve, guard: opts.Guard, turn: make(chan struct{}, 1), stmts: make(map[string]*sql.Stmt), checkpointAt: longLog,
 	}, nil
 }
 
@@ -198,6 +200,12 @@ func (s *Store) lead(ctx context.Context) {
 // has none of its own. Where SQLite has rolled the whole back for want of room in one step, that is the fault. It
 // reports whether anything was committed.
 func (w *writer) attempt(group []*step) bool {
+	if err := w.guard(); err != nil {
+		for _, st := range group {
+			st.err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+		return false
+	}
 	ctx := group[0].ctx
 	changed, err := w.transact(ctx, group)
 	if err == nil {

@@ -123,8 +123,14 @@ var _ httpapi.Node = node{}
 // Upstreams returns how the upstreams stand, in the order of the settings.
 func (n node) Upstreams() []batch.Upstream { return n.ups.monitor.Describe(n.dispatcher.Upstreams()) }
 
-// StorageFull returns the error for calls that store bytes while the disk is nearly full, nil else.
+// StorageFull returns the error for calls that store bytes while the disk is nearly full or the data directory is gone, nil
+// else.
 func (n node) StorageFull() error {
+	if n.storage.presence.Gone() != nil {
+		return &batch.Error{
+			Class: batch.Unavailable, Message: "The server can store nothing at the moment. Send the request again later.",
+		}
+	}
 	if !n.space.Low() {
 		return nil
 	}

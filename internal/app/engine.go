@@ -159,6 +159,7 @@ func (e *Engine) build() {
 	e.keeper = unit.NewKeeper(unit.Options{
 		Store: st, Blobs: blobs, Disk: e.storage.dir.FS(), Dir: datadir.Journals, Dialect: e.dialect,
 		Progress: e.progress, Now: e.clock.Wall, Logger: e.log, OnRescue: e.metrics.rescues.Inc,
+		Hold: e.storage.presence.Gone,
 	})
 	e.dispatcher = dispatch.New(dispatch.Options{
 		Store: st, Targets: e.ups.targets, Node: e.node, CancelGrace: e.cfg.CancelGrace,
@@ -166,7 +167,7 @@ func (e *Engine) build() {
 		// No retry helps where nothing can be made durable any more.
 		Final:    func(err error) bool { return errors.Is(err, journal.ErrDiskFailed) },
 		MaxBytes: e.cfg.InFlightMemory, MaxOpen: e.shares.Units,
-		MayLease: func() bool { return !e.space.Low() }, Now: time.Now,
+		MayLease: func() bool { return !e.space.Low() && e.storage.presence.Gone() == nil }, Now: time.Now,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Logger: e.log, Registerer: e.metrics.registry,
 		Reasons: e.reasons, Unread: e.unread,
 	})

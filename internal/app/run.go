@@ -34,6 +34,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.fatal(err)
 		}
 	})
+	loops.Go(func() { e.storage.presence.Run(ctx) })
 	loops.Go(func() { e.validating.Run(ctx) })
 	loops.Go(func() { e.finalizing.Run(ctx) })
 	loops.Go(func() { e.clock.Run(ctx) })
@@ -89,6 +90,10 @@ func (e *Engine) Ready() httpapi.Readiness {
 	var r httpapi.Readiness
 	if draining {
 		r.Problems = append(r.Problems, "shutting down")
+	}
+	if e.storage.presence.Gone() != nil {
+		r.Problems = append(r.Problems, "the data directory is gone, or another one stands in its place")
+		return r
 	}
 	r.Problems = append(r.Problems, e.writable.Problems(low, e.storage.faulty.Load())...)
 	if e.keeper.Short() {

@@ -28,6 +28,8 @@ type storage struct {
 	scrubbed blob.Store
 	// faulty is set while the last write to the database failed; only then does /readyz probe it.
 	faulty atomic.Bool
+	// presence watches whether the directory is there.
+	presence *datadir.Presence
 }
 
 // openStorage locks a data directory, making it if it is absent, and opens what is in it. One process at a time may hold
@@ -43,13 +45,14 @@ func openStorage(ctx context.Context, path string, m *metrics, logger *slog.Logg
 		return nil, err
 	}
 	s.reserve = datadir.NewReserve(s.dir.Path(""), time.Now)
+	s.presence = datadir.NewPresence(s.dir.Present, logger, time.Now)
 	s.store, err = openStore(ctx, path, sqlite.Options{
 		Logger: logger, OnFsync: func(n int) { m.fsyncs.Add(float64(n)) },
 		OnCommit: func() {
 			m.commits.Inc()
 			s.faulty.Store(false)
 		},
-		OnFault: func(error) { s.faulty.Store(true) },
+		OnFault: func(error) { s.faulty.Store(true) }, Guard: s.presence.Gone,
 		Reserve: s.reserve,
 	})
 	if err != nil {
@@ -93,10 +96,11 @@ func openStore(ctx context.Context, dir string, o sqlite.Options) (store.Store, 
 	return st, nil
 }
 
-// close gives everything back, the lock last: from then on another process may open the stores.
+// close gives everything back, the lock last: from then on another process may open the stores. A store whose directory is gone
+// stays open until the process ends: closing it would remove files by their names, which may be another's by now.
 func (s *storage) close() error {
 	var errs []error
-	if s.store != nil {
+	if s.store != nil && s.dir.Present() == nil {
 		errs = append(errs, s.store.Close())
 	}
 	if s.dir != nil {

@@ -34,7 +34,7 @@ type Store interface {
 	BatchByID(ctx context.Context, id string) (batch.Batch, error)
 }
 
-// Options configures a Keeper; all fields but OnRescue are required.
+// Options configures a Keeper; all fields but Hold and OnRescue are required.
 type Options struct {
 	Store    Store
 	Blobs    blob.Store
@@ -44,6 +44,9 @@ type Options struct {
 	Progress *Progress
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// Hold, if set, returns an error while no line may be sent; lines are then not loaded before it returns nil. It must not
+	// block, and may be called concurrently.
+	Hold func() error
 	// OnRescue, if set, is called each time that a failed fsync made a journal move to a fresh file. It must not block, and may
 	// be called concurrently.
 	OnRescue func()
@@ -62,6 +65,9 @@ type Keeper struct {
 
 // NewKeeper returns a keeper with no open unit.
 func NewKeeper(o Options) *Keeper {
+	if o.Hold == nil {
+		o.Hold = func() error { return nil }
+	}
 	if o.OnRescue == nil {
 		o.OnRescue = func() {}
 	}

@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -63,6 +64,18 @@ func (t *trouble) change(now time.Time) (after time.Duration, began error) {
 		t.since = time.Time{}
 	}
 	return after, nil
+}
+
+// wait returns nil once lines may be sent, or ctx's error when it ends.
+func (k *Keeper) wait(ctx context.Context) error {
+	for k.o.Hold() != nil {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
 }
 
 // Short reports whether results wait to be written for want of descriptors or memory.

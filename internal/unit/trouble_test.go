@@ -1,6 +1,7 @@
 package unit_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -103,4 +104,28 @@ func TestF13AShortageIsToldWhenItBeginsAndEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNoLineIsLoadedWhileTheyAreHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 30, 10)
+		u := w.open(0)
+		lines := take(u, 2)
+		held := vfs.ErrRootGone
+		w.hold = func() error { return held }
+		ctx, give := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("enough"))
+		defer give()
+		if _, err := u.Load(ctx, lines[0]); err == nil || err.Error() != "enough" {
+			t.Errorf("held, and given up: %v", err)
+		}
+		began := time.Now()
+		time.AfterFunc(10*time.Second, func() { held = nil })
+		if _, err := u.Load(t.Context(), lines[1]); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {
+			t.Errorf("loaded after %s, want 10 s", took)
+		}
+	})
 }

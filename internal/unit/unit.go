@@ -124,6 +124,9 @@ func (u *Unit) Load(ctx context.Context, l dispatch.Line) (dispatch.Loaded, erro
 	if !ok {
 		return dispatch.Loaded{}, fmt.Errorf("load line %d of unit %s: it has an outcome already", l.Number, u.UnitID)
 	}
+	if err := u.keeper.wait(ctx); err != nil {
+		return dispatch.Loaded{}, err
+	}
 	loaded, err := u.load(ctx, e)
 	if err != nil && Unreadable(err) {
 		err = fmt.Errorf("%w: %w", dispatch.ErrUnreadable, err)

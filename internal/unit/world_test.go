@@ -91,7 +91,8 @@ type world struct {
 	input    *unit.Input
 	logs     *bytes.Buffer
 	rescues  *atomic.Int64
-	strict   bool // the dialect
+	hold     func() error // nil holds nothing
+	strict   bool         // the dialect
 }
 
 // newWorld plans a batch of the given number of lines in units of at most perUnit. The input and the plan are on a
@@ -164,6 +165,12 @@ func (w *world) newKeeper(s unit.Store) *unit.Keeper {
 		Store: s, Blobs: w.blobs, Disk: w.disk, Dir: "journals",
 		Dialect:  func(string) (dialect.Dialect, error) { return openai.New(openai.Options{Strict: w.strict}), nil },
 		Progress: w.progress, Now: time.Now, Logger: slog.New(slog.NewTextHandler(w.logs, nil)),
+		Hold: func() error {
+			if w.hold == nil {
+				return nil
+			}
+			return w.hold()
+		},
 		OnRescue: func() { w.rescues.Add(1) },
 	})
 }

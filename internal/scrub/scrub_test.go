@@ -402,7 +402,7 @@ func TestWhatWasMendedIsTakenBackWithinTheHour(t *testing.T) {
 		w.disk.spoil("segments/a", errFlipped)
 		w.disk.spoil("segments/b", blob.ErrNotExist)
 		w.run()
-		time.Sleep(5 * time.Hour)
+		time.Sleep(5*time.Hour + 30*time.Minute) // between two looks
 		w.disk.spoil("segments/a", nil)
 		time.Sleep(time.Hour)
 		synctest.Wait()

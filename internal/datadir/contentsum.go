@@ -15,7 +15,7 @@ import (
 
 // The form of the file of the database's checksum: eight bytes that name it, then in little endian the commit number and
 // the length of the database's file, of eight bytes each, and the CRC-32C of its contents, and the CRC-32C of all that. It
-// is empty while the database's file is being changed.
+// is empty at first, and all zeros while the database's file is being changed.
 const (
 	contentSumMagic  = "batchdc1"
 	contentSumLength = 32
@@ -68,7 +68,7 @@ func (c *ContentSumFile) Read() (sum ContentSum, found bool, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ContentSum{}, false, fmt.Errorf("read checksum of the database: %w", err)
 	}
-	if n == 0 {
+	if n == 0 || bytes.Equal(record[:n], make([]byte, contentSumLength)) {
 		return ContentSum{}, false, nil
 	}
 	sum = ContentSum{
@@ -81,22 +81,26 @@ func (c *ContentSumFile) Read() (sum ContentSum, found bool, err error) {
 	return sum, true, nil
 }
 
-// Clear empties the file, durably, before the database's file is changed. It reports whether there was anything in it.
+// Clear takes the checksum out of the file, durably, before the database's file is changed. It reports whether there was one.
+// It gives no room back, which Write could not get again on a full disk.
 func (c *ContentSumFile) Clear() (bool, error) {
-	info, err := c.file.Stat()
-	if err != nil || info.Size() == 0 {
-		return false, err
+	if _, found, err := c.Read(); err == nil && !found {
+		return false, nil
 	}
-	if err := c.file.Truncate(0); err != nil {
-		return false, fmt.Errorf("clear checksum of the database: %w", err)
+	_, err := c.file.WriteAt(make([]byte, contentSumLength), 0)
+	if err == nil {
+		err = c.file.Truncate(contentSumLength)
 	}
-	if err := c.file.Sync(); err != nil {
+	if err == nil {
+		err = c.file.Sync()
+	}
+	if err != nil {
 		return false, fmt.Errorf("clear checksum of the database: %w", err)
 	}
 	return true, nil
 }
 
-// Write puts what the database's file holds now into the empty file. It does not sync: after a power cut there may be
+// Write puts what the database's file holds now into the cleared file. It does not sync: after a power cut there may be
 // nothing.
 func (c *ContentSumFile) Write(sum ContentSum) error {
 	if _, err := c.file.WriteAt(sum.encode(), 0); err != nil {

@@ -21,19 +21,19 @@ const (
 // clauses say what a line has in it, to follow on "In it, " and to go on with the place; %s is what was found.
 var clauses = map[Reason]string{
 	NotUTF8:       "%s is not UTF-8",
-	ByteOrderMark: "a byte order mark stands where none may; only the start of a file can have one",
+	ByteOrderMark: "a byte order mark stands where none may (only the start of a file can have one)",
 	NUL:           "there are NULs",
 	Control:       "%s stands unescaped in a string",
-	Unfinished:    "the object does not end; a request is one line, without line breaks",
+	Unfinished:    "the object does not end (a request is one line, without line breaks)",
 	TextBehind:    "text follows the object",
-	CommaBehind:   "a comma follows the object; only line breaks stand between requests",
+	CommaBehind:   "a comma follows the object (only line breaks stand between requests)",
 	TrailingComma: "a comma stands before a closing bracket",
 	DuplicateKey:  "the key '%s' appears twice",
 	LoneSurrogate: `%s is a lone surrogate, half of a character such as an emoji`,
 	BadEscape:     "%s is no escape that JSON knows",
-	NotANumber:    "%s is no JSON value; null is, or leave it out",
-	ForeignWord:   "%s is no JSON value; true, false and null are",
-	SingleQuotes:  "strings stand in single quotes; JSON has double ones",
+	NotANumber:    "%s is no JSON value (null is one)",
+	ForeignWord:   "%s is no JSON value (true, false and null are)",
+	SingleQuotes:  "strings stand in single quotes, where JSON has double ones",
 	Syntax:        "the JSON is malformed",
 }
 
@@ -45,9 +45,9 @@ func (f Fault) Sentence() string {
 	case Packed:
 		return "It is not text but " + f.Found + ". Unpack the file first."
 	case Foreign:
-		return "It is not UTF-8; it looks like " + f.Found + ". Save the file as UTF-8."
+		return "It is not UTF-8 but looks like " + f.Found + ". Save the file as UTF-8."
 	case Latin:
-		return "It is not UTF-8; it looks like Latin-1 or Windows-1252" + f.place() + ". Save the file as UTF-8."
+		return "It is not UTF-8 but looks like Latin-1 or Windows-1252" + f.place() + ". Save the file as UTF-8."
 	case NotObject:
 		if f.Found != "" {
 			return "It must be a JSON object, and is " + f.Found + "."

@@ -44,19 +44,8 @@ var (
 // faults is reported with the one that comes first in this order: not JSON, a member is missing, a value is wrong.
 func (d *Dialect) ParseLine(raw []byte, rules dialect.LineRules) (dialect.Line, error) {
 	e, err := d.parseEnvelope(raw)
-	if err != nil {
-		// More is said where the reason is not plain to see.
-		message := notJSON
-		switch {
-		case errors.Is(err, jsontext.ErrDuplicateName):
-			message += " In it, " + duplicateName(err) + "."
-		case errors.Is(err, errNotObject):
-			message += " It must be a JSON object."
-		}
-		return dialect.Line{}, fault(codeInvalidJSON, "", message)
-	}
-	if rules.MaxDepth > 0 && deeperThan(raw, rules.MaxDepth) {
-		return dialect.Line{}, fault(codeInvalidJSON, "", notJSON+" It is nested too deeply.")
+	if err != nil || rules.MaxDepth > 0 && deeperThan(raw, rules.MaxDepth) {
+		return dialect.Line{}, unparseable(raw, rules.MaxDepth)
 	}
 	if f := d.check(&e, rules.Endpoint); f != nil {
 		return dialect.Line{}, f
@@ -185,7 +174,7 @@ func (d *Dialect) check(e *envelope, endpoint string) *dialect.LineFault {
 		return fault(codeInvalidRequest, "method", "The method of a request in a batch must be 'POST'.")
 	}
 	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || d.withoutPrefix(string(decoded(e.url))) != endpoint) {
-		return fault("invalid_url", "url", "The URL provided for this request does not match the batch endpoint.")
+		return badURL(e.url, endpoint)
 	}
 	if e.body != jsontext.KindBeginObject {
 		return fault(codeInvalidRequest, "body", "The body of a request in a batch must be a JSON object.")

@@ -3,6 +3,9 @@ package openai
 import (
 	"fmt"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 )
@@ -19,6 +22,29 @@ const notJSON = "This line is not parseable as valid JSON."
 // shownCustomID is how many characters of a custom_id or a model an error message repeats.
 const shownCustomID = 128
 
+// shownURL is how many characters of a line's url an error message repeats.
+const shownURL = 128
+
+// unparseable is about a line that is no JSON object, or one that is nested deeper than maxDepth.
+func unparseable(line []byte, maxDepth int) *dialect.LineFault {
+	message := notJSON
+	if f, bad := badline.Find(line, maxDepth); bad {
+		message += " " + f.Sentence()
+	}
+	return fault(codeInvalidJSON, "", message)
+}
+
+// badURL is about a line whose url is not the batch's endpoint.
+func badURL(url jsontext.Value, endpoint string) *dialect.LineFault {
+	asked := string(url)
+	if url.Kind() == jsontext.KindString {
+		asked = string(decoded(url))
+	}
+	return fault("invalid_url", "url", fmt.Sprintf(
+		"The URL provided for this request does not match the batch endpoint. It is '%s', and the endpoint is '%s'.",
+		dialect.Clip(asked, shownURL), endpoint))
+}
+
 // DuplicateCustomID is about the second line of a custom_id; first is the number of the line that had it before.
 func (d *Dialect) DuplicateCustomID(customID string, first int64) batch.LineError {
 	return batch.LineError{Code: "duplicate_custom_id", Param: "custom_id", Message: fmt.Sprintf(
@@ -29,7 +55,7 @@ func (d *Dialect) DuplicateCustomID(customID string, first int64) batch.LineErro
 // MismatchedModel is about a line of another model where a batch may have only one.
 func (d *Dialect) MismatchedModel(model string) batch.LineError {
 	return batch.LineError{Code: "mismatched_model", Param: "body.model", Message: fmt.Sprintf(
-		"The model '%s' for this request does not match the rest of the batch. Each batch must contain requests for a single model.",
+		"The model '%s' for this request does not match the rest of the batch. Each batch must contain requests for a single model. The server's setting allow_mixed_models permits several.",
 		dialect.Clip(model, shownCustomID))}
 }
 
@@ -41,12 +67,13 @@ func (d *Dialect) ModelNotFound(model string) batch.LineError {
 
 // LineTooLong is about a line of more than limit bytes.
 func (d *Dialect) LineTooLong(limit int64) batch.LineError {
-	return batch.LineError{Code: "line_too_long", Message: fmt.Sprintf("This line is too long. A line may have at most %d bytes.", limit)}
+	return batch.LineError{Code: "line_too_long", Message: fmt.Sprintf(
+		"This line is too long. A line may have at most %d bytes, which is the server's setting limits.max_line_bytes.", limit)}
 }
 
 // BlankLine is about an empty line between others.
 func (d *Dialect) BlankLine() batch.LineError {
-	return batch.LineError{Code: codeInvalidJSON, Message: notJSON}
+	return unparseable(nil, 0).LineError
 }
 
 // TooManyLines is about a file of more than limit requests.

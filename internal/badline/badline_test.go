@@ -58,6 +58,8 @@ func TestEachReasonHasItsWordsAndItsPlace(t *testing.T) {
 		"string":              {`"x\""`, badline.NotObject, "It must be a JSON object, and is a string."},
 		"number":              {`17`, badline.NotObject, "It must be a JSON object, and is a number."},
 		"null":                {`null`, badline.NotObject, "It must be a JSON object, and is null."},
+		"words":               {`not JSON`, badline.NotObject, "It must be a JSON object, and begins with 'not JSON'."},
+		"half a string":       {`"half`, badline.NotObject, "It must be a JSON object, and begins with '\"half'."},
 		"CSV":                 {`custom_id,method,url`, badline.NotObject, "It must be a JSON object, and begins with 'custom_id,method,url'."},
 		"HTML":                {`<!DOCTYPE html><html><body>`, badline.NotObject, "It must be a JSON object, and begins with '<!DOCTYPE html><html><bo…'."},
 		"first line, pretty":  {`{`, badline.Pretty, "It is part of JSON that goes over several lines, at byte 1, near '{'. Each request is one line, not pretty-printed."},

@@ -29,9 +29,12 @@ func refused(line []byte, start, depth int, err error) Fault {
 	case depth >= parserDepth:
 		f = Fault{Reason: TooDeep}
 	case offset == len(line), errors.Is(err, io.ErrUnexpectedEOF):
+		if line[start] != '{' {
+			return beginning(line, start)
+		}
 		return unfinished(line, depth)
 	default:
-		if f = inPlace(line, offset, f); f.Reason == Syntax && offset == start {
+		if f = inPlace(line, offset, f); f.Reason == Syntax && line[start] != '{' {
 			return beginning(line, start)
 		}
 	}
@@ -48,7 +51,7 @@ func unfinished(line []byte, depth int) Fault {
 	return at(line, len(last)-1, f)
 }
 
-// beginning is about a line whose first character begins no value.
+// beginning is about a line that begins with no value.
 func beginning(line []byte, start int) Fault {
 	if c := line[start]; c == '}' || c == ']' {
 		return at(line, start, Fault{Reason: Pretty})

@@ -7,6 +7,7 @@ package dialect
 import (
 	"time"
 
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 )
 
@@ -41,10 +42,10 @@ type Requests interface {
 	ParseCreateBatch(body []byte, rules CreateRules) (CreateBatch, error)
 	// CheckUpload checks the fields of an upload once all are known. fields are the form's text fields by name.
 	CheckUpload(fields map[string]string, filename string) (Upload, error)
-	// UploadTooLarge is the error for a file over the limit, BadFirstLine for a batch file whose first line cannot be
-	// parsed or that has none.
+	// UploadTooLarge is the error for a file over the limit, BadFirstLine for a batch file whose first line has a fault, or
+	// that has none.
 	UploadTooLarge(limit int64) error
-	BadFirstLine(filename string) error
+	BadFirstLine(filename string, fault badline.Fault) error
 	// ParseStatus returns the states that a client means by a status word in a list filter.
 	ParseStatus(word string) ([]batch.Status, error)
 	// ParseRetryBatch reads the body of a retry call, which may be empty.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 )
@@ -107,8 +108,21 @@ func (d *Dialect) UploadTooLarge(limit int64) error {
 }
 
 // BadFirstLine returns the error for a batch file that is empty or whose first line is not a JSON object.
-func (d *Dialect) BadFirstLine(filename string) error {
-	return batch.Invalidf("file", "",
-		"Invalid file format. The first line of '%s' is not a JSON object; a batch file has one JSON object on each line.",
-		dialect.Clip(displayName(filename), shownValue))
+func (d *Dialect) BadFirstLine(filename string, fault badline.Fault) error {
+	name := dialect.Clip(displayName(filename), shownValue)
+	switch fault.Reason {
+	case badline.Empty:
+		return badFile("'%s' is empty; a batch file has one JSON object on each line.", name)
+	case badline.Blank:
+		return badFile("The first line of '%s' is blank; a batch file has one JSON object on each line.", name)
+	case badline.NotObject:
+		return badFile("The first line of '%s' is not a JSON object; a batch file has one JSON object on each line.", name)
+	default:
+		return badFile("The first line of '%s' is not parseable as valid JSON. %s", name, fault.Sentence())
+	}
+}
+
+// badFile returns the error for a batch file that holds no requests.
+func badFile(format string, args ...any) error {
+	return batch.Invalidf("file", "", "Invalid file format. "+format, args...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/openai"
@@ -87,7 +88,17 @@ func TestRefusedFilesAreToldWhy(t *testing.T) {
 		{d.UploadTooLarge(1000), &batch.Error{
 			Class: batch.TooLarge, Param: "file", Message: "File is too large. The largest file that is accepted has 1000 bytes.",
 		}},
-		{d.BadFirstLine("a/" + strings.Repeat("x", 101)), &batch.Error{
+		{d.BadFirstLine("in.jsonl", badline.Fault{Reason: badline.Empty}), &batch.Error{
+			Param: "file", Message: "Invalid file format. 'in.jsonl' is empty; a batch file has one JSON object on each line.",
+		}},
+		{d.BadFirstLine("in.jsonl", badline.Fault{Reason: badline.Blank}), &batch.Error{
+			Param: "file", Message: "Invalid file format. The first line of 'in.jsonl' is blank; a batch file has one JSON object on each line.",
+		}},
+		{d.BadFirstLine("in.jsonl", badline.Fault{Reason: badline.NotANumber, Found: "NaN", Byte: 7, Excerpt: `{"a":NaN}`}), &batch.Error{
+			Param: "file", Message: "Invalid file format. The first line of 'in.jsonl' is not parseable as valid JSON. " +
+				`In it, NaN is no JSON value (null is one), at byte 7, near '{"a":NaN}'.`,
+		}},
+		{d.BadFirstLine("a/"+strings.Repeat("x", 101), badline.Fault{Reason: badline.NotObject}), &batch.Error{
 			Param:   "file",
 			Message: "Invalid file format. The first line of '" + strings.Repeat("x", 100) + "…' is not a JSON object; a batch file has one JSON object on each line.",
 		}},

@@ -100,8 +100,8 @@ func newFile(c *httpapi.Call, f *form.Form) (batch.File, error) {
 		ExpiresAt: c.InputExpiresAt(now.Later(), time.Duration(u.TTLSeconds)*time.Second),
 	}
 	if u.Purpose == batch.PurposeBatch {
-		if !f.Lines.FirstIsObject() {
-			return batch.File{}, c.Dialect.BadFirstLine(u.Filename)
+		if fault, bad := f.Lines.FirstFault(); bad {
+			return batch.File{}, c.Dialect.BadFirstLine(u.Filename, fault)
 		}
 		file.Lines = f.Lines.Count()
 	}

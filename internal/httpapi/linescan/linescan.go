@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 )
 
@@ -68,14 +69,19 @@ func (s *Scan) Span() batch.LineSpan { return s.span }
 // Count returns the number of lines that are not blank.
 func (s *Scan) Count() int64 { return s.span.Lines() }
 
-// FirstIsObject reports whether the first line is a JSON object, or too long to say but starts like one.
-func (s *Scan) FirstIsObject() bool {
+// FirstFault returns what is wrong with the first line if it is no JSON object, and false if it is one, or is too long to say
+// but starts like one.
+func (s *Scan) FirstFault() (badline.Fault, bool) {
 	first := bytes.TrimPrefix(s.first, []byte("\xef\xbb\xbf"))
 	value := jsontext.Value(first)
-	if value.Kind() != jsontext.KindBeginObject {
-		return false
+	switch {
+	case value.Kind() == jsontext.KindBeginObject && (s.firstLong || value.IsValid()):
+		return badline.Fault{}, false
+	case len(first) == 0 && !s.firstDone:
+		return badline.Fault{Reason: badline.Empty}, true
+	default:
+		return badline.Find(first, 0)
 	}
-	return s.firstLong || value.IsValid()
 }
 
 // blank reports whether a line is white space only. Most lines are settled by their first byte.

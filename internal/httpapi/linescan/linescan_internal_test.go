@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"batchd/internal/badline"
 	"batchd/internal/batch"
 )
 
@@ -16,15 +17,17 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 	for name, tc := range map[string]struct {
 		content string
 		lines   int64
-		object  bool
+		fault   badline.Reason
 	}{
-		"empty":             {"", 0, false},
-		"mark split up":     {"\ufeff{\"a\":1}\r\n\r\n{}\n \n{}", 3, true},
-		"no line break":     {`{"a":[1,2,3]}`, 1, true},
-		"blank first":       {"\n{}", 1, false},
-		"only line breaks":  {"\n\r\n\n", 0, false},
-		"first line longer": {`{"a":"` + strings.Repeat("x", MaxFirst) + "\"}\n{}\n", 2, true},
-		"longer, no object": {`["` + strings.Repeat("x", MaxFirst) + "\"]\n{}\n", 2, false},
+		"empty":             {"", 0, badline.Empty},
+		"only a mark":       {"\ufeff", 1, badline.Empty},
+		"mark split up":     {"\ufeff{\"a\":1}\r\n\r\n{}\n \n{}", 3, ""},
+		"no line break":     {`{"a":[1,2,3]}`, 1, ""},
+		"blank first":       {"\n{}", 1, badline.Blank},
+		"only line breaks":  {"\n\r\n\n", 0, badline.Blank},
+		"key twice":         {`{"a":1,"a":2}` + "\n{}", 2, badline.DuplicateKey},
+		"first line longer": {`{"a":"` + strings.Repeat("x", MaxFirst) + "\"}\n{}\n", 2, ""},
+		"longer, no object": {`["` + strings.Repeat("x", MaxFirst) + "\"]\n{}\n", 2, badline.NotObject},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,8 +41,8 @@ func TestLineScanDoesNotDependOnHowTheBytesArrive(t *testing.T) {
 					s.Write(rest[:n])
 					rest = rest[n:]
 				}
-				if s.Count() != tc.lines || s.FirstIsObject() != tc.object {
-					t.Errorf("by %d: %d lines, object %v; want %d, %v", size, s.Count(), s.FirstIsObject(), tc.lines, tc.object)
+				if fault, bad := s.FirstFault(); s.Count() != tc.lines || fault.Reason != tc.fault || bad != (tc.fault != "") {
+					t.Errorf("by %d: %d lines, fault %q, %v; want %d, %q", size, s.Count(), fault.Reason, bad, tc.lines, tc.fault)
 				}
 				if len(s.first) > MaxFirst {
 					t.Errorf("%d bytes are kept", len(s.first))

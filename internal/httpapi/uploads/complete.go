@@ -129,8 +129,8 @@ func (a *API) checkWhole(c *httpapi.Call, u batch.Upload, m batch.Manifest, dige
 		}
 		var lines linescan.Scan
 		lines.KeepFirst(head.Bytes())
-		if !lines.FirstIsObject() {
-			return aboutParts(c.Dialect.BadFirstLine(u.Name))
+		if fault, bad := lines.FirstFault(); bad {
+			return aboutParts(c.Dialect.BadFirstLine(u.Name, fault))
 		}
 	}
 	if digest == "" {

@@ -161,14 +161,38 @@ func TestUploadsAreTakenUnderAnyNameOrNone(t *testing.T) {
 	}
 }
 
-func TestTextFieldInPlaceOfAFileIsToldWhatItLacks(t *testing.T) {
+// A part without a file name, or under another name than a file's, is told what it lacks, whatever its length, and not that it is
+// missing or long.
+func TestF2_37PartInPlaceOfAFileIsToldWhatItLacks(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, nil)
-	w := f.upload([]part{{"purpose", "", "batch"}, {"file", "", strings.Repeat(goodLine, 200)}})
-	if got := faultOf(t, w); got.Status != 400 || got.Param != "file" || !strings.Contains(got.Message, "'file'") || !strings.Contains(got.Message, "filename") {
-		t.Errorf("fault %+v, want one that asks for a filename", got)
+	purpose, long := part{"purpose", "", "batch"}, strings.Repeat(goodLine, 200)
+	text := "The part 'file' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename."
+	other := "The file is in a part named 'upload'. It must be in one named 'file'."
+	missing := "Missing required parameter: 'file'."
+	const codeMissing = "missing_required_parameter"
+	for name, tc := range map[string]struct {
+		parts                []part
+		message, param, code string
+	}{
+		"text":                  {[]part{purpose, {"file", "", goodLine}}, text, "file", codeMissing},
+		"long text":             {[]part{{"file", "", long}, purpose}, text, "file", ""},
+		"another name":          {[]part{{"upload", "in.jsonl", goodLine}, purpose}, other, "file", codeMissing},
+		"another name, long":    {[]part{purpose, {"upload", "in.jsonl", long}}, other, "upload", ""},
+		"purpose like a file":   {[]part{{"purpose", "purpose", "batch"}}, missing, "file", codeMissing},
+		"other text":            {[]part{purpose, {"note", "", "x"}}, missing, "file", codeMissing},
+		"text beside the file":  {[]part{{"file", "", "x"}, {"file", "in.jsonl", goodLine}}, "Missing required parameter: 'purpose'.", "purpose", codeMissing},
+		"a file beside the one": {[]part{{"more", "b.jsonl", "x"}, {"file", "in.jsonl", goodLine}}, "Missing required parameter: 'purpose'.", "purpose", codeMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, nil)
+			got := faultOf(t, f.upload(tc.parts))
+			if got.Status != 400 || got.Message != tc.message || got.Param != tc.param || got.Code != tc.code {
+				t.Errorf("fault %+v, want %q about %q, code %q", got, tc.message, tc.param, tc.code)
+			}
+			f.wantNothing()
+		})
 	}
-	f.wantNothing()
 }
 
 // wantNothing fails the test if anything is stored.

@@ -91,7 +91,7 @@ func (a *API) upload(c *httpapi.Call) error {
 func newFile(c *httpapi.Call, f *form.Form) (batch.File, error) {
 	u, err := c.Dialect.CheckUpload(f.Fields, f.Name())
 	if err != nil {
-		return batch.File{}, err
+		return batch.File{}, f.Explain(err)
 	}
 	now := c.Time()
 	file := batch.File{

@@ -1,6 +1,7 @@
 package form
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ type Form struct {
 	// hasFile is set from the file part on; filename is its own name.
 	hasFile  bool
 	filename string
+	// stray says, as sentences, why the first part that seems to be the file is not taken for it; "" where there is none.
+	stray string
 	// stored is set while Blob has to be removed if the upload fails.
 	stored bool
 }
@@ -89,25 +92,55 @@ func (f *Form) readPart(part *multipart.Part) error {
 	if _, twice := f.Fields[name]; twice {
 		return batch.Invalidf(httpapi.Clip(name), "", "The form has more than one field of this name.")
 	}
+	stray := f.strayFile(part)
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
 		return f.cutShort(err)
 	}
 	if int64(len(value)) > maxFieldBytes {
-		if name == f.want.Field {
-			return f.invalid("The part '%s' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename.", name)
+		if stray != "" {
+			return batch.Invalidf(httpapi.Clip(name), "", "%s", stray)
 		}
 		return batch.Invalidf(httpapi.Clip(name), "", "The form has a field of more than %d bytes.", maxFieldBytes)
 	}
+	f.stray = cmp.Or(f.stray, stray)
 	f.Fields[name] = string(value)
 	return nil
 }
 
+// strayFile says why a part that seems to be the form's file is not taken for it; "" for a text field.
+func (f *Form) strayFile(part *multipart.Part) string {
+	switch name := part.FormName(); {
+	case name == f.want.Field:
+		return fmt.Sprintf("The part '%s' has neither a filename nor a Content-Type, so that it is no file. Send it with a filename.", name)
+	case hasFilename(part) && name != "purpose": // which some clients send like a file
+		return fmt.Sprintf("The file is in a part named '%s'. It must be in one named '%s'.", httpapi.Clip(name), f.want.Field)
+	default:
+		return ""
+	}
+}
+
+// Explain returns the fault of a form, in the words of what was sent in place of its file if that is why it has none.
+func (f *Form) Explain(err error) error {
+	var fault *batch.Error
+	if f.hasFile || f.stray == "" || !errors.As(err, &fault) {
+		return err
+	}
+	told := *fault
+	told.Message = f.stray
+	return &told
+}
+
 // isFile reports whether a part is a file and no text field: it has a file name, be it empty, or a media type.
 func isFile(part *multipart.Part) bool {
+	return hasFilename(part) || part.Header.Get("Content-Type") != ""
+}
+
+// hasFilename reports whether a part has a file name, be it empty.
+func hasFilename(part *multipart.Part) bool {
 	_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition")) // a part of a name has a good one
 	_, named := params["filename"]
-	return named || part.Header.Get("Content-Type") != ""
+	return named
 }
 
 // Name returns what the form's file is to be called; "" for a form without a file.

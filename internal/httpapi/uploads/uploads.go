@@ -137,7 +137,7 @@ func (a *API) addPart(c *httpapi.Call, up dialect.Uploader) error {
 	defer f.Release()
 	if f.Blob.Size == 0 {
 		f.Discard()
-		return batch.Invalidf(dataField, "", "The part has no bytes. Send them as a form field named '%s'.", dataField)
+		return f.Explain(batch.Invalidf(dataField, "", "The part has no bytes. Send them as a form field named '%s'.", dataField))
 	}
 	part := batch.Part{ID: up.NewPartID(), Upload: u.ID, Content: f.Blob, Lines: f.Lines.Span(), CreatedAt: c.Now()}
 	if err := a.keepPart(c, u, part, f); err != nil {

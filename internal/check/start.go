@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"batchd/internal/batch"
 	"batchd/internal/datadir"
@@ -211,12 +210,8 @@ func StandingOf(ctx context.Context, st StartStore, fsys vfs.FS, name string, h 
 	if at.Named || at.Row.Seal != nil {
 		return at, nil
 	}
-	replay, err := journal.Inspect(fsys, name, nil)
-	if err != nil {
-		return at, err
-	}
-	at.Named = slices.Contains(replay.Leases, at.Row.Lease)
-	return at, nil
+	at.Named, err = journal.Names(fsys, name, at.Row.Lease)
+	return at, err
 }
 
 // Fits reports whether a start would take the journal over, or remove it because its unit is sealed.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"batchd/internal/batch"
@@ -65,4 +66,61 @@ func Inspect(fsys vfs.FS, name string, fn func(line uint32, kind batch.Kind, u b
 		return replay, nil
 	}
 	return replay, eachLine(newScanner(f, j.salt, j.start, j.size), name, fn)
+}
+
+// Names reports whether a journal names the lease, in its header or as one that it was adopted under. It goes from frame to
+// frame without reading results, as long as nothing is wrong with the journal. Its errors are those of Open.
+func Names(fsys vfs.FS, name string, lease batch.LeaseID) (bool, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return false, fmt.Errorf("read leases of journal %s: %w", name, err)
+	}
+	defer func() { _ = f.Close() }() // only read from
+	found, whole, err := hop(f, lease)
+	if err != nil {
+		return false, fmt.Errorf("read leases of journal %s: %w", name, err)
+	}
+	if found || whole {
+		return found, nil
+	}
+	replay, err := Inspect(fsys, name, nil) // which finds the frames behind what is damaged
+	return slices.Contains(replay.Leases, lease), err
+}
+
+// hop looks for a lease in the frames of a journal. It reads heads, and the bodies of adoptions alone; whole says that it
+// came to the end of the file like that.
+func hop(f vfs.File, lease batch.LeaseID) (found, whole bool, err error) {
+	size, err := f.Size()
+	if err != nil {
+		return false, false, err
+	}
+	h, salt, pos, err := readHeader(f, size)
+	if err != nil || h.Lease == lease {
+		return err == nil, false, err
+	}
+	var b [headSize + len(lease)]byte
+	for pos+headSize <= size {
+		if err := readFull(f, b[:headSize], pos); err != nil {
+			return false, false, err
+		}
+		head, ok := parseHead(b[:], salt)
+		next := pos + headSize + int64(head.bodyLen)
+		if !ok || next > size {
+			return false, false, nil
+		}
+		if head.typ == typeAdoption {
+			body := b[headSize:]
+			if err := readFull(f, body, pos+headSize); err != nil {
+				return false, false, err
+			}
+			if checksum(0, body) != head.bodySum {
+				return false, false, nil
+			}
+			if batch.LeaseID(body) == lease {
+				return true, false, nil
+			}
+		}
+		pos = next
+	}
+	return false, pos == size, nil
 }

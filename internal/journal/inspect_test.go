@@ -2,7 +2,9 @@ package journal_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +60,42 @@ func TestInspectSeesWhatOpenSeesAndChangesNothing(t *testing.T) {
 	_, want := mustOpen(t, fsys)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("replay (-open +inspect):\n%s", diff)
+	}
+}
+
+// TestALeaseIsFoundWhereverItIsNamed compares Names with what Inspect finds, in a journal that is cut at each byte and in
+// one whose bytes are changed one after the other.
+func TestALeaseIsFoundWhereverItIsNamed(t *testing.T) {
+	t.Parallel()
+	fsys := newFS(t)
+	j := mustCreate(t, fsys)
+	first, second := batch.NewLeaseID(), batch.NewLeaseID()
+	mustAppend(t, j, recordOf(1, 60))
+	err := j.Adopt(first)
+	mustAppend(t, j, recordOf(2, 60), recordOf(3, 60))
+	err = errors.Join(err, j.Adopt(second))
+	mustAppend(t, j, recordOf(4, 10))
+	if err := errors.Join(err, j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole := readFile(t, fsys, path)
+	check := func(what string, content []byte) {
+		t.Helper()
+		edit(t, fsys, func([]byte) []byte { return content })
+		replay, inspectErr := journal.Inspect(fsys, path, nil)
+		for _, lease := range []batch.LeaseID{header.Lease, first, second, batch.NewLeaseID()} {
+			got, err := journal.Names(fsys, path, lease)
+			if want := slices.Contains(replay.Leases, lease); got != want || (err == nil) != (inspectErr == nil) {
+				t.Errorf("%s: got %t, %v, want %t, %v", what, got, err, want, inspectErr)
+			}
+		}
+	}
+	check("whole", whole)
+	for n := range whole {
+		check(fmt.Sprintf("cut at %d", n), whole[:n])
+		changed := slices.Clone(whole)
+		changed[n] ^= 0x10
+		check(fmt.Sprintf("changed at %d", n), changed)
 	}
 }
 

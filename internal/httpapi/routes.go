@@ -159,9 +159,11 @@ func (rt Route) notAllowed(c *Call) error {
 	return &batch.Error{Class: batch.MethodNotAllowed, Message: "This path does not take " + Clip(c.Request.Method) + " requests."}
 }
 
+const noSuchRoute = "Unknown path. No such route exists on this server."
+
 // NoRoute returns the error of a path that no route has.
 func NoRoute() error {
-	return &unknownPath{&batch.Error{Class: batch.NotFound, Message: "Unknown path. No such route exists on this server."}}
+	return &unknownPath{&batch.Error{Class: batch.NotFound, Message: noSuchRoute}}
 }
 
 // unknownPath is the fault of a path that no route has, apart from other things that are not found.

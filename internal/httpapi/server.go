@@ -26,6 +26,8 @@ import (
 type server struct {
 	Options
 	mux *http.ServeMux
+	// mounted are the routes of the mounts by their patterns in mux.
+	mounted map[string]mounted
 	// requests and seconds are labelled by route, which is a pattern from the table: nothing a client makes up becomes a
 	// label.
 	requests *prometheus.CounterVec
@@ -58,7 +60,7 @@ func New(o Options) http.Handler {
 		o.Registerer = prometheus.NewRegistry()
 	}
 	s := &server{
-		Options: o, mux: http.NewServeMux(),
+		Options: o, mux: http.NewServeMux(), mounted: make(map[string]mounted),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "batchd_http_requests_total",
 			Help: "Requests answered, by route, method and status.",
@@ -81,6 +83,7 @@ func New(o Options) http.Handler {
 // mount registers the routes of m. Patterns carry no methods: the mux would answer the wrong ones in plain text.
 func (s *server) mount(m *Mount) {
 	for _, rt := range m.routes() {
+		s.mounted[m.Prefix+rt.Path] = mounted{m, rt}
 		s.mux.HandleFunc(m.Prefix+rt.Path, func(w http.ResponseWriter, r *http.Request) {
 			s.serveRoute(m, rt, replyOf(w), r)
 		})
@@ -108,7 +111,7 @@ func (s *server) newCall(m *Mount, w *reply, r *http.Request) *Call {
 
 // unknownRoute answers a path that is in no route.
 func (s *server) unknownRoute(m *Mount, w *reply, r *http.Request) {
-	answerError(s.newCall(m, w, r), NoRoute())
+	answerError(s.newCall(m, w, r), s.explainNoRoute(w, r))
 }
 
 // mountOperations registers what operators and their machines ask for, and the answer to every path under no prefix.

@@ -93,7 +93,7 @@ func Holder(dir string) (*LockedError, error) {
 
 const (
 	// lockNewTimeout is longer than making a database takes on a slow disk, for which LockNew waits.
-	lockNewTimeout = 10 * time.Second
+	lockNewTimeout = 30 * time.Second
 	// lockNewEvery is how often it looks. The system tells nobody that a lock is free.
 	lockNewEvery = 20 * time.Millisecond
 )

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,9 +53,14 @@ func TestADirectoryThatIsTakenAwayIsNoticed(t *testing.T) {
 func TestThatADirectoryIsGoneIsToldOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var state error
+		var away atomic.Bool
 		var logs bytes.Buffer
-		p := datadir.NewPresence(func() error { return state }, slog.New(slog.NewTextHandler(&logs, nil)), time.Now)
+		p := datadir.NewPresence(func() error {
+			if away.Load() {
+				return vfs.ErrRootGone
+			}
+			return nil
+		}, slog.New(slog.NewTextHandler(&logs, nil)), time.Now)
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { p.Run(ctx) })
@@ -67,13 +73,13 @@ func TestThatADirectoryIsGoneIsToldOnce(t *testing.T) {
 			if p.Gone() != nil {
 				t.Error("gone while it is there")
 			}
-			state = vfs.ErrRootGone
+			away.Store(true)
 			wait(2 * time.Second)
 			if !errors.Is(p.Gone(), vfs.ErrRootGone) {
 				t.Errorf("gone: %v", p.Gone())
 			}
 			wait(time.Minute)
-			state = nil
+			away.Store(false)
 			wait(2 * time.Second)
 			gone, back := strings.Count(logs.String(), "level=ERROR"), strings.Count(logs.String(), "level=WARN")
 			if gone != round+1 || back != round+1 || p.Gone() != nil {

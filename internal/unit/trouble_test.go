@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -112,15 +113,20 @@ func TestNoLineIsLoadedWhileTheyAreHeld(t *testing.T) {
 		w := newWorld(t, 30, 10)
 		u := w.open(0)
 		lines := take(u, 2)
-		held := vfs.ErrRootGone
-		w.hold = func() error { return held }
+		var free atomic.Bool
+		w.hold = func() error {
+			if free.Load() {
+				return nil
+			}
+			return vfs.ErrRootGone
+		}
 		ctx, give := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("enough"))
 		defer give()
 		if _, err := u.Load(ctx, lines[0]); err == nil || err.Error() != "enough" {
 			t.Errorf("held, and given up: %v", err)
 		}
 		began := time.Now()
-		time.AfterFunc(10*time.Second, func() { held = nil })
+		time.AfterFunc(10*time.Second, func() { free.Store(true) })
 		if _, err := u.Load(t.Context(), lines[1]); err != nil {
 			t.Error(err)
 		}

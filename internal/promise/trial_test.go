@@ -225,7 +225,13 @@ func (d *trial) refused(said string) string {
 // goOn judges a server that started: the batches end, with the results that they ought to have.
 func (d *trial) goOn() string {
 	told := d.told()
-	if _, err := d.node.batch(d.batch); statusOf(err) == http.StatusNotFound && strings.Contains(d.mended, d.batch) {
+	if _, err := d.node.batch(d.batch); statusOf(err) == http.StatusNotFound && d.mended != "" {
+		// One that was just created may have left nothing that names it: then only the sequence file tells that changes are lost.
+		for _, path := range filesIn(d.t, d.node.dir) {
+			if strings.Contains(path, d.batch) && !strings.Contains(d.mended, d.batch) {
+				d.t.Errorf("batch %s is lost, %s is of it, and neither check nor repair names it: %s", d.batch, path, d.mended)
+			}
+		}
 		d.paid(nil)
 		return "batch lost, and told"
 	}

@@ -35,5 +35,5 @@ func Routes(survey func(ctx context.Context) (diskusage.Usage, error)) []httpapi
 		_, ok := c.Dialect.(dialect.Watcher)
 		return ok
 	}
-	return []httpapi.Route{{Path: "/disk", Methods: map[string]httpapi.Handler{"GET": disk}, Offered: shown}}
+	return []httpapi.Route{{Path: "/disk", Methods: map[string]httpapi.Handler{"GET": disk}, ActFor: []string{"GET"}, Offered: shown}}
 }

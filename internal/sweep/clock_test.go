@@ -125,6 +125,7 @@ func (l *leaping) start() {
 	}
 	s := sweep.New(sweep.Options{
 		Store: l.store, Blobs: newBlobs(), Expired: l.expired, Now: l.clock.Now, Agreed: l.clock.Agreed, Logger: logger,
+		Busy: func(string) bool { return false }, Deleted: func(int64) {},
 	})
 	ctx, cancel := context.WithCancel(l.Context())
 	var running sync.WaitGroup

@@ -56,6 +56,9 @@ func (u *Upstream) exchange(ctx context.Context, c dispatch.Call) exchange {
 	if total <= 0 {
 		return exchange{verdict: unanswered(cause, unsent), err: cause}
 	}
+	if name := u.nameOf(c.Model); name != c.Model {
+		c.Model, c.Body = name, renameModel(c.Body, name)
+	}
 	watched, w := newWatch(ctx, u.timeouts.FirstByte, total, cause)
 	defer w.stop()
 	resp, far, err := u.send(watched, c)

@@ -44,15 +44,25 @@ func (u *Upstream) Models() ([]string, bool) {
 	return slices.Clone(*names), true
 }
 
-// Serves reports whether the upstream serves a model, by its literal name. One whose list could not be read
-// may serve any.
+// Serves reports whether the upstream serves a model, which may be named otherwise than in its list: see matchModel. One
+// whose list could not be read may serve any.
 func (u *Upstream) Serves(model string) bool {
 	names := u.models.listed.Load()
 	if names == nil {
 		return true
 	}
-	_, found := slices.BinarySearch(*names, model)
+	_, found := matchModel(*names, model)
 	return found
+}
+
+// nameOf returns the name by which to ask the upstream for a model.
+func (u *Upstream) nameOf(model string) string {
+	names := u.models.listed.Load()
+	if names == nil {
+		return model
+	}
+	name, _ := matchModel(*names, model)
+	return name
 }
 
 // RefreshModels asks the upstream which models it serves, unless the operator has said so. On an error the last list

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"batchd/internal/dispatch"
 	"batchd/internal/upstream"
 )
 
@@ -38,7 +39,7 @@ func TestModelsComeFromTheUpstream(t *testing.T) {
 	if d := cmp.Diff([]string{"a", "b"}, names); d != "" || !known {
 		t.Errorf("models (-want +got), known %v:\n%s", known, d)
 	}
-	for model, want := range map[string]bool{"a": true, "b": true, "A": false, "": false, "c": false} {
+	for model, want := range map[string]bool{"a": true, "b": true, "A": true, "": false, "c": false} {
 		if u.Serves(model) != want {
 			t.Errorf("serves %q: %v", model, !want)
 		}
@@ -110,6 +111,37 @@ func TestSetRoutesByModel(t *testing.T) {
 		}
 		if known := tc.set.Known(tc.model); known != (len(tc.want) > 0) {
 			t.Errorf("%s: known %v", name, known)
+		}
+	}
+}
+
+func TestF2_43AModelIsFoundWithoutItsTagAndAskedForByItsListedName(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 2)
+	ollama := func(list string) *upstream.Upstream {
+		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				body, _ := io.ReadAll(r.Body)
+				asked <- string(body)
+				_, _ = io.WriteString(w, chatAnswer)
+				return
+			}
+			_, _ = io.WriteString(w, list)
+		})
+		return newUpstream(t, upstream.Config{URL: url}, upstream.Options{})
+	}
+	set := upstream.NewSet(ollama(`{"data":[{"id":"llama3:latest"},{"id":"qwen:7b"}]}`), ollama(`{"data":[{"id":"llama3:latest"}]}`))
+	if err := set.RefreshModels(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(set.Serving(nil, "llama3")); got != 2 || !set.Known("llama3") || set.Known("qwen") {
+		t.Errorf("%d upstreams serve llama3, known %v; qwen known %v", got, set.Known("llama3"), set.Known("qwen"))
+	}
+	for _, u := range set.Upstreams() {
+		a := u.Call(t.Context(), dispatch.Call{Endpoint: "/v1/chat/completions", Model: "llama3", Body: []byte(`{"model":"llama3","n":1}`)})
+		_ = a.Outcome.Body.Close()
+		if got := <-asked; got != `{"model":"llama3:latest","n":1}` {
+			t.Errorf("asked with %s", got)
 		}
 	}
 }

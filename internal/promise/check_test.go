@@ -306,6 +306,42 @@ func (n *node) flipPage() {
 	}
 }
 
+// TestCheckFindsAChangedRow changes a bit that SQLite does not notice.
+func TestCheckFindsAChangedRow(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newEngine(t, steady(0)), 1)
+	n.start()
+	if _, err := n.upload("input.jsonl", input{lines: 3}.write); err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	n.flipRow()
+	if err := n.tryStart(); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("the start says %v", err)
+	}
+	before := stamps(t, n.dir)
+	code, c := check(t, n.dir)
+	compareStamps(t, "checked", before, stamps(t, n.dir))
+	if code != 1 || c.Summary.Lost != 1 || c.Findings[0].Kind != "database" || !strings.Contains(c.Findings[0].Problem, "checksum") {
+		t.Errorf("check ends with %d: %+v", code, c.Findings)
+	}
+}
+
+// flipRow changes a bit of the name that a row gives a file: to SQLite it is another name.
+func (n *node) flipRow() {
+	n.t.Helper()
+	path := filepath.Join(n.dir, "batchd.db")
+	content, err := os.ReadFile(path)
+	at := bytes.Index(content, []byte("input.jsonl"))
+	if err != nil || at < 0 {
+		n.t.Fatalf("the database holds no name: %v", err)
+	}
+	content[at] ^= 1
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
 // TestCheckSaysWhatIsWrongWithItsArguments tries directories that are none.
 func TestCheckSaysWhatIsWrongWithItsArguments(t *testing.T) {
 	t.Parallel()

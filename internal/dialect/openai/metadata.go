@@ -3,8 +3,6 @@ package openai
 import (
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -63,16 +61,13 @@ func compactMetadata(v jsontext.Value, limit int) ([]byte, error) {
 	return compact, nil
 }
 
-// checkPair refuses control characters as well as what OpenAI refuses: metadata is shown in terminals and sent in
-// webhooks, where a line break starts something else.
+// checkPair refuses what OpenAI refuses, which bounds lengths only: notes and prompts in metadata have line breaks. In answers
+// they are escaped, as all JSON is.
 func checkPair(key string, v jsontext.Value) error {
 	param := "metadata." + dialect.Clip(key, maxKeyChars)
 	if n := utf8.RuneCountInString(key); n > maxKeyChars {
 		return batch.Invalidf("metadata", codeTooLong,
 			"Invalid property name in 'metadata': too long. Expected at most %d characters, but got %d instead.", maxKeyChars, n)
-	}
-	if strings.ContainsFunc(key, unicode.IsControl) {
-		return batch.Invalidf("metadata", codeValue, "Invalid property name in 'metadata': control characters are not allowed.")
 	}
 	s, err := text(param, v)
 	if err != nil {
@@ -81,9 +76,6 @@ func checkPair(key string, v jsontext.Value) error {
 	if n := utf8.RuneCountInString(s); n > maxValueChars {
 		return batch.Invalidf(param, codeTooLong,
 			"Invalid '%s': string too long. Expected a string with maximum length %d, but got a string with length %d instead.", param, maxValueChars, n)
-	}
-	if strings.ContainsFunc(s, unicode.IsControl) {
-		return batch.Invalidf(param, codeValue, "Invalid '%s': control characters are not allowed.", param)
 	}
 	return nil
 }

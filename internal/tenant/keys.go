@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,8 +145,8 @@ func (k *Keys) read(ctx context.Context, id string, hash [sha256.Size]byte, now 
 	return found, true, nil
 }
 
-// credential returns the one key that a request carries, "" if it carries none. Bearer and x-api-key are understood
-// whatever the dialect; other schemes are for somebody else, a proxy perhaps, and are passed over.
+// credential returns the one key that a request carries, "" if it carries none. Bearer, x-api-key and api-key, which Azure's
+// clients send, are understood whatever the dialect; other schemes are for somebody else, a proxy perhaps, and are passed over.
 func credential(h http.Header) (string, error) {
 	var sent []string
 	for _, value := range h.Values("Authorization") { // one at most, in practice
@@ -154,7 +155,7 @@ func credential(h http.Header) (string, error) {
 		}
 	}
 	key := ""
-	for _, text := range append(sent, h.Values("X-Api-Key")...) {
+	for _, text := range slices.Concat(sent, h.Values("X-Api-Key"), h.Values("Api-Key")) {
 		switch {
 		case text == "" || text == key:
 		case key == "":

@@ -132,7 +132,7 @@ func admitted(t *testing.T, a tenant.Authenticator, r *http.Request) tenant.Iden
 	return who
 }
 
-func TestAKeyIsTakenFromEitherHeader(t *testing.T) {
+func TestAKeyIsTakenFromEachHeader(t *testing.T) {
 	t.Parallel()
 	text, other := tenant.Mint(), tenant.Mint()
 	c := newCabinet()
@@ -146,6 +146,9 @@ func TestAKeyIsTakenFromEitherHeader(t *testing.T) {
 		"scheme in capitals":              {"Authorization", "BEARER " + text},
 		"more than one space":             {"Authorization", "Bearer   " + text},
 		"x-api-key":                       {"X-Api-Key", text},
+		"api-key":                         {"Api-Key", text},
+		"all three alike":                 {"Authorization", "Bearer " + text, "X-Api-Key", text, "Api-Key", text},
+		"api-key beside another scheme":   {"Authorization", "Basic dXNlcjpwYXNz", "Api-Key", text},
 		"both alike":                      {"Authorization", "Bearer " + text, "X-Api-Key", text},
 		"twice the same header":           {"X-Api-Key", text, "X-Api-Key", text},
 		"x-api-key beside another scheme": {"Authorization", "Basic dXNlcjpwYXNz", "X-Api-Key", text},
@@ -194,7 +197,7 @@ func TestARequestWithoutAKeyIsToldHowToSendOne(t *testing.T) {
 	keys := tenant.NewKeys(c, c.clock)
 	for name, headers := range map[string][]string{
 		"nothing":         nil,
-		"empty":           {"Authorization", "", "X-Api-Key", ""},
+		"empty":           {"Authorization", "", "X-Api-Key", "", "Api-Key", ""},
 		"scheme alone":    {"Authorization", "Bearer"},
 		"empty token":     {"Authorization", "Bearer  "},
 		"basic":           {"Authorization", "Basic dXNlcjpwYXNz"},
@@ -220,6 +223,9 @@ func TestTwoDifferentKeysAreRefused(t *testing.T) {
 	for name, headers := range map[string][]string{
 		"one in each header":  {"Authorization", "Bearer " + text, "X-Api-Key", other},
 		"two bearers":         {"Authorization", "Bearer " + text, "Authorization", "Bearer " + other},
+		"bearer and api-key":  {"Authorization", "Bearer " + text, "Api-Key", other},
+		"the two headers":     {"X-Api-Key", text, "Api-Key", other},
+		"two api-keys":        {"Api-Key", text, "Api-Key", other},
 		"two x-api-keys":      {"X-Api-Key", text, "X-Api-Key", other},
 		"one of them unknown": {"Authorization", "Bearer " + text, "X-Api-Key", "zzz"},
 	} {

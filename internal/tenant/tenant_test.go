@@ -17,6 +17,7 @@ func TestOpenIgnoresEveryCredential(t *testing.T) {
 		"bearer":            {"Authorization", "Bearer sk-123"},
 		"basic":             {"Authorization", "Basic !!!"},
 		"key of its own":    {"X-Api-Key", "nsk_1"},
+		"Azure's header":    {"Api-Key", "abc"},
 		"empty credential":  {"Authorization", ""},
 		"garbage in header": {"Authorization", "\xff\x00"},
 	} {

@@ -64,11 +64,11 @@ func (k keyring) call(t *testing.T, path string, headers map[string]string) (int
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t)
-	t.Run("either header opens every prefix", func(t *testing.T) {
+	t.Run("each header opens every prefix", func(t *testing.T) {
 		t.Parallel()
 		key := k.create(t, "acme")
 		for _, prefix := range allPrefixes {
-			for name, value := range map[string]string{"Authorization": "Bearer " + key, "x-api-key": key} {
+			for name, value := range map[string]string{"Authorization": "Bearer " + key, "x-api-key": key, "api-key": key} {
 				if status, body := k.call(t, prefix+"/batches", map[string]string{name: value}); status != http.StatusOK {
 					t.Errorf("%s with %s: %d %s", prefix, name, status, body)
 				}

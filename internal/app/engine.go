@@ -32,6 +32,7 @@ import (
 	"batchd/internal/sweep"
 	"batchd/internal/tenant"
 	"batchd/internal/unit"
+	"batchd/internal/upstream"
 	"batchd/internal/webhook"
 
 	"github.com/google/uuid"
@@ -140,7 +141,12 @@ func open(ctx context.Context, cfg config.Config, logger, reasons *slog.Logger, 
 	if e.tenant, err = e.storage.store.DefaultTenant(ctx); err != nil {
 		return nil, fmt.Errorf("read default tenant: %w", err)
 	}
-	if e.ups, err = openUpstreams(cfg, e.storage.dir.Path(datadir.Temp), descriptors.NewPool(e.shares.Upstreams), e.metrics, logger, e.clock.Now); err != nil {
+	e.ups, err = openUpstreams(cfg, upstream.Options{
+		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: e.storage.dir.Path(datadir.Temp), LargeBodies: upstream.NewLargeBodyBudget(1),
+		Connections: descriptors.NewPool(e.shares.Upstreams), UserAgent: userAgent, Steady: e.clock.Now, Logger: logger,
+		Registerer: e.metrics.registry,
+	})
+	if err != nil {
 		return nil, err
 	}
 	e.build()

@@ -2,13 +2,10 @@ package app
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync"
-	"time"
 
 	"batchd/internal/config"
-	"batchd/internal/descriptors"
 	"batchd/internal/dispatch"
 	"batchd/internal/sim"
 	"batchd/internal/upstream"
@@ -24,16 +21,9 @@ type upstreams struct {
 	served  sync.WaitGroup
 }
 
-// openUpstreams makes a client for each upstream of the settings. spoolDir takes answers that are too large for memory;
-// connections bounds those to all of them together; steady is the clock that windows go by.
-func openUpstreams(
-	cfg config.Config, spoolDir string, connections *descriptors.Pool, m *metrics, logger *slog.Logger, steady func() time.Time,
-) (*upstreams, error) {
+// openUpstreams makes a client for each upstream of the settings, with the options that all of them have in common.
+func openUpstreams(cfg config.Config, options upstream.Options) (*upstreams, error) {
 	u := &upstreams{}
-	options := upstream.Options{
-		MaxResponseBytes: cfg.Limits.MaxResponseBytes, SpoolDir: spoolDir, LargeBodies: upstream.NewLargeBodyBudget(1),
-		Connections: connections, UserAgent: userAgent, Steady: steady, Logger: logger, Registerer: m.registry,
-	}
 	var all []*upstream.Upstream
 	for _, c := range cfg.Upstreams {
 		options.Timeouts = upstream.Timeouts(c.Timeouts.Over(cfg.UpstreamTimeouts))
@@ -45,7 +35,7 @@ func openUpstreams(
 		u.targets = append(u.targets, dispatch.Target{Upstream: o, Concurrency: c.Concurrency, Shared: c.Shared, Load: o.EngineLoad})
 	}
 	u.set = upstream.NewSet(all...)
-	u.monitor = upstream.NewMonitor(u.set, logger)
+	u.monitor = upstream.NewMonitor(u.set, options.Logger)
 	return u, nil
 }
 

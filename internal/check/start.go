@@ -34,7 +34,7 @@ type StartOptions struct {
 }
 
 // RefusedError says that a data directory holds what its database knows nothing of: the database has lost what was
-// committed to it, or is an older copy of itself. Nothing was changed.
+// committed to it, or is an older copy of itself. None of these files was changed.
 type RefusedError struct {
 	// Dir is the data directory.
 	Dir string
@@ -52,7 +52,7 @@ func (e *RefusedError) Error() string {
 		others = fmt.Sprintf(", and %d more files do not fit either", e.Others)
 	}
 	return fmt.Sprintf("data directory %s is newer than its database: %s %s%s. The database has lost what was committed to it, or "+
-		"an older copy was put in its place. Nothing was changed. `batchd check %s` shows what is lost; "+
+		"an older copy was put in its place. None of the files was touched. `batchd check %s` shows what is lost; "+
 		"`batchd repair %s` keeps what fits and sets the rest aside; if the older copy is wanted: `batchd repair %s --accept-older`",
 		e.Dir, e.File, e.Problem, others, e.Dir, e.Dir, e.Dir)
 }

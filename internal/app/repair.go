@@ -128,7 +128,7 @@ func (m *mender) log(ctx context.Context) error {
 		return fmt.Errorf("%s is older than its log %s, which does not fit it: put back both from the same copy, or go on without the log by "+
 			"`batchd repair %s --accept-older`", m.dir.Path(datadir.Database), name, m.Dir)
 	}
-	a := repair.Action{Verb: repair.SetAside, Kind: check.Database, File: name, Reason: reason}
+	a := repair.Action{Step: repair.SetAside, Kind: check.Database, File: name, Reason: reason}
 	if a.KeptAs, err = m.move(name, name); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (m *mender) sequence(ctx context.Context, told, was uint64) error {
 		}
 	}
 	return m.Report(repair.Action{
-		Verb: repair.Accept, Kind: check.Sequence, File: datadir.Sequence,
+		Step: repair.Accept, Kind: check.Sequence, File: datadir.Sequence,
 		Reason: fmt.Sprintf("it holds number %d, and the database ended at number %d, which is taken for the right one: what lies between is lost", told, was),
 	})
 }

@@ -54,11 +54,11 @@ func (c *repairCommand) Run(s *invocation) error {
 
 // line says what is done to what, and why.
 func (c *repairCommand) line(a repair.Action) string {
-	verb := string(a.Verb)
+	step := string(a.Step)
 	if !c.Yes {
-		verb = "would " + verb
+		step = "would " + step
 	}
-	text := fmt.Sprintf("%s: %s", verb, subject(check.Finding{Kind: a.Kind, File: a.File, BatchID: a.BatchID, Unit: a.Unit}))
+	text := fmt.Sprintf("%s: %s", step, subject(check.Finding{Kind: a.Kind, File: a.File, BatchID: a.BatchID, Unit: a.Unit}))
 	if a.Results > 0 {
 		text += ", " + plural(int64(a.Results), "result")
 	}

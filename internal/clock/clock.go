@@ -88,7 +88,7 @@ func (c *Clock) Now() time.Time { return c.Read().Steady }
 // Wall returns the wall clock's time, which is shown and stored.
 func (c *Clock) Wall() time.Time { return c.o.Wall() }
 
-// Later returns the time from which a life is counted: the wall clock's, unless that is behind by a step that is not taken.
+// Later returns the time from which a TTL is counted: the wall clock's, unless that is behind by a step that is not taken.
 func (c *Clock) Later() time.Time { return c.Read().Later() }
 
 // Agreed reports whether both clocks agree, but for what is adjusted gently, and the sum of the steps that were taken until

@@ -120,7 +120,7 @@ func (t Time) Ahead() time.Duration {
 	return 0
 }
 
-// Later returns the time from which a life is counted that must end early by neither clock: the wall clock's, unless that is
+// Later returns the time from which a TTL is counted that must end early by neither clock: the wall clock's, unless that is
 // behind by a step which is not taken.
 func (t Time) Later() time.Time {
 	if t.Ahead() < 0 {

@@ -102,7 +102,7 @@ func (w *work) start(ctx context.Context) error {
 		return err
 	}
 	return w.Report(Action{
-		Verb: Start, Kind: check.Database, BatchID: w.b.ID,
+		Step: Start, Kind: check.Database, BatchID: w.b.ID,
 		Reason: fmt.Sprintf("the database has it back before validation, and there are results of it; its input gives %d units again", units),
 	})
 }
@@ -260,7 +260,7 @@ func (w *work) seal(ctx context.Context, u store.UnitRow, keys []string, entries
 			return false, err
 		}
 		return true, w.Report(Action{
-			Verb: Seal, Kind: check.Segment, File: w.Objects.File(key), BatchID: w.b.ID, Unit: &u.Ordinal, Results: len(s.index),
+			Step: Seal, Kind: check.Segment, File: w.Objects.File(key), BatchID: w.b.ID, Unit: &u.Ordinal, Results: len(s.index),
 			Reason: "it has all results of its unit, which the database has as not sealed",
 		})
 	}
@@ -293,7 +293,7 @@ func (w *work) adopt(ctx context.Context, u store.UnitRow, journals []journalFil
 		return nil, err
 	}
 	err := w.Report(Action{
-		Verb: Adopt, Kind: check.Journal, File: j.name, BatchID: w.b.ID, Unit: &u.Ordinal, Results: most,
+		Step: Adopt, Kind: check.Journal, File: j.name, BatchID: w.b.ID, Unit: &u.Ordinal, Results: most,
 		Reason: "its results are those of its unit, which the database has under another lease or none",
 	})
 	return slices.Delete(journals, best, best+1), err

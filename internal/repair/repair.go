@@ -25,26 +25,26 @@ import (
 	"batchd/internal/vfs"
 )
 
-// Verb is what is done to something.
-type Verb string
+// Step is what is done to something.
+type Step string
 
-// The verbs.
+// The steps.
 const (
 	// Start makes the units of a batch again that the database has back before they were made.
-	Start Verb = "start"
+	Start Step = "start"
 	// Adopt gives a unit back to the journal that has its results.
-	Adopt Verb = "adopt"
+	Adopt Step = "adopt"
 	// Seal seals a unit with a segment that has all of its results.
-	Seal Verb = "seal"
+	Seal Step = "seal"
 	// SetAside moves a file to lost/.
-	SetAside Verb = "set aside"
+	SetAside Step = "set aside"
 	// Accept takes the number of the database's last change for the right one.
-	Accept Verb = "accept"
+	Accept Step = "accept"
 )
 
 // Action is one thing that is done.
 type Action struct {
-	Verb Verb
+	Step Step
 	Kind check.Kind
 	// File is the file's name in the data directory, KeptAs what it is called once it is set aside.
 	File    string
@@ -225,6 +225,6 @@ func (r *repairer) setAside(a Action, as string) error {
 	if err != nil {
 		return err
 	}
-	a.Verb, a.KeptAs = SetAside, kept
+	a.Step, a.KeptAs = SetAside, kept
 	return r.Report(a)
 }

@@ -211,17 +211,17 @@ func (w *world) tryRepair(change ...func(*repair.Options)) error {
 	return repair.Run(w.t.Context(), o)
 }
 
-// did checks what was reported, each thing as "verb kind batch/unit results".
+// did checks what was reported, each thing as "step kind batch/unit results".
 func (w *world) did(want ...string) {
 	w.t.Helper()
 	var got []string
 	for _, a := range w.done {
-		text := fmt.Sprintf("%s %s %s", a.Verb, a.Kind, a.BatchID)
+		text := fmt.Sprintf("%s %s %s", a.Step, a.Kind, a.BatchID)
 		if a.Unit != nil {
 			text += fmt.Sprintf("/%d %d", *a.Unit, a.Results)
 		}
 		got = append(got, strings.TrimSpace(text))
-		if a.Reason == "" || (a.KeptAs != "") != (a.Verb == repair.SetAside) {
+		if a.Reason == "" || (a.KeptAs != "") != (a.Step == repair.SetAside) {
 			w.t.Errorf("reported without why, or what it is now: %+v", a)
 		}
 	}

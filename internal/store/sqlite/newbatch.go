@@ -103,7 +103,7 @@ func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.Id
 		if got, err = oneBatch(ctx, t, `b.id = ?`, b.ID); err != nil {
 			return err
 		}
-		// In place of any batch that had the key so long ago that it is forgotten. Its life begins at the later of both clocks:
+		// In place of any batch that had the key so long ago that it is forgotten. Its TTL begins at the later of both clocks:
 		// one that is forgotten early would let a batch be made twice.
 		_, err = t.change(ctx, `
 			INSERT INTO idempotency_keys (tenant, key, fingerprint, batch, created_at) VALUES (?, ?, ?, ?, ?)

@@ -72,7 +72,7 @@ const defaultPrefix = "/v1"
 func (e *Engine) mounts(routes, admins []httpapi.Route) []httpapi.Mount {
 	all := []httpapi.Mount{
 		{Prefix: defaultPrefix, Profile: e.profiles[e.cfg.Dialect.Default], Choose: e.chooseProfile},
-		{Prefix: own.Prefix, Profile: serverRules(e.cfg).Profile(own.New(nil))},
+		{Prefix: own.Prefix, Profile: own.Profile(serverRules(e.cfg), own.New(nil))},
 	}
 	for _, v := range vendors.All() {
 		if v.Prefix != "" {
@@ -91,7 +91,7 @@ func (e *Engine) mounts(routes, admins []httpapi.Route) []httpapi.Mount {
 // serverRules are what holds in every dialect that has no rule of its own.
 func serverRules(cfg config.Config) dialect.Server {
 	return dialect.Server{
-		Limits: cfg.Limits, Endpoints: cfg.Endpoints, Windows: cfg.Windows,
+		Limits: cfg.Limits, Endpoints: cfg.Endpoints, Windows: cfg.Windows, AnyWindow: cfg.AnyWindow,
 		InputTTL: cfg.Retention.Input, OutputTTL: cfg.Retention.Output,
 	}
 }

@@ -37,9 +37,15 @@ const (
 	MaxWindow = 30 * 24 * time.Hour
 )
 
-// ParseWindow reads a completion window: digits without a leading zero, then one of s, m, h, d; between
+// Background is the completion window of work that is in no hurry: MaxWindow.
+const Background = "background"
+
+// ParseWindow reads a completion window: Background, or digits without a leading zero, then one of s, m, h, d; between
 // MinWindow and MaxWindow. Nothing else is taken, so that "1e3h", "24H" or "-1h" cannot mean something by chance.
 func ParseWindow(s string) (time.Duration, error) {
+	if s == Background {
+		return MaxWindow, nil
+	}
 	bad := fmt.Errorf("window %q: want a whole number and one of s, m, h, d, like 24h or 7d", s)
 	if len(s) < 2 || s[0] < '1' || s[0] > '9' {
 		return 0, bad

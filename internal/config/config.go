@@ -41,9 +41,10 @@ type Config struct {
 	AllowMixedModels bool
 	// Endpoints are those a batch may be run against, beyond the ones built in.
 	Endpoints []string
-	// Windows are the accepted completion windows.
-	Windows []string
-	Limits  batch.Limits
+	// Windows are the accepted completion windows. AnyWindow is set if no source says which: then OpenAI's dialect takes more.
+	Windows   []string
+	AnyWindow bool
+	Limits    batch.Limits
 	// InFlightMemory bounds what calls in flight are charged: their requests, and 64 KiB each for their answers.
 	InFlightMemory int64
 	// CancelGrace is how long the calls of a stopped batch may go on; ShutdownGrace how long a stop of the process
@@ -203,7 +204,7 @@ func Default() Config {
 		UpstreamTimeouts: Timeouts{
 			Dial: 10 * time.Second, TLS: 10 * time.Second, FirstByte: 10 * time.Minute, Idle: 2 * time.Minute, Total: time.Hour,
 		},
-		Windows: []string{"1h", "24h", "48h", "7d"}, Limits: batch.DefaultLimits(),
+		Windows: []string{"1h", "24h", "48h", "7d"}, AnyWindow: true, Limits: batch.DefaultLimits(),
 		InFlightMemory: 256 * batch.MiB, CancelGrace: time.Minute, ShutdownGrace: 25 * time.Second,
 		Scrub:   Scrub{Every: 7 * 24 * time.Hour, Rate: 16 * batch.MiB},
 		Dialect: Dialect{Default: vendors.Names()[0]}, Vendors: switches,

@@ -118,7 +118,7 @@ func build(assignments []assignment) (Config, []error) {
 		if d, changed := v.Defaults(c.Vendors[v.Name]); changed {
 			base := Default()
 			base.Limits.MaxLines, base.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
-			base.Windows, base.Retention.Output = d.Windows, d.OutputTTL
+			base.Windows, base.AnyWindow, base.Retention.Output = d.Windows, false, d.OutputTTL
 			c, _ = apply(base, assignments) // the faults are the same
 		}
 	}

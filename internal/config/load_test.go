@@ -323,6 +323,17 @@ func TestMalformedFilesAreRefused(t *testing.T) {
 	}
 }
 
+func TestAnyWindowIsTakenUnlessSomeAreNamed(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"listen: 127.0.0.1:1\n": true, "windows: [1h, 24h, 48h, 7d]\n": false, "openai: {strict: true}\n": false,
+	} {
+		if got := load(t, config.Source{File: write(t, text)}).AnyWindow; got != want {
+			t.Errorf("%q: any window is taken: %v", text, got)
+		}
+	}
+}
+
 func TestOpenAIStrictGivesItsLimitsUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	c := load(t, config.Source{File: write(t, "limits: {max_lines: 10}\nopenai: {strict: true}\n")})
@@ -332,8 +343,8 @@ func TestOpenAIStrictGivesItsLimitsUnlessToldOtherwise(t *testing.T) {
 	if c.Limits.MaxFileBytes != 200*batch.MiB || c.Retention.Output != 30*24*time.Hour {
 		t.Errorf("got %d bytes and a TTL of %s", c.Limits.MaxFileBytes, c.Retention.Output)
 	}
-	if diff := cmp.Diff([]string{"24h"}, c.Windows); diff != "" {
-		t.Errorf("windows (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"24h"}, c.Windows); diff != "" || c.AnyWindow {
+		t.Errorf("any window: %v; windows (-want +got):\n%s", c.AnyWindow, diff)
 	}
 }
 

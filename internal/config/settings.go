@@ -44,7 +44,7 @@ func settings() []setting {
 		{"upstream_timeouts.total", duration(func(c *Config) *time.Duration { return &c.UpstreamTimeouts.Total })},
 		{"allow_mixed_models", parsed(func(c *Config) *bool { return &c.AllowMixedModels }, parseBool)},
 		{"endpoints", list(func(c *Config) *[]string { return &c.Endpoints })},
-		{"windows", list(func(c *Config) *[]string { return &c.Windows })},
+		{"windows", setWindows},
 		{"limits.max_lines", parsed(func(c *Config) *int64 { return &c.Limits.MaxLines }, parseNumber)},
 		{"limits.max_file_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxFileBytes })},
 		{"limits.max_line_bytes", size(func(c *Config) *int64 { return &c.Limits.MaxLineBytes })},
@@ -139,6 +139,12 @@ func size(field func(*Config) *int64) func(*Config, value) error { return parsed
 
 func duration(field func(*Config) *time.Duration) func(*Config, value) error {
 	return parsed(field, ParseDuration)
+}
+
+// setWindows sets the windows, which are then the only ones.
+func setWindows(c *Config, v value) error {
+	c.AnyWindow = false
+	return list(func(c *Config) *[]string { return &c.Windows })(c, v)
 }
 
 func list(field func(*Config) *[]string) func(*Config, value) error {

@@ -122,9 +122,10 @@ type CompleteUpload struct {
 type CreateRules struct {
 	// Endpoints that a batch may be run against, like "/v1/chat/completions".
 	Endpoints []string
-	// Windows are the accepted completion windows, as users write them; Any takes every window of the grammar.
-	Windows []string
-	Any     bool
+	// Windows are the accepted completion windows, as users write them. AnyWindow takes in their place whole numbers of minutes
+	// from a minute to batch.MaxWindow, and batch.Background.
+	Windows   []string
+	AnyWindow bool
 }
 
 // CreateBatch is a parsed create call.

@@ -46,6 +46,8 @@ type Server struct {
 	// Endpoints are those that the settings add to the ones built in.
 	Endpoints []string
 	Windows   []string
+	// AnyWindow takes, in OpenAI's dialect, more windows than those, as in CreateRules: nobody said which there are.
+	AnyWindow bool
 	// InputTTL and OutputTTL are as in Profile.
 	InputTTL, OutputTTL time.Duration
 }

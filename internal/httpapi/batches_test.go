@@ -125,19 +125,21 @@ func TestF2_44MetadataWithLineBreaksComesBackAsItWasSent(t *testing.T) {
 
 func TestI26WindowIsOneOfTheServersOrOfTheGrammar(t *testing.T) {
 	t.Parallel()
-	listed := newFixture(t, nil)
-	free := newFixture(t, func(o *options) { o.Mounts[0].CreateRules.Any = true })
+	listed := newFixture(t, func(o *options) { o.Mounts[0].CreateRules.AnyWindow = false })
+	free := newFixture(t, func(o *options) { o.Mounts[0].CreateRules.AnyWindow = true })
 	for window, inGrammar := range map[string]bool{
 		"0s": false, "-1h": false, "1ms": false, "100y": false, "24H": false, "1e3h": false, "": false, "1": false, "h": false,
 		"31d": false, "99999999999999999999d": false, " 24h": false, "024h": false, "1.5h": false,
-		"90s": true, "1s": true, "5m": true, "30d": true, "24h": true, "720h": true,
+		"90s": false, "1s": false, "60s": true, "5m": true, "1m": true, "43200m": true, "43201m": false, "3h": true, "background": true, "Background": false, "30d": true, "24h": true, "720h": true,
 	} {
 		t.Run("window "+window, func(t *testing.T) {
 			for name, f := range map[string]*fixture{"listed": listed, "grammar": free} {
 				file := f.mustUpload(goodLine)
 				w := f.do("POST", "/v1/batches", strings.Replace(createBody(file), `"24h"`, `"`+window+`"`, 1))
 				if window == "24h" || inGrammar && f == free {
-					f.want(w, 200)
+					if got := field(t, f.want(w, 200), "completion_window"); got != window {
+						t.Errorf("%s: it is shown as %q", name, got)
+					}
 					continue
 				}
 				if got := faultOf(t, w); got.Status != 400 || got.Param != "completion_window" || got.Code != "invalid_value" {

@@ -259,7 +259,7 @@ func newFixture(t testing.TB, change func(*options)) *fixture {
 
 // server is what the tests' servers say where a dialect has nothing of its own.
 func server() dialect.Server {
-	return dialect.Server{Limits: batch.DefaultLimits(), Windows: []string{"1h", "24h", "48h", "7d"}}
+	return dialect.Server{Limits: batch.DefaultLimits(), Windows: []string{"1h", "24h", "48h", "7d"}, AnyWindow: true}
 }
 
 // on returns the same server for another test, like one run of a fuzz target.

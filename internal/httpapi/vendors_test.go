@@ -34,7 +34,7 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 			p, ok := profiles[who.Dialect]
 			return p, ok
 		}},
-		{Prefix: own.Prefix, Profile: server().Profile(own.New(random))},
+		{Prefix: own.Prefix, Profile: own.Profile(server(), own.New(random))},
 	}
 	for _, v := range vendors.All() {
 		settings, rules := v.DefaultSettings(), server()
@@ -44,7 +44,7 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 		if v.Defaults != nil {
 			if d, ok := v.Defaults(settings); ok {
 				rules.Limits.MaxLines, rules.Limits.MaxFileBytes = d.MaxLines, d.MaxFileBytes
-				rules.Windows, rules.OutputTTL = d.Windows, d.OutputTTL
+				rules.Windows, rules.AnyWindow, rules.OutputTTL = d.Windows, false, d.OutputTTL
 			}
 		}
 		p, err := v.Profile(settings, rules)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -207,15 +208,16 @@ func unsupported(param, got string, supported []string) *batch.Error {
 
 // checkWindow refuses a completion window that is not accepted. Unless any is, only the listed words are: "1d" is not "24h".
 func checkWindow(window string, rules dialect.CreateRules) error {
-	if !rules.Any {
+	if !rules.AnyWindow {
 		if slices.Contains(rules.Windows, window) {
 			return nil
 		}
 		return unsupported("completion_window", window, rules.Windows)
 	}
-	if _, err := batch.ParseWindow(window); err != nil {
+	if length, err := batch.ParseWindow(window); err != nil || length%time.Minute != 0 {
 		return batch.Invalidf("completion_window", codeValue,
-			"Invalid value: '%s'. Supported values are a whole number followed by s, m, h or d, from 1s to 30d.", dialect.Clip(window, shownValue))
+			"Invalid value: '%s'. Supported values are whole minutes from 1m to 30d, written as a whole number followed by s, m, h or d, and '%s'.",
+			dialect.Clip(window, shownValue), batch.Background)
 	}
 	return nil
 }

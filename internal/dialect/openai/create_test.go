@@ -114,7 +114,7 @@ func FuzzCreateBatch(f *testing.F) {
 	d := openai.New(openai.Options{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := rules()
-		r.Any = true
+		r.AnyWindow = true
 		got, err := d.ParseCreateBatch(body, r)
 		if err != nil {
 			var fault *batch.Error

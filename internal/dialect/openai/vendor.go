@@ -39,7 +39,7 @@ func defaults(s dialect.Settings) (dialect.Defaults, bool) {
 }
 
 // profile is the server's, but for the endpoints where OpenAI is spoken strictly: those that OpenAI runs batches against, and
-// those that the settings add by name.
+// those that the settings add by name. Its windows are words there.
 func profile(s dialect.Settings, server dialect.Server) (dialect.Profile, error) {
 	strict := s.On(strictKey)
 	p := server.Profile(New(Options{Strict: strict}))
@@ -49,6 +49,7 @@ func profile(s dialect.Settings, server dialect.Server) (dialect.Profile, error)
 			"/v1/images/generations", "/v1/images/edits", "/v1/videos",
 		}, server.Endpoints...)
 	}
+	p.CreateRules.AnyWindow = server.AnyWindow && !strict
 	p.MissingFileFails = s[missingFileKey] == missingFileFailBatch
 	return p, nil
 }

@@ -43,6 +43,13 @@ func New(random func(p []byte)) *Dialect {
 	return &Dialect{Dialect: d, description: describe(d.Description(), additions)}
 }
 
+// Profile returns what holds for calls in the dialect: the server's own rules, whatever the settings of vendors are.
+func Profile(server dialect.Server, d *Dialect) dialect.Profile {
+	p := server.Profile(d)
+	p.CreateRules.AnyWindow = server.AnyWindow
+	return p
+}
+
 // Description returns the OpenAPI 3.1 document. The bytes must not be changed.
 func (d *Dialect) Description() []byte { return d.description }
 

@@ -75,8 +75,11 @@ func (e *Engine) mounts(routes, admins []httpapi.Route) []httpapi.Mount {
 		{Prefix: own.Prefix, Profile: own.Profile(serverRules(e.cfg), own.New(nil))},
 	}
 	for _, v := range vendors.All() {
-		if v.Prefix != "" {
-			all = append(all, httpapi.Mount{Prefix: v.Prefix, Profile: e.profiles[v.Name]})
+		if v.Prefix == "" {
+			continue
+		}
+		for _, prefix := range append([]string{v.Prefix}, v.Aliases...) {
+			all = append(all, httpapi.Mount{Prefix: prefix, Profile: e.profiles[v.Name]})
 		}
 	}
 	for i := range all {

@@ -9,6 +9,8 @@ type Vendor struct {
 	Name string
 	// Prefix is the path under which only this dialect is spoken, like "/openai/v1"; "" for none.
 	Prefix string
+	// Aliases are further paths under which all is as under Prefix, a longer one before those that it ends in.
+	Aliases []string
 	// Switches are its settings. In files each is NAME.KEY.
 	Switches []Switch
 	// Defaults returns the server's defaults, for every dialect, where the vendor's settings change them, and false where they

@@ -17,7 +17,7 @@ func TestF2_45UnknownPathIsToldWhatItLacks(t *testing.T) {
 		"POST /v1/files/":                        "/v1/files" + meant,
 		"POST /files/":                           "/v1/files" + version,
 		"PUT /v1/v1/batches":                     "/v1/batches" + meant,
-		"GET /openai/batches/batch_1":            "/openai/v1/batches/batch_1" + version,
+		"GET /v3/openai/v1/batches/batch_1":      "/v3/openai/batches/batch_1" + meant,
 		"POST /neosantara/batches":               "/neosantara/v1/batches" + version,
 		"GET /v1/nothing":                        "",
 		"GET /nothing":                           "",

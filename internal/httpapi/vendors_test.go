@@ -56,6 +56,9 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 		if v.Prefix != "" {
 			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: v.Prefix, Profile: p})
 		}
+		for _, alias := range v.Aliases {
+			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: alias, Profile: p})
+		}
 	}
 	o.Mounts[0].Profile = profiles[openai.Name]
 	o.Upstreams = func() []batch.Upstream { return nil }

@@ -16,7 +16,7 @@ import (
 )
 
 // allPrefixes are the paths under which the API is served.
-var allPrefixes = []string{"/v1", "/openai/v1", "/neosantara/v1"}
+var allPrefixes = []string{"/v1", "/openai/v1", "/openai", "/v3/openai", "/neosantara/v1"}
 
 // keyring is a server that asks for keys, and its data folder.
 type keyring struct{ base, dir string }

@@ -25,6 +25,9 @@ import (
 // prefixes are where the API is served; each may speak another dialect.
 var prefixes = []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"}
 
+// aliases are further paths to what is under one of the prefixes.
+var aliases = []string{"/openai", "/v3/openai"}
+
 // node is a node that was given some of everything to do, and what was seen of it.
 type node struct {
 	t                      *testing.T
@@ -214,7 +217,7 @@ func (n *node) look() {
 	n.t.Helper()
 	n.scrape(n.base, n.metrics)
 	n.scrape(n.engine, n.engineMetrics)
-	n.routes = routesAt(n.t, n.base, prefixes)
+	n.routes = routesAt(n.t, n.base, slices.Concat(prefixes, aliases))
 	n.engineRoutes = routesAt(n.t, n.engine, []string{"/v1"})
 	for _, prefix := range prefixes {
 		n.described.described(prefix, document(n.get(n.base+prefix+"/openapi.json")))

@@ -30,6 +30,8 @@ const (
 func Vendor() dialect.Vendor {
 	return dialect.Vendor{
 		Name: Name, Prefix: "/openai/v1",
+		// The base URLs of Novita's own SDKs; the second is that of Azure's clients, too.
+		Aliases: []string{"/v3/openai", "/openai"},
 		Switches: []dialect.Switch{
 			{Key: strictKey, OnOff: true},
 			{Key: statusCaseKey, Words: []string{UpperCase, LowerCase}},

@@ -29,13 +29,14 @@ func Names() []string {
 	return names
 }
 
-// Prefixes returns the path prefixes under which one vendor's dialect is always spoken.
+// Prefixes returns the path prefixes of single vendors, aliases among them. One that ends in another is before it.
 func Prefixes() []string {
 	var prefixes []string
 	for _, v := range All() {
 		if v.Prefix != "" {
 			prefixes = append(prefixes, v.Prefix)
 		}
+		prefixes = append(prefixes, v.Aliases...)
 	}
 	return prefixes
 }

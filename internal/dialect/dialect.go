@@ -141,6 +141,9 @@ type CreateBatch struct {
 	Remark string
 	// CallbackURL is to be told of the batch's end; "" for none. Whether it may be called is not checked here.
 	CallbackURL string
+	// IdempotencyKey is the key that the body names, as far as HasIdempotencyKey says that there is one. It is not checked.
+	IdempotencyKey    string
+	HasIdempotencyKey bool
 }
 
 // Upload is a checked upload.

@@ -133,7 +133,7 @@ func (r Result) FailureMessage() string {
 	return cmp.Or(r.Message, r.Code.Message(), "This request could not be executed: "+string(r.Code)+".")
 }
 
-// UnknownParameter is the fault of a parameter that a strict dialect does not have.
+// UnknownParameter is the fault of a parameter that a dialect does not have.
 func UnknownParameter(name string) *batch.Error {
 	return batch.Invalidf(name, "unknown_parameter", "Unknown parameter: '%s'.", name)
 }

@@ -70,7 +70,7 @@ func TestI28SameKeyWithAnotherBodyIsAConflict(t *testing.T) {
 		"another window": strings.Replace(body, "24h", "48h", 1),
 		"another file":   createBody(f.mustUpload(goodLine)),
 		"no such file":   createBody("file-none"),
-		"a member more":  strings.Replace(body, "{", `{"future_parameter":1,`, 1),
+		"a member more":  strings.Replace(body, "{", `{"custom_llm_provider":"openai",`, 1),
 		"a null more":    strings.Replace(body, "{", `{"metadata":null,`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,6 +111,34 @@ func TestI28CallsWithoutAKeyOrUnderOtherKeysMakeBatchesOfTheirOwn(t *testing.T) 
 	f.want(f.do("POST", "/v1/batches", body), 200)
 	f.want(f.do("POST", "/v1/batches", body), 200)
 	f.wantBatches(6)
+}
+
+// OGX's clients send the key in the body.
+func TestI28KeyInTheBodyIsLikeTheHeader(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	file := f.mustUpload(goodLine)
+	const member = `"idempotency_key":"k"`
+	first := f.want(f.createWith(file, member), 200)
+	if again := f.want(f.createWith(file, member), 200); again != first {
+		t.Errorf("got %s\nwant %s", again, first)
+	}
+	both := strings.TrimSuffix(createBody(file), "}") + "," + member + "}"
+	if again := f.want(f.createUnder("k", both), 200); again != first {
+		t.Errorf("with the header too, got %s\nwant %s", again, first)
+	}
+	if got := faultOf(t, f.createWith(file, member+`,"metadata":{"a":"b"}`)); got.Status != 409 || got.Code != "idempotency_key_reused" {
+		t.Errorf("another request: fault %+v", got)
+	}
+	if got := faultOf(t, f.createUnder("other", both)); got.Status != 400 || got.Param != "idempotency_key" {
+		t.Errorf("two keys: fault %+v", got)
+	}
+	for _, key := range []string{"", "é", strings.Repeat("x", 256)} {
+		if got := faultOf(t, f.createWith(file, `"idempotency_key":"`+key+`"`)); got.Status != 400 || got.Param != "idempotency_key" {
+			t.Errorf("%q: fault %+v", key, got)
+		}
+	}
+	f.wantBatches(1)
 }
 
 func TestI28KeyOfOneTenantIsNothingToAnother(t *testing.T) {

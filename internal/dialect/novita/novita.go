@@ -82,6 +82,7 @@ func New(o Options) *Dialect {
 		BareLines:     true,
 		URLPrefix:     "/openai",
 		Additions:     takeRemark,
+		Members:       []string{remarkMember},
 		StrictNames:   o.Strict,
 	}})
 	d := &Dialect{

@@ -38,8 +38,8 @@ func TestCreateCallsAreRead(t *testing.T) {
 			`{"input_file_id":"file_1","endpoint":"/openai/v1/chat/completions"}`,
 			dialect.CreateBatch{InputFileID: "file_1", Endpoint: chat, Window: "48h"},
 		},
-		"with null and with members that nobody knows": {
-			`{"input_file_id":"file_1","endpoint":"/v1/chat/completions","completion_window":null,"metadata":null,"remark":null,"priority":3}`,
+		"with null and with what is meant for a proxy": {
+			`{"input_file_id":"file_1","endpoint":"/v1/chat/completions","completion_window":null,"metadata":null,"remark":null,"priority":null,"custom_llm_provider":"novita"}`,
 			dialect.CreateBatch{InputFileID: "file_1", Endpoint: chat, Window: "48h"},
 		},
 	} {

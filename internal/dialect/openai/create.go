@@ -24,8 +24,10 @@ const shownValue = 100
 // take like null.
 type members map[string]jsontext.Value
 
-// ParseCreateBatch reads the body of a create call. Members that it does not know are ignored, since SDKs may send
-// more than is documented.
+// idempotencyMember is where OGX's clients put the idempotency key.
+const idempotencyMember = "idempotency_key"
+
+// ParseCreateBatch reads the body of a create call. Members that it does not know are refused, last of all.
 func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dialect.CreateBatch, error) {
 	var c dialect.CreateBatch
 	m, err := parseObject(body)
@@ -49,8 +51,17 @@ func (d *Dialect) ParseCreateBatch(body []byte, rules dialect.CreateRules) (dial
 		return c, err
 	}
 	asked, err := m.expiry("output_expires_after")
+	if err != nil {
+		return c, err
+	}
 	c.OutputTTLSeconds = d.ttl(asked)
-	return c, err
+	if m.has(idempotencyMember) {
+		if c.IdempotencyKey, err = text(idempotencyMember, m[idempotencyMember]); err != nil {
+			return c, err
+		}
+		c.HasIdempotencyKey = true
+	}
+	return c, d.checkKnown(m)
 }
 
 // endpoint reads the endpoint and checks it against those that batches may be run against.
@@ -87,8 +98,8 @@ func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {
 // maxCallback is the longest address to be told of a batch's end, in characters.
 const maxCallback = 2048
 
-// parseAdditions reads what batchd adds to the vendor's create call. A strict dialect ignores it like any other member
-// that it does not know, except a callback, whose loss would be noticed too late.
+// parseAdditions reads what batchd adds to the vendor's create call. A strict dialect refuses a callback; the vendor's
+// additions are unknown to it.
 func (d *Dialect) parseAdditions(m members, c *dialect.CreateBatch) (err error) {
 	if d.strict {
 		if m.has("callback_url") {

@@ -22,7 +22,7 @@ func create(more string) string {
 	return `{"input_file_id":"file-1","endpoint":"/v1/a","completion_window":"24h"` + more + `}`
 }
 
-func TestParseCreateBatchTakesWhatIsDocumentedAndIgnoresTheRest(t *testing.T) {
+func TestParseCreateBatchTakesWhatIsDocumentedAndWhatMeansNothing(t *testing.T) {
 	t.Parallel()
 	good := dialect.CreateBatch{InputFileID: "file-1", Endpoint: "/v1/a", Window: "24h"}
 	with := func(change func(*dialect.CreateBatch)) dialect.CreateBatch {
@@ -37,7 +37,9 @@ func TestParseCreateBatchTakesWhatIsDocumentedAndIgnoresTheRest(t *testing.T) {
 	}{
 		"least":        {create(""), false, good},
 		"nulls":        {create(`,"metadata":null,"output_expires_after":null`), false, good},
-		"unknown":      {create(`,"priority":{"x":[1,2]}`), false, good},
+		"null unknown": {create(`,"priority":null`), false, good},
+		"meaningless":  {create(`,"custom_llm_provider":"openai"`), false, good},
+		"key":          {create(`,"idempotency_key":""`), false, with(func(c *dialect.CreateBatch) { c.HasIdempotencyKey = true })},
 		"escaped":      {`{"input_file_\u0069d":"file\u002d1","endpoint":"\/v1\/a","completion_window":"24h"}`, false, good},
 		"metadata":     {create(`,"metadata": { "b" : "2", "a":"\u0041" }`), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"b":"2","a":"\u0041"}`) })},
 		"control":      {create(`,"metadata":{"a\tb":"c\u0000\r\nd"}`), false, with(func(c *dialect.CreateBatch) { c.Metadata = []byte(`{"a\tb":"c\u0000\r\nd"}`) })},
@@ -81,6 +83,10 @@ func TestParseCreateBatchWordsFaultsAsOpenAIDoes(t *testing.T) {
 		"tags":         {create(`,"metadata":{"tags":["a"]}`), want{Code: "invalid_type", Param: "metadata.tags", Message: "Invalid type for 'metadata.tags': expected a string, but got an array instead."}},
 		"metadata":     {create(`,"metadata":true`), want{Code: "invalid_type", Param: "metadata", Message: "Invalid type for 'metadata': expected an object, but got a boolean instead."}},
 		"value":        {create(`,"metadata":{"k":"` + strings.Repeat("x", 513) + `"}`), want{Code: "string_above_max_length", Param: "metadata.k", Message: "Invalid 'metadata.k': string too long. Expected a string with maximum length 512, but got a string with length 513 instead."}},
+		"unknown":      {create(`,"priority":{"x":[1,2]},"override_settings":{}`), want{Code: "unknown_parameter", Param: "override_settings", Message: "Unknown parameter: 'override_settings'."}},
+		"model":        {create(`,"model":"m"`), want{Code: "unknown_parameter", Param: "model", Message: "Unknown parameter: 'model'. The model of a batch is the one that its lines name; nothing replaces it."}},
+		"replace":      {create(`,"replace":{"model":"m"}`), want{Code: "unknown_parameter", Param: "replace", Message: "Unknown parameter: 'replace'. The model of a batch is the one that its lines name; nothing replaces it."}},
+		"key a number": {create(`,"idempotency_key":7`), want{Code: "invalid_type", Param: "idempotency_key", Message: "Invalid type for 'idempotency_key': expected a string, but got an integer instead."}},
 		"long key":     {create(`,"metadata":{"` + strings.Repeat("é", 65) + `":"a"}`), want{Code: "string_above_max_length", Param: "metadata", Message: "Invalid property name in 'metadata': too long. Expected at most 64 characters, but got 65 instead."}},
 		"17 pairs":     {create(`,"metadata":{"a":"","b":"","c":"","d":"","e":"","f":"","g":"","h":"","i":"","j":"","k":"","l":"","m":"","n":"","o":"","p":"","q":""}`), want{Code: "object_above_max_properties", Param: "metadata", Message: "Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but got an object with 17 properties instead."}},
 		"TTL a word":   {expiry(`"1h"`), want{Code: "invalid_type", Param: "output_expires_after", Message: "Invalid type for 'output_expires_after': expected an object, but got a string instead."}},

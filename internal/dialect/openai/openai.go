@@ -50,6 +50,8 @@ type Variant struct {
 	// Additions reads what batchd adds to the vendor's create call beside the callback; nil for nothing. A member of a name
 	// that is not there has no bytes.
 	Additions func(members map[string]jsontext.Value, c *dialect.CreateBatch) error
+	// Members are those that Additions reads. Others that OpenAI does not have are refused.
+	Members []string
 	// ServerTTL leaves the TTL of files for which the client asked none to the server, also where the dialect is strict.
 	ServerTTL bool
 	// StrictNames refuses names of inputs as a strict dialect does.

@@ -24,7 +24,7 @@ func (a *API) create(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, body)
+	key, err := keyOfCreate(c, asked, body)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"batchd/internal/batch"
+	"batchd/internal/dialect"
 	"batchd/internal/httpapi"
 	"batchd/internal/store"
 )
@@ -17,6 +18,8 @@ import (
 const (
 	// keyHeader is the header by which a client names a create call that it may send again.
 	keyHeader = "Idempotency-Key"
+	// keyMember is where some clients put it in the body of a create call.
+	keyMember = "idempotency_key"
 	// maxKey is the longest key, in bytes. SDKs send UUIDs, which have 36; keys are stored for a day.
 	maxKey = 255
 )
@@ -24,15 +27,34 @@ const (
 // idempotencyKey returns the key that a call with this body came with, nil if it has none.
 func idempotencyKey(c *httpapi.Call, body []byte) (*store.IdempotencyKey, error) {
 	values := c.Request.Header.Values(keyHeader)
-	switch {
-	case len(values) == 0:
+	switch len(values) {
+	case 0:
 		return nil, nil
-	case len(values) > 1:
+	case 1:
+		return newKey(c, keyHeader, values[0], body)
+	default:
 		return nil, batch.Invalidf(keyHeader, "", "Several %s headers were sent. Send one.", keyHeader)
-	case values[0] == "" || len(values[0]) > maxKey || strings.ContainsFunc(values[0], func(r rune) bool { return r < ' ' || r > '~' }):
-		return nil, batch.Invalidf(keyHeader, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", keyHeader, maxKey)
 	}
-	return &store.IdempotencyKey{Key: values[0], Fingerprint: fingerprint(c.Request.URL.Path, body)}, nil
+}
+
+// keyOfCreate returns the key of a create call, which is in a header or in its body, nil if it has none.
+func keyOfCreate(c *httpapi.Call, asked dialect.CreateBatch, body []byte) (*store.IdempotencyKey, error) {
+	key, err := idempotencyKey(c, body)
+	if err != nil || !asked.HasIdempotencyKey {
+		return key, err
+	}
+	if key != nil && key.Key != asked.IdempotencyKey {
+		return nil, batch.Invalidf(keyMember, "", "The %s header and '%s' have different keys. Send one.", keyHeader, keyMember)
+	}
+	return newKey(c, keyMember, asked.IdempotencyKey, body)
+}
+
+// newKey returns a key for the call, if it may be one. param names where it was sent.
+func newKey(c *httpapi.Call, param, key string, body []byte) (*store.IdempotencyKey, error) {
+	if key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, batch.Invalidf(param, "", "Invalid '%s': expected 1 to %d printable ASCII characters.", param, maxKey)
+	}
+	return &store.IdempotencyKey{Key: key, Fingerprint: fingerprint(c.Request.URL.Path, body)}, nil
 }
 
 // once returns the batch that an earlier call made under the key, as it is now, and looks at nothing else then. If

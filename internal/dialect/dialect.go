@@ -131,8 +131,9 @@ type CreateRules struct {
 // CreateBatch is a parsed create call.
 type CreateBatch struct {
 	InputFileID string
-	Endpoint    string
-	Window      string
+	// Endpoint is as the client wrote it but for what the vendor's own servers have before it; batch.EndpointPath has the path.
+	Endpoint string
+	Window   string
 	// Metadata is the JSON object as the client wrote it, nil for none.
 	Metadata []byte
 	// OutputTTLSeconds is 0 when result files do not expire.

@@ -30,7 +30,7 @@ func (d *Dispatcher) send(a *assignment) {
 		d.noteRead(a)
 		a.sent = true
 		answer := a.gate.target.upstream.Call(j.ctx, Call{
-			Endpoint: j.batch.Endpoint, Model: a.unit.Model(), Body: loaded.Body,
+			Endpoint: batch.EndpointPath(j.batch.Endpoint), Model: a.unit.Model(), Body: loaded.Body,
 			Key: j.batch.ID + "-" + strconv.FormatUint(uint64(a.line.Number), 10), Deadline: j.batch.EndsAt().Add(d.o.CancelGrace),
 		})
 		failpoint.Hit(failpoint.AnswerReceived)

@@ -164,7 +164,7 @@ func Run(ctx context.Context, o Options, job Job) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	if !slices.Contains(o.Endpoints, id.Endpoint) {
+	if !slices.Contains(o.Endpoints, batch.EndpointPath(id.Endpoint)) {
 		return Summary{}, invalid("%s is not an endpoint; use one of %s", id.Endpoint, strings.Join(o.Endpoints, ", "))
 	}
 	r, err := openRun(job, id)

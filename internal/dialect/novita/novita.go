@@ -84,6 +84,7 @@ func New(o Options) *Dialect {
 		Additions:     takeRemark,
 		Members:       []string{remarkMember},
 		StrictNames:   o.Strict,
+		ExactPaths:    o.Strict,
 	}})
 	d := &Dialect{
 		requests: shared, faults: shared, lines: shared,

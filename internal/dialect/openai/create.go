@@ -71,7 +71,7 @@ func (d *Dialect) endpoint(m members, rules dialect.CreateRules) (string, error)
 		return "", err
 	}
 	endpoint := d.withoutPrefix(asked)
-	if !slices.Contains(rules.Endpoints, endpoint) {
+	if known := slices.Contains(rules.Endpoints, endpoint); !known && (d.exactPaths() || !slices.Contains(rules.Endpoints, batch.EndpointPath(endpoint))) {
 		return "", unsupported("endpoint", asked, rules.Endpoints)
 	}
 	return endpoint, nil
@@ -81,6 +81,9 @@ func (d *Dialect) endpoint(m members, rules dialect.CreateRules) (string, error)
 func (d *Dialect) withoutPrefix(path string) string {
 	return strings.TrimPrefix(path, d.variant.URLPrefix)
 }
+
+// exactPaths reports whether the version must stand in a path.
+func (d *Dialect) exactPaths() bool { return d.strict || d.variant.ExactPaths }
 
 // window reads and checks the completion window.
 func (d *Dialect) window(m members, rules dialect.CreateRules) (string, error) {

@@ -173,13 +173,19 @@ func (d *Dialect) check(e *envelope, endpoint string) *dialect.LineFault {
 	if !absent(e.method) && (e.method.Kind() != jsontext.KindString || string(decoded(e.method)) != "POST") {
 		return fault(codeInvalidRequest, "method", "The method of a request in a batch must be 'POST'.")
 	}
-	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || d.withoutPrefix(string(decoded(e.url))) != endpoint) {
+	if !absent(e.url) && (e.url.Kind() != jsontext.KindString || !d.fits(string(decoded(e.url)), endpoint)) {
 		return badURL(e.url, endpoint)
 	}
 	if e.body != jsontext.KindBeginObject {
 		return fault(codeInvalidRequest, "body", "The body of a request in a batch must be a JSON object.")
 	}
-	return e.checkBody(endpoint)
+	return e.checkBody(batch.EndpointPath(endpoint))
+}
+
+// fits reports whether a line's url names the batch's endpoint.
+func (d *Dialect) fits(url, endpoint string) bool {
+	path := d.withoutPrefix(url)
+	return path == endpoint || !d.exactPaths() && batch.EndpointPath(path) == batch.EndpointPath(endpoint)
 }
 
 // checkBody checks what batchd itself needs of a body, a model to choose an upstream by and an answer in one piece, and, like

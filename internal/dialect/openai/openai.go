@@ -56,6 +56,8 @@ type Variant struct {
 	ServerTTL bool
 	// StrictNames refuses names of inputs as a strict dialect does.
 	StrictNames bool
+	// ExactPaths refuses a line's url and an endpoint without their version, as a strict dialect does.
+	ExactPaths bool
 }
 
 // Dialect implements dialect.Dialect.

@@ -89,9 +89,19 @@ func TestTheSecretOfCallbacksIsReplacedAndTheOldOneSignsForAWhile(t *testing.T) 
 	d := newDesk(t)
 	for overlap, until := range map[time.Duration]time.Time{time.Hour: noon.Add(time.Hour), 0: {}} {
 		got, err := d.RotateCallbackSecret(t.Context(), "default", overlap)
-		stored, _ := d.CallbackSecret(t.Context(), "default")
-		if err != nil || got.Secret != stored || got.Tenant != "default" || !got.PreviousUntil.Equal(until) {
-			t.Errorf("got %+v, %v; the store has %s", got, err, stored)
+		stored, storedErr := d.CallbackSecret(t.Context(), "default")
+		if err != nil || storedErr != nil || got.Secret != stored.Secret || got.Tenant != "default" || stored.Tenant != "default" ||
+			!got.PreviousUntil.Equal(until) || !stored.PreviousUntil.Equal(until) {
+			t.Errorf("got %+v, %v; the store has %+v, %v", got, err, stored, storedErr)
+		}
+	}
+	if _, err := d.RotateCallbackSecret(t.Context(), "default", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for clock, until := range map[time.Time]time.Time{noon.Add(time.Hour - 1): noon.Add(time.Hour), noon.Add(time.Hour): {}} {
+		d.now = clock
+		if got, err := d.CallbackSecret(t.Context(), "default"); err != nil || !got.PreviousUntil.Equal(until) {
+			t.Errorf("at %s: got %+v, %v", clock, got, err)
 		}
 	}
 	_, err := d.RotateCallbackSecret(t.Context(), "nobody", time.Hour)

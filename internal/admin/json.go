@@ -170,12 +170,6 @@ type Removed struct {
 	Deleted bool   `json:"deleted"`
 }
 
-// Callback is the secret of a tenant's callbacks in JSON.
-type Callback struct {
-	Tenant string `json:"tenant"`
-	Secret string `json:"secret"`
-}
-
 // unix is a time in unix seconds; nil for none.
 func unix(t time.Time) *int64 {
 	if t.IsZero() {

@@ -160,12 +160,12 @@ func (s *Service) EnableWebhook(ctx context.Context, id string) (Webhook, error)
 	return webhookAt(w, owner.Name, s.o.Now()), err
 }
 
-// CallbackSecret is a new secret that signs a tenant's callbacks.
+// CallbackSecret is the secret that signs a tenant's callbacks, at the time it was asked for or made.
 type CallbackSecret struct {
 	// Tenant is the tenant's name.
 	Tenant string
 	Secret string
-	// PreviousUntil is until when the one before signs too; zero if it does no more.
+	// PreviousUntil is until when the one before signs too; zero if none does.
 	PreviousUntil time.Time
 }
 
@@ -184,12 +184,19 @@ func (s *Service) RotateCallbackSecret(ctx context.Context, tenantName string, o
 }
 
 // CallbackSecret returns the secret that signs the callbacks of the tenant with this name.
-func (s *Service) CallbackSecret(ctx context.Context, tenantName string) (string, error) {
+func (s *Service) CallbackSecret(ctx context.Context, tenantName string) (CallbackSecret, error) {
 	owner, err := s.tenantNamed(ctx, tenantName)
 	if err != nil {
-		return "", err
+		return CallbackSecret{}, err
 	}
-	return s.o.Store.CallbackSecret(ctx, owner.ID)
+	secret, previousUntil, err := s.o.Store.CallbackSecret(ctx, owner.ID)
+	if err != nil {
+		return CallbackSecret{}, err
+	}
+	if !s.o.Now().Before(previousUntil) {
+		previousUntil = time.Time{}
+	}
+	return CallbackSecret{Tenant: tenantName, Secret: secret, PreviousUntil: previousUntil}, nil
 }
 
 // WebhookTest is what came of a test event.

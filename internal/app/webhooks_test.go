@@ -125,7 +125,7 @@ func TestTheEndOfABatchIsToldToWebhooksAndItsCallback(t *testing.T) {
 	url, calls := listener(t, 0)
 	w := addWebhook(t, cfg, url+"/webhook")
 	addWebhook(t, cfg, url+"/webhook", "batch.failed")
-	var secret string
+	var secret admin.CallbackSecret
 	administer(t, cfg, func(a *admin.Service) (err error) {
 		secret, err = a.CallbackSecret(t.Context(), "default")
 		return err
@@ -134,7 +134,7 @@ func TestTheEndOfABatchIsToldToWebhooksAndItsCallback(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("create: %d", status)
 	}
-	secrets := map[string]string{"/webhook": w.Secret, "/callback": secret}
+	secrets := map[string]string{"/webhook": w.Secret, "/callback": secret.Secret}
 	var ids []string
 	for range 2 {
 		c := next(t, calls)

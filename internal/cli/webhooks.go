@@ -237,7 +237,7 @@ type callbackSecret struct {
 
 // Run shows the secret of a tenant's callbacks.
 func (c *callbackSecret) Run(s *invocation, g *grammar) error {
-	var secret string
+	var secret admin.CallbackSecret
 	err := g.Webhooks.administer(s, func(a *admin.Service) (err error) {
 		secret, err = a.CallbackSecret(s.ctx, c.Tenant)
 		return err
@@ -246,9 +246,9 @@ func (c *callbackSecret) Run(s *invocation, g *grammar) error {
 		return err
 	}
 	if g.Webhooks.JSON {
-		return s.printObject(admin.Callback{Tenant: c.Tenant, Secret: secret})
+		return s.printObject(secret)
 	}
-	_, err = fmt.Fprintln(s.Stdout, secret)
+	_, err = fmt.Fprintln(s.Stdout, secret.Secret)
 	return err
 }
 

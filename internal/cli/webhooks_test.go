@@ -224,6 +224,10 @@ func TestTheSecretOfCallbacksIsReplaced(t *testing.T) {
 	if made == old || made != secret() || !strings.Contains(note, "replaced the secret of the callbacks of acme; the old one also signs until ") {
 		t.Errorf("got %q and %q", made, note)
 	}
+	shown := object(t, 0, append([]string{"webhooks", "secret", "--tenant", "acme"}, flags...)...)
+	if _, ok := shown["previous_secret_until"].(float64); !ok || text(t, shown, "secret")+"\n" != made {
+		t.Errorf("got %v", shown)
+	}
 	o := object(t, 0, append([]string{"tenants", "rotate-callback-secret", "acme", "--overlap", "0"}, flags...)...)
 	if text(t, o, "tenant") != "acme" || text(t, o, "secret")+"\n" != secret() || o["previous_secret_until"] != nil {
 		t.Errorf("got %v", o)

@@ -126,8 +126,9 @@ type Webhooks interface {
 	RotateWebhook(ctx context.Context, id, secret string, previousUntil time.Time) error
 	// EnableWebhook lets a disabled webhook have the events from now on. One that is not disabled stays as it is.
 	EnableWebhook(ctx context.Context, id string) error
-	// CallbackSecret returns the secret that signs the tenant's callbacks. It was minted with the tenant.
-	CallbackSecret(ctx context.Context, tenant string) (string, error)
+	// CallbackSecret returns the secret that signs the tenant's callbacks, which was minted with the tenant, and the time until
+	// which the one before signs too, as RotateCallbackSecret was told: zero for none, and possibly over.
+	CallbackSecret(ctx context.Context, tenant string) (secret string, previousUntil time.Time, err error)
 	// RotateCallbackSecret puts secret in place of the tenant's, which goes on signing until the given time.
 	RotateCallbackSecret(ctx context.Context, tenant, secret string, previousUntil time.Time) error
 

@@ -69,10 +69,9 @@ func set[T any](field, value *T) {
 
 // callbackSecret answers with the secret that signs a tenant's callbacks.
 func (a *API) callbackSecret(c *httpapi.Call) error {
-	name := c.Request.PathValue("name")
-	secret, err := a.admin.CallbackSecret(c.Context(), name)
+	secret, err := a.admin.CallbackSecret(c.Context(), c.Request.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	return show(c, admin.Callback{Tenant: name, Secret: secret})
+	return show(c, secret)
 }

@@ -23,7 +23,7 @@ func webhookDest(w *store.Webhook) []any {
 // AddWebhook implements store.Webhooks. It gets events of batches that end from now on; none is made for the past.
 func (s *Store) AddWebhook(ctx context.Context, w store.Webhook) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := callbackSecret(ctx, t, w.Tenant); err != nil {
+		if _, _, err := callbackSecret(ctx, t, w.Tenant); err != nil {
 			return fmt.Errorf("tenant %s: %w", w.Tenant, err)
 		}
 		n, err := t.change(ctx, `
@@ -110,12 +110,12 @@ func (s *Store) changeWebhook(ctx context.Context, query string, args ...any) er
 }
 
 // CallbackSecret implements store.Webhooks.
-func (s *Store) CallbackSecret(ctx context.Context, tenant string) (string, error) {
-	secret, err := callbackSecret(ctx, s.readers, tenant)
+func (s *Store) CallbackSecret(ctx context.Context, tenant string) (secret string, previousUntil time.Time, err error) {
+	secret, previousUntil, err = callbackSecret(ctx, s.readers, tenant)
 	if err != nil {
-		return "", fmt.Errorf("read callback secret of tenant %s: %w", tenant, err)
+		return "", time.Time{}, fmt.Errorf("read callback secret of tenant %s: %w", tenant, err)
 	}
-	return secret, nil
+	return secret, previousUntil, nil
 }
 
 // RotateCallbackSecret implements store.Webhooks.
@@ -132,12 +132,12 @@ func (s *Store) RotateCallbackSecret(ctx context.Context, tenant, secret string,
 	return nil
 }
 
-// callbackSecret returns the tenant's secret, or ErrNotFound if there is no such tenant.
-func callbackSecret(ctx context.Context, q querier, tenant string) (string, error) {
-	var secret string
-	found, err := one(ctx, q, []any{&secret}, `SELECT callback_secret FROM tenants WHERE id = ?`, tenant)
+// callbackSecret is CallbackSecret in a transaction or out of one: ErrNotFound if there is no such tenant.
+func callbackSecret(ctx context.Context, q querier, tenant string) (secret string, previousUntil time.Time, err error) {
+	found, err := one(ctx, q, []any{&secret, timeColumn(&previousUntil)},
+		`SELECT callback_secret, callback_previous_until FROM tenants WHERE id = ?`, tenant)
 	if err == nil && !found {
 		err = store.ErrNotFound
 	}
-	return secret, err
+	return secret, previousUntil, err
 }

@@ -218,7 +218,7 @@ var outboxCases = []group{
 			b.CallbackURL = "https://example.com/callback"
 			_, err := x.store.CreateFailedBatch(x.ctx, b, nil)
 			x.ok(err)
-			secret, err := x.store.CallbackSecret(x.ctx, tenant)
+			secret, _, err := x.store.CallbackSecret(x.ctx, tenant)
 			x.ok(err)
 			want := x.deliver("", 2)
 			slices.Reverse(want)

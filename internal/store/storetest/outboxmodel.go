@@ -164,7 +164,7 @@ func (m *outboxModel) secrets(d store.Delivery) []string {
 			return []string{w.Secret}
 		}
 	}
-	secret, err := m.x.store.CallbackSecret(m.x.ctx, tenant)
+	secret, _, err := m.x.store.CallbackSecret(m.x.ctx, tenant)
 	m.must(err)
 	return []string{secret}
 }

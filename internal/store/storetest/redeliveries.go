@@ -160,9 +160,9 @@ var redeliveryCases = []group{
 	{"callback secrets", []test{
 		{"rotation puts a new secret in place, and both sign until the last one's end", func(x *fixture) {
 			x.addTenants()
-			first, err := x.store.CallbackSecret(x.ctx, tenant)
+			first, _, err := x.store.CallbackSecret(x.ctx, tenant)
 			x.ok(err)
-			foreign, err := x.store.CallbackSecret(x.ctx, stranger)
+			foreign, _, err := x.store.CallbackSecret(x.ctx, stranger)
 			x.ok(err)
 			b := x.newBatch("b1")
 			b.CallbackURL = "https://example.com/callback"
@@ -177,18 +177,24 @@ var redeliveryCases = []group{
 			}
 			x.ok(x.store.RotateCallbackSecret(x.ctx, tenant, "whsec_new", end))
 			for range 2 {
-				secret, err := x.store.CallbackSecret(x.ctx, tenant)
+				secret, until, err := x.store.CallbackSecret(x.ctx, tenant)
 				x.ok(err)
 				x.same(secret, "whsec_new")
+				x.same(until, end)
 				x.same(secrets(end.Add(-1)), []string{"whsec_new", first})
 				x.same(secrets(end), []string{"whsec_new"})
 				x.reopen()
 			}
 			x.ok(x.store.RotateCallbackSecret(x.ctx, tenant, "whsec_newer", time.Time{}))
 			x.same(secrets(x.now.Add(window)), []string{"whsec_newer"})
-			secret, err := x.store.CallbackSecret(x.ctx, stranger)
+			secret, until, err := x.store.CallbackSecret(x.ctx, tenant)
+			x.ok(err)
+			x.same(secret, "whsec_newer")
+			x.same(until, time.Time{})
+			secret, until, err = x.store.CallbackSecret(x.ctx, stranger)
 			x.ok(err)
 			x.same(secret, foreign)
+			x.same(until, time.Time{})
 			x.fails(x.store.RotateCallbackSecret(x.ctx, "nobody", "whsec_new", end), store.ErrNotFound)
 		}},
 	}},

@@ -158,8 +158,9 @@ var webhookCases = []group{
 			seen := make(map[string]string)
 			for range 2 {
 				for _, id := range []string{minted, tenant, stranger} {
-					secret, err := x.store.CallbackSecret(x.ctx, id)
+					secret, until, err := x.store.CallbackSecret(x.ctx, id)
 					x.ok(err)
+					x.same(until, time.Time{})
 					if owner, known := seen[secret]; known && owner != id || !strings.HasPrefix(secret, "whsec_") {
 						x.Fatalf("the callback secret of %s is %q, which %q has too", id, secret, owner)
 					}
@@ -168,7 +169,7 @@ var webhookCases = []group{
 				x.reopen()
 			}
 			x.same(len(seen), 3)
-			_, err = x.store.CallbackSecret(x.ctx, "nobody")
+			_, _, err = x.store.CallbackSecret(x.ctx, "nobody")
 			x.fails(err, store.ErrNotFound)
 		}},
 	}},

@@ -246,7 +246,7 @@ func (x *fixture) webhookCalls(ctx context.Context) map[string]error {
 	}
 	_, errs["ListWebhooks"] = s.ListWebhooks(ctx, tenant)
 	_, errs["Webhook"] = s.Webhook(ctx, "we_9")
-	_, errs["CallbackSecret"] = s.CallbackSecret(ctx, tenant)
+	_, _, errs["CallbackSecret"] = s.CallbackSecret(ctx, tenant)
 	errs["EnableWebhook"] = s.EnableWebhook(ctx, "we_9")
 	errs["RotateCallbackSecret"] = s.RotateCallbackSecret(ctx, tenant, "whsec_9", x.now)
 	_, errs["ReclaimDeliveries"] = s.ReclaimDeliveries(ctx, x.now)

@@ -51,7 +51,7 @@ func compareLog(ctx context.Context, path string) (fit Fit, base commits, err er
 	return OlderLog, base, nil
 }
 
-// compareTries is how often the file and its log are read before what they say is believed. A server that folds its log in
+// compareTries is how often the file and its log are read before what they say is taken for true. A server that folds its log in
 // between each time has no time for anything else.
 const compareTries = 5
 

@@ -23,6 +23,7 @@ import (
 	upstreamsapi "batchd/internal/httpapi/upstreams"
 	"batchd/internal/httpserver"
 	"batchd/internal/limit"
+	"batchd/internal/readwait"
 	"batchd/internal/store"
 	"batchd/internal/tenant"
 	"batchd/internal/upstream"
@@ -198,9 +199,11 @@ func (e *Engine) waitingAt(batchID string, name func(place int) string) []batch.
 		})
 	}
 	if waits {
-		all = append(all, batch.Waiting{Reason: batch.Reason{
-			Kind: string(limit.ReasonBlobUnreadable), Since: unread.Since, NextTry: unread.Next, Message: unread.Err.Error(),
-		}})
+		reason := batch.Reason{Kind: string(limit.ReasonBlobUnreadable), Since: unread.Since, NextTry: unread.Next, Message: unread.Err.Error()}
+		if !readwait.Is(unread.Err) {
+			reason.Kind, reason.Detail = string(limit.ReasonDisk), limit.DetailUnwritable
+		}
+		all = append(all, batch.Waiting{Reason: reason})
 	}
 	return all
 }

@@ -96,6 +96,9 @@ func (e *Engine) Ready() httpapi.Readiness {
 		return r
 	}
 	r.Problems = append(r.Problems, e.writable.Problems(low, e.storage.faulty.Load())...)
+	if since, waits := e.dispatcher.Unwritten(); waits {
+		r.Reasons = append(r.Reasons, "the disk does not take results: they wait in memory, and their batches with them; since "+since.UTC().Format(time.RFC3339))
+	}
 	if e.keeper.Short() {
 		r.Reasons = append(r.Reasons, "short of file descriptors or memory: results wait to be written")
 	}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -143,22 +144,57 @@ func discard(answer *Answer) {
 // record makes an outcome final. The work is paid for, so a disk that does not take it is asked again until it does, or
 // the process ends; the permit stays taken meanwhile, so nothing piles up.
 func (d *Dispatcher) record(a *assignment, customID []byte, o *batch.Outcome) {
-	for told := false; ; told = true {
+	j := a.unit.job
+	for waits := false; ; waits = true {
 		_, err := a.unit.Record(a.line.Number, customID, o)
-		if err == nil {
-			return
-		}
-		if d.o.Final(err) {
+		if err != nil && d.o.Final(err) {
 			d.fail(err)
 			return
 		}
-		if !told {
-			d.o.Logger.Error("write result; trying again every second", "batch", a.unit.ID().Batch, "line", a.line.Number, "error", err)
+		d.noteWrite(j, a.line.Number, waits, err)
+		if err == nil {
+			return
 		}
 		select {
-		case <-a.unit.job.ctx.Done():
+		case <-j.ctx.Done():
 			return
 		case <-time.After(writeRetry):
 		}
 	}
+}
+
+// noteWrite keeps account of a result that the disk did not take, or took at last; waits says that it did not before. It
+// tells the log when that begins for a batch and when it has ended.
+func (d *Dispatcher) noteWrite(j *job, line uint32, waits bool, err error) {
+	if err == nil && !waits {
+		return
+	}
+	d.mu.Lock()
+	defer d.unlock()
+	w := &j.unwritten
+	switch {
+	case err == nil:
+		if w.results--; w.results == 0 {
+			d.tell(slog.LevelInfo, "results are written again", "batch", j.batch.ID, "after", d.o.Now().Sub(w.since).Round(time.Second))
+		}
+		return
+	case !waits:
+		if w.results++; w.results == 1 {
+			w.since = d.o.Now()
+			d.tell(slog.LevelError, "write result; trying again every second", "batch", j.batch.ID, "line", line, "error", err)
+		}
+	}
+	w.last = err
+}
+
+// Unwritten returns since when results have waited that the disk does not take; false if none do.
+func (d *Dispatcher) Unwritten() (since time.Time, waits bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, j := range d.schedule.jobs {
+		if w := j.unwritten; w.results > 0 && (!waits || w.since.Before(since)) {
+			since, waits = w.since, true
+		}
+	}
+	return since, waits
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -343,7 +344,18 @@ func TestAResultTheDiskDoesNotTakeIsWrittenAgainUntilItDoes(t *testing.T) {
 		w.mu.Lock()
 		w.units[b].refuse = 5
 		w.mu.Unlock()
+		time.Sleep(1500 * time.Millisecond)
+		why := w.d.WaitingFor("b")
+		if i := slices.IndexFunc(why, func(w dispatch.Waiting) bool { return w.Detail == limit.DetailUnwritable }); i < 0 || why[i].Reason != limit.ReasonDisk || why[i].Lines != 2 {
+			t.Errorf("the batch waits for %+v, want for the disk to take two results", why)
+		}
+		if _, waits := w.d.Unwritten(); !waits {
+			t.Error("nothing tells that the disk takes no results")
+		}
 		w.wait("b")
+		if since, waits := w.d.Unwritten(); waits {
+			t.Errorf("results still wait since %s", since)
+		}
 		for key, n := range w.callsOf() {
 			if n != 1 {
 				t.Errorf("line %s was called %d times: a paid answer must not be thrown away", key, n)

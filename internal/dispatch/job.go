@@ -37,6 +37,15 @@ type job struct {
 	// unopened is how many leased units could not be opened; unread how many lines could not be read and were not read since.
 	unopened int
 	unread   int
+	// unwritten are its results that the disk does not take.
+	unwritten unwritten
+}
+
+// unwritten is what waits to be written: how many results, since when, and what the last try failed with.
+type unwritten struct {
+	results int
+	since   time.Time
+	last    error
 }
 
 // unit is an open unit with what the schedule knows of it.

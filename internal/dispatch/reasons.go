@@ -123,6 +123,12 @@ func (d *Dispatcher) WaitingFor(batchID string) []Waiting {
 	default:
 		stuck = false
 	}
+	if w := j.unwritten; w.results > 0 {
+		all = append(all, Waiting{
+			Condition: limit.Condition{Reason: limit.ReasonDisk, Detail: limit.DetailUnwritable, Since: w.since, Next: now.Add(writeRetry), Message: w.last.Error()},
+			Lines:     w.results,
+		})
+	}
 	for _, l := range j.lanes {
 		if l.waiting() == 0 {
 			continue

@@ -133,8 +133,13 @@ func (l *Loop) one(ctx context.Context) bool {
 		l.asides.Go(func() { l.waitAside(ctx, aside, b.ID, h.Lease, length) })
 		return true
 	}
-	l.o.Unread.Done(b.ID, string(l.o.Stage))
-	if err == nil || errors.Is(err, store.ErrLeaseLost) {
+	done := err == nil || errors.Is(err, store.ErrLeaseLost)
+	if done || interrupted || ctx.Err() != nil {
+		l.o.Unread.Done(b.ID, string(l.o.Stage))
+	} else {
+		l.o.Unread.Failed(b.ID, string(l.o.Stage), err) // so that the batch says what it waits for
+	}
+	if done {
 		return true
 	}
 	l.release(ctx, b.ID, h.Lease)

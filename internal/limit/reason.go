@@ -21,7 +21,7 @@ const (
 	ReasonFailing Reason = "failing"
 	// ReasonProbing: a gate was closed and one call is finding out whether it may open.
 	ReasonProbing Reason = "probing"
-	// ReasonDisk: the disk is nearly full, so no new work is leased.
+	// ReasonDisk: the disk is nearly full, so no new work is leased, or takes no results (Condition.Detail: unwritable).
 	ReasonDisk Reason = "disk"
 	// ReasonWaitingTurn: other batches are being served.
 	ReasonWaitingTurn Reason = "waiting_turn"
@@ -48,3 +48,6 @@ type Condition struct {
 	// Next is when the next try is due; zero if it waits for a call that is under way.
 	Next time.Time
 }
+
+// DetailUnwritable is the detail of ReasonDisk where a write failed.
+const DetailUnwritable = "unwritable"

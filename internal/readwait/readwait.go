@@ -56,7 +56,8 @@ func New(now func() time.Time, log *slog.Logger) *Waits {
 }
 
 // Failed notes that a step of a batch could not read what it needs, and returns how long to wait before the step is tried
-// again: 1, 2, 4 and so on, up to 60 s. What a step is called is the caller's choice.
+// again: 1, 2, 4 and so on, up to 60 s. What a step is called is the caller's choice. Of another error than those that Is
+// knows, which is a step's that could not write, the caller tells the log itself.
 func (w *Waits) Failed(batchID, name string, err error) time.Duration {
 	now := w.now()
 	w.mu.Lock()
@@ -73,7 +74,7 @@ func (w *Waits) Failed(batchID, name string, err error) time.Duration {
 	s.next = now.Add(pause)
 	b.steps[name], b.last = s, err
 	w.mu.Unlock()
-	if begins {
+	if begins && Is(err) {
 		w.log.Error("stored bytes cannot be read; the batch waits for them", "batch", batchID, "error", err)
 	}
 	return pause
@@ -110,7 +111,7 @@ func (w *Waits) end(batchID string, b *waiting) {
 		w.any.Add(-1)
 	}
 	w.mu.Unlock()
-	if b != nil {
+	if b != nil && Is(b.last) {
 		w.log.Info("the batch waits for stored bytes no longer", "batch", batchID, "after", w.now().Sub(b.since).Round(time.Second))
 	}
 }

@@ -103,6 +103,30 @@ func TestMountOnWhichMissingFilesFailAnswersWithAFailedBatch(t *testing.T) {
 	f.wantBatches(4)
 }
 
+func TestOneKeyMakesOneFailedBatch(t *testing.T) {
+	t.Parallel()
+	var ended int
+	f := newFixture(t, func(o *options) {
+		o.Mounts[0].MissingFileFails = true
+		o.Ended = func() { ended++ }
+	})
+	body := createBody("file-none")
+	first := f.want(f.createUnder("k", body), 200)
+	if field(t, first, "status") != "failed" {
+		t.Errorf("batch %s", first)
+	}
+	if again := f.want(f.createUnder("k", body), 200); again != first {
+		t.Errorf("got %s\nwant %s", again, first)
+	}
+	if got := faultOf(t, f.createUnder("k", createBody("file-other"))); got.Status != 409 || got.Code != "idempotency_key_reused" {
+		t.Errorf("another call: fault %+v", got)
+	}
+	f.wantBatches(1)
+	if ended != 1 {
+		t.Errorf("%d endings were told", ended)
+	}
+}
+
 func TestFailedBatchesCountAgainstTheBatchesPerHour(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *options) { o.Mounts[0].MissingFileFails = true })

@@ -120,12 +120,14 @@ type Batches interface {
 	// its input file, and any other call ErrKeyReused. Of concurrent calls one is the first. A refused one leaves the
 	// key free.
 	CreateBatchOnce(ctx context.Context, b batch.Batch, key IdempotencyKey) (batch.Batch, error)
-	// BatchOfKey returns the batch that CreateBatchOnce made under the key, as it is now. A key that is not remembered
+	// BatchOfKey returns the batch that was made under the key, as it is now. A key that is not remembered
 	// at now is ErrNotFound, one that another call took ErrKeyReused.
 	BatchOfKey(ctx context.Context, tenant string, key IdempotencyKey, now time.Time) (batch.Batch, error)
 	// CreateFailedBatch stores a batch that is failed from the beginning, with its errors: version 1, no counts, nothing
 	// held. Its input file need not exist. It counts against batches per hour only.
 	CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error)
+	// CreateFailedBatchOnce is CreateFailedBatch under a key, as CreateBatchOnce is CreateBatch.
+	CreateFailedBatchOnce(ctx context.Context, b batch.Batch, key IdempotencyKey, errs []batch.LineError) (batch.Batch, error)
 	// Batch returns a batch of the tenant, or ErrNotFound.
 	Batch(ctx context.Context, tenant, id string) (batch.Batch, error)
 	// EditBatch changes what may be changed at any time, and returns the batch as it then is. Version and UpdatedAt

@@ -50,6 +50,7 @@ func profile(s dialect.Settings, server dialect.Server) (dialect.Profile, error)
 		}, server.Endpoints...)
 	}
 	p.CreateRules.AnyWindow = server.AnyWindow && !strict
-	p.MissingFileFails = s[missingFileKey] == missingFileFailBatch
+	// OpenAI does so too.
+	p.MissingFileFails = strict || s[missingFileKey] == missingFileFailBatch
 	return p, nil
 }

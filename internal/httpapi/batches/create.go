@@ -63,9 +63,27 @@ func (a *API) storeBatch(c *httpapi.Call, asked dialect.CreateBatch, key *store.
 	if !errors.As(err, &unusable) || !c.MissingFileFails {
 		return b, err
 	}
-	failed, err := a.store.CreateFailedBatch(c.Context(), b, []batch.LineError{c.Dialect.InputMissing(b.InputFileID)})
-	if err != nil {
+	return a.keepFailed(c, b, key)
+}
+
+// keepFailed stores a batch that has failed for want of its input file. Of calls under one key only the first makes one; the
+// others get that one.
+func (a *API) keepFailed(c *httpapi.Call, b batch.Batch, key *store.IdempotencyKey) (batch.Batch, error) {
+	why := []batch.LineError{c.Dialect.InputMissing(b.InputFileID)}
+	var failed batch.Batch
+	var err error
+	if key == nil {
+		failed, err = a.store.CreateFailedBatch(c.Context(), b, why)
+	} else {
+		failed, err = a.store.CreateFailedBatchOnce(c.Context(), b, *key, why)
+	}
+	switch {
+	case errors.Is(err, store.ErrKeyReused):
+		return batch.Batch{}, keyReused()
+	case err != nil:
 		return batch.Batch{}, fmt.Errorf("create failed batch: %w", err)
+	case failed.ID != b.ID:
+		return a.Live(c, failed)
 	}
 	a.executor.Ended()
 	return failed, nil

@@ -91,13 +91,35 @@ func clockAhead(b batch.Batch) driver.Value {
 // CreateBatchOnce implements store.Batches. Looking for the key and taking it are one transaction, and writes follow
 // one another, so of concurrent calls exactly one finds the key free.
 func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.IdempotencyKey) (batch.Batch, error) {
+	got, err := s.once(ctx, b, key, func(ctx context.Context, t *tx) error { return createBatch(ctx, t, b) })
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("create batch %s once: %w", b.ID, err)
+	}
+	return got, nil
+}
+
+// CreateFailedBatchOnce implements store.Batches.
+func (s *Store) CreateFailedBatchOnce(
+	ctx context.Context, b batch.Batch, key store.IdempotencyKey, errs []batch.LineError,
+) (batch.Batch, error) {
+	got, err := s.once(ctx, b, key, func(ctx context.Context, t *tx) error { return createFailedBatch(ctx, t, b, errs) })
+	if err != nil {
+		return batch.Batch{}, fmt.Errorf("create failed batch %s once: %w", b.ID, err)
+	}
+	return got, nil
+}
+
+// once returns the batch of the key or, if the key is free, what create made of b, which then has it.
+func (s *Store) once(
+	ctx context.Context, b batch.Batch, key store.IdempotencyKey, create func(context.Context, *tx) error,
+) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		var err error
 		if got, err = batchOfKey(ctx, t, b.Tenant, key, decisive(b)); !isNotFound(err) {
 			return err
 		}
-		if err = createBatch(ctx, t, b); err != nil {
+		if err = create(ctx, t); err != nil {
 			return err
 		}
 		if got, err = oneBatch(ctx, t, `b.id = ?`, b.ID); err != nil {
@@ -112,10 +134,7 @@ func (s *Store) CreateBatchOnce(ctx context.Context, b batch.Batch, key store.Id
 			got.Tenant, key.Key, key.Fingerprint[:], got.Seq, b.CreatedAt.Add(max(0, -b.Ahead)).UnixNano())
 		return err
 	})
-	if err != nil {
-		return batch.Batch{}, fmt.Errorf("create batch %s once: %w", b.ID, err)
-	}
-	return got, nil
+	return got, err
 }
 
 // BatchOfKey implements store.Batches.
@@ -151,19 +170,7 @@ func batchOfKey(ctx context.Context, q querier, tenant string, key store.Idempot
 func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []batch.LineError) (batch.Batch, error) {
 	var got batch.Batch
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		if err := checkBatchRate(ctx, t, b); err != nil {
-			return err
-		}
-		if err := insertBatch(ctx, t, b, 0); err != nil {
-			return err
-		}
-		if _, err := t.change(ctx, `
-			UPDATE batches SET status = 'failed', failed_at = created_at, updated_at = created_at, version = version + 1,
-				errors = ?, errors_total = ?
-			WHERE id = ?`, listColumn(&errs), len(errs), b.ID); err != nil {
-			return err
-		}
-		if err := enqueueDeliveries(ctx, t, b, batch.Failed, b.CreatedAt); err != nil {
+		if err := createFailedBatch(ctx, t, b, errs); err != nil {
 			return err
 		}
 		var err error
@@ -174,4 +181,21 @@ func (s *Store) CreateFailedBatch(ctx context.Context, b batch.Batch, errs []bat
 		return batch.Batch{}, fmt.Errorf("create failed batch %s: %w", b.ID, err)
 	}
 	return got, nil
+}
+
+// createFailedBatch stores the batch, its end, and the deliveries that tell of it.
+func createFailedBatch(ctx context.Context, t *tx, b batch.Batch, errs []batch.LineError) error {
+	if err := checkBatchRate(ctx, t, b); err != nil {
+		return err
+	}
+	if err := insertBatch(ctx, t, b, 0); err != nil {
+		return err
+	}
+	if _, err := t.change(ctx, `
+		UPDATE batches SET status = 'failed', failed_at = created_at, updated_at = created_at, version = version + 1,
+			errors = ?, errors_total = ?
+		WHERE id = ?`, listColumn(&errs), len(errs), b.ID); err != nil {
+		return err
+	}
+	return enqueueDeliveries(ctx, t, b, batch.Failed, b.CreatedAt)
 }

@@ -64,6 +64,25 @@ var onceCases = []group{
 			}
 			x.same(x.batchIDs(tenant, "", 9), []string{"b1"})
 		}},
+		{"a batch that is failed from the beginning is created once, too", func(x *fixture) {
+			key := callOf("k", "call")
+			first, err := x.store.CreateFailedBatchOnce(x.ctx, x.newBatch("b1"), key, lineErrors)
+			x.ok(err)
+			x.same(first.Status, batch.Failed)
+			x.same(first.Errors, lineErrors)
+			x.same(x.read("b1"), first)
+			for _, id := range []string{"b1", "b2"} {
+				got, err := x.store.CreateFailedBatchOnce(x.ctx, x.newBatch(id), key, nil)
+				x.ok(err)
+				x.same(got, first)
+			}
+			got, err := x.again("b3", key)
+			x.ok(err)
+			x.same(got, first)
+			_, err = x.store.CreateFailedBatchOnce(x.ctx, x.newBatch("b2"), callOf("k", "another call"), nil)
+			x.fails(err, store.ErrKeyReused)
+			x.same(x.batchIDs(tenant, "", 9), []string{"b1"})
+		}},
 		{"another call under the key is refused, and creates nothing", func(x *fixture) {
 			x.createOnce("b1", callOf("k", "call"))
 			x.createFiles("in-b2")

@@ -193,6 +193,7 @@ func (x *fixture) everyMethod(ctx context.Context) map[string]error {
 	note("ListAllBatches", pair(s.ListAllBatches(ctx, "", 1))...)
 	note("Probe", s.Probe(ctx))
 	note("CreateFailedBatch", pair(s.CreateFailedBatch(ctx, x.newBatch("b11"), nil))...)
+	note("CreateFailedBatchOnce", pair(s.CreateFailedBatchOnce(ctx, x.newBatch("b12"), callOf("k2", "call"), nil))...)
 	note("EditBatch", pair(s.EditBatch(ctx, tenant, "b1", remark("edited"), x.now))...)
 	note("CancelBatch", pair(s.CancelBatch(ctx, tenant, "b1", x.now))...)
 	note("LeaseBatch", pair(s.LeaseBatch(ctx, store.StageValidate, h))...)

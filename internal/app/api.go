@@ -65,7 +65,7 @@ func (e *Engine) routes() (all, admins []httpapi.Route) {
 	), adminapi.New(service, onBatches).Routes()
 }
 
-// defaultPrefix is the prefix under which the dialect depends on the key and the host of each call.
+// defaultPrefix is the prefix that is no vendor's: where nothing else chooses, the settings say which dialect is spoken there.
 const defaultPrefix = "/v1"
 
 // mounts returns the API, with the given routes, under each of its prefixes. Under own.Prefix it is always the same,
@@ -80,7 +80,7 @@ func (e *Engine) mounts(routes, admins []httpapi.Route) []httpapi.Mount {
 			continue
 		}
 		for _, prefix := range append([]string{v.Prefix}, v.Aliases...) {
-			all = append(all, httpapi.Mount{Prefix: prefix, Profile: e.profiles[v.Name]})
+			all = append(all, httpapi.Mount{Prefix: prefix, Profile: e.profiles[v.Name], Choose: e.chooseProfile})
 		}
 	}
 	for i := range all {
@@ -100,12 +100,22 @@ func serverRules(cfg config.Config) dialect.Server {
 	}
 }
 
-// chooseProfile returns the profile of a call under /v1: that of its key, or else that of the host it was sent to; false
-// where neither has one.
-func (e *Engine) chooseProfile(host string, who tenant.Identity) (dialect.Profile, bool) {
+// chooseProfile returns the profile of a call that is not under own.Prefix: that of its key, or else that of the host it was
+// sent to, or else that which its query asks for; false where the prefix decides.
+func (e *Engine) chooseProfile(r *http.Request, who tenant.Identity) (dialect.Profile, bool) {
 	if p, ok := e.profiles[who.Dialect]; ok {
 		return p, true
 	}
+	if p, ok := e.profileOfHost(r.Host); ok {
+		return p, true
+	}
+	name, asked := vendors.ForQuery(r.URL.Query())
+	p, ok := e.profiles[name]
+	return p, asked && ok
+}
+
+// profileOfHost returns the profile that the settings give to a host, with or without a port.
+func (e *Engine) profileOfHost(host string) (dialect.Profile, bool) {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
 		name = host // without a port

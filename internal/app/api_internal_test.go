@@ -1,15 +1,19 @@
 package app
 
 import (
+	"net/http/httptest"
 	"testing"
 
 	"batchd/internal/batch"
 	"batchd/internal/config"
 	"batchd/internal/dialect/vendors"
+	"batchd/internal/httpapi"
 	"batchd/internal/tenant"
 )
 
-func TestTheProfileUnderV1FollowsTheKeyThenTheHostThenTheDefault(t *testing.T) {
+// The dialect of a call is that of its key, then of its host, then of its query, then of its prefix; and nothing is chosen under
+// batchd's own.
+func TestWhichDialectACallIsIn(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.Dialect.Default, cfg.Dialect.Hosts = "neosantara", map[string]string{"api.example.com": "novita"}
@@ -17,27 +21,50 @@ func TestTheProfileUnderV1FollowsTheKeyThenTheHostThenTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{cfg: cfg, profiles: profiles}
-	first := e.mounts(nil, nil)[0]
-	if first.Prefix != "/v1" {
-		t.Fatalf("the first mount is %s", first.Prefix)
+	mounts := make(map[string]httpapi.Mount)
+	for _, m := range (&Engine{cfg: cfg, profiles: profiles}).mounts(nil, nil) {
+		mounts[m.Prefix] = m
 	}
+	const other, azure = "http://other.example.com", "?limit=1&api-version=2024-10-21"
 	for _, c := range []struct {
-		host, key, want string
-		lines           int64
+		url, prefix, query, key, want string
+		lines                         int64
 	}{
-		{"other.example.com", "", "neosantara", 0},
-		{"API.example.com:8080", "", "novita", 50_000},
-		{"api.example.com", "openai", "openai", 0},
-		{"other.example.com", "novita", "novita", 50_000},
-		{"other.example.com", "gone", "neosantara", 0},
+		{other, "/v1", "", "", "neosantara", 0},
+		{"http://API.example.com:8080", "/v1", "", "", "novita", 50_000},
+		{"http://api.example.com", "/v1", "", "openai", "openai", 0},
+		{other, "/v1", "", "novita", "novita", 50_000},
+		{other, "/v1", "", "gone", "neosantara", 0},
+		{other, "/v1", azure, "", "openai", 0},
+		{other, "/v1", azure, "novita", "novita", 50_000},
+		{"http://api.example.com", "/v1", azure, "", "novita", 50_000},
+		{other, "/openai/v1", "", "", "novita", 50_000},
+		{other, "/openai/v1", "?limit=1", "", "novita", 50_000},
+		{other, "/openai/v1", "?api-version", "", "openai", 0},
+		{other, "/openai/v1", "", "openai", "openai", 0},
+		{other, "/openai", "", "", "novita", 50_000},
+		{other, "/openai", azure, "", "openai", 0},
+		{other, "/openai", azure, "neosantara", "neosantara", 0},
+		{other, "/v3/openai", azure, "", "openai", 0},
+		{other, "/neosantara/v1", "", "", "neosantara", 0},
+		{other, "/neosantara/v1", azure, "", "openai", 0},
+		{"http://api.example.com", "/neosantara/v1", "", "", "novita", 50_000},
+		{"http://api.example.com", "/batchd/v1", azure, "neosantara", "openai", 0},
+		{other, "/batchd/v1", "", "novita", "openai", 0},
 	} {
-		p, ok := first.Choose(c.host, tenant.Identity{Dialect: c.key})
+		m, ok := mounts[c.prefix]
 		if !ok {
-			p = first.Profile
+			t.Fatalf("nothing is mounted at %s", c.prefix)
+		}
+		p, chosen := m.Profile, false
+		if m.Choose != nil {
+			if p, chosen = m.Choose(httptest.NewRequest("GET", c.url+c.prefix+"/files"+c.query, nil), tenant.Identity{Dialect: c.key}); !chosen {
+				p = m.Profile
+			}
 		}
 		if p.Dialect.Name() != c.want || p.Limits.MaxLines != c.lines {
-			t.Errorf("host %s, key of %q: %s with %d lines, want %s with %d", c.host, c.key, p.Dialect.Name(), p.Limits.MaxLines, c.want, c.lines)
+			t.Errorf("%s%s%s, key of %q: %s with %d lines, want %s with %d",
+				c.url, c.prefix, c.query, c.key, p.Dialect.Name(), p.Limits.MaxLines, c.want, c.lines)
 		}
 	}
 }

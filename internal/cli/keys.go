@@ -27,7 +27,7 @@ type createKey struct {
 	Tenant  string `placeholder:"NAME" help:"Tenant that the key acts for: 1 to 64 letters, digits, dots, hyphens or underscores. Required unless with --admin (default: default)."`
 	Admin   bool   `help:"Make an admin key: it may act for every tenant and administer the server, but not read what other tenants' files hold."`
 	Content bool   `help:"With --admin: the key may also read and write what other tenants' files hold."`
-	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks under /v1: ${dialects} (default: the server's)."`
+	Dialect string `placeholder:"NAME" help:"Vendor whose API the key speaks: ${dialects} (default: as host and path of a call say)."`
 	Expires string `placeholder:"WHEN" help:"When the key expires: a duration like 90d, its last day like 2027-01-31 (UTC), or an RFC 3339 time. Default: never."`
 }
 

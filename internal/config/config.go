@@ -158,8 +158,8 @@ type Scrub struct {
 	Rate  int64
 }
 
-// Dialect configures which vendor's dialect is spoken under /v1: Default, unless the call's host is among Hosts, which maps
-// names of hosts to names of dialects.
+// Dialect configures which vendor's dialect is spoken: under /v1 it is Default, and under any vendor's prefix that of the call's
+// host if it is among Hosts, which maps names of hosts to names of dialects.
 type Dialect struct {
 	Default string
 	Hosts   map[string]string

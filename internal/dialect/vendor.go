@@ -7,10 +7,13 @@ import "time"
 type Vendor struct {
 	// Name names the vendor's dialect in settings and in stored objects, and comes before the keys of its settings.
 	Name string
-	// Prefix is the path under which only this dialect is spoken, like "/openai/v1"; "" for none.
+	// Prefix is the path under which this dialect is spoken where nothing else about a call chooses one, like "/openai/v1"; ""
+	// for none.
 	Prefix string
 	// Aliases are further paths under which all is as under Prefix, a longer one before those that it ends in.
 	Aliases []string
+	// Parameter is what calls of clients who want this dialect have in their query, like "api-version"; "" for nothing.
+	Parameter string
 	// Switches are its settings. In files each is NAME.KEY.
 	Switches []Switch
 	// Defaults returns the server's defaults, for every dialect, where the vendor's settings change them, and false where they

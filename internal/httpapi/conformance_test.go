@@ -125,16 +125,19 @@ func (x *exchange) parse(raw []byte) error {
 func (x exchange) succeeded() bool { return x.status < http.StatusBadRequest }
 
 // mountOf returns the prefix whose dialect a request is answered in, "" for none. Where keys are demanded, one that
-// carries a dialect's name chooses it under /v1.
+// carries a dialect's name chooses it, but not under batchd's own prefix.
 func mountOf(r *http.Request, keys bool) string {
-	chosen := map[string]string{"novita": "/openai/v1", "neosantara": "/neosantara/v1"}
+	chosen := map[string]string{"openai": "/v1", "novita": "/openai/v1", "neosantara": "/neosantara/v1"}
 	for _, prefix := range []string{"/v1", "/openai/v1", "/neosantara/v1", "/batchd/v1"} {
 		if r.URL.Path != prefix && !strings.HasPrefix(r.URL.Path, prefix+"/") {
 			continue
 		}
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Api-Key")
-		if other := chosen[key]; keys && prefix == "/v1" && other != "" {
+		if other := chosen[key]; keys && prefix != "/batchd/v1" && other != "" {
 			return other
+		}
+		if prefix != "/batchd/v1" && r.URL.Query().Has("api-version") {
+			return chosen["openai"]
 		}
 		return prefix
 	}

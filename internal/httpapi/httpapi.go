@@ -81,11 +81,11 @@ type Readiness struct {
 // Mount is the API under a path prefix like "/v1".
 type Mount struct {
 	Prefix string
-	// Profile is that of the dialect which is spoken there.
+	// Profile is that of the dialect which is spoken there if nothing else about a call chooses one.
 	dialect.Profile
-	// Choose returns the profile of a call where host or key have one of their own, and false where they do not. Nil means
-	// that none has. The identity is zero for a call that was refused.
-	Choose func(host string, who tenant.Identity) (dialect.Profile, bool)
+	// Choose returns the profile of a call whose key, host or query have one of their own, and false where they do not. It reads
+	// no more of the request than host and query. Nil means that none has. The identity is zero for a call that was refused.
+	Choose func(r *http.Request, who tenant.Identity) (dialect.Profile, bool)
 	// Routes are what is served there, beside the description of the dialect.
 	Routes []Route
 }
@@ -103,7 +103,7 @@ func (m *Mount) routes() []Route {
 // profileFor returns the profile of a call; who is zero as long as that is not known, for the errors before it is.
 func (m *Mount) profileFor(r *http.Request, who tenant.Identity) dialect.Profile {
 	if m.Choose != nil {
-		if p, ok := m.Choose(r.Host, who); ok {
+		if p, ok := m.Choose(r, who); ok {
 			return p
 		}
 	}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"net/http"
 	"testing"
 
 	"batchd/internal/dialect"
@@ -13,8 +14,8 @@ func TestEachPrefixDescribesItsDialectToAnybody(t *testing.T) {
 	usual, hosted := openai.New(openai.Options{}), described{openai.New(openai.Options{})}
 	f := newFixture(t, func(o *options) {
 		o.Mounts[0].Dialect = usual
-		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
-			return server().Profile(hosted), host == "hosted.example" || who.Tenant != ""
+		o.Mounts[0].Choose = func(r *http.Request, who tenant.Identity) (dialect.Profile, bool) {
+			return server().Profile(hosted), r.Host == "hosted.example" || who.Tenant != ""
 		}
 	})
 	w := f.do("GET", "/v1/openapi.json", "", "Authorization", "Bearer wrong")

@@ -195,8 +195,8 @@ func TestMountsSpeakTheirDialectAndAKeyMayChooseAnother(t *testing.T) {
 	keyed := named{openai.New(openai.Options{}), "keyed"}
 	f := newFixture(t, func(o *options) {
 		o.Auth = everyone{}
-		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
-			return server().Profile(keyed), who.Dialect == "keyed" || host == "keyed.example"
+		o.Mounts[0].Choose = func(r *http.Request, who tenant.Identity) (dialect.Profile, bool) {
+			return server().Profile(keyed), who.Dialect == "keyed" || r.Host == "keyed.example"
 		}
 		o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: "/other/v1", Profile: server().Profile(other)})
 	})

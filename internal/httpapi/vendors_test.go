@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"cmp"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -29,12 +31,14 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 		neosantara.Name: neosantara.New(neosantara.Options{Strict: strict, Random: random}),
 	}
 	profiles := make(map[string]dialect.Profile)
+	choose := func(r *http.Request, who tenant.Identity) (dialect.Profile, bool) {
+		name, _ := vendors.ForQuery(r.URL.Query())
+		p, ok := profiles[cmp.Or(who.Dialect, name)]
+		return p, ok
+	}
 	o.Mounts = []httpapi.Mount{
-		{Prefix: "/v1", Choose: func(_ string, who tenant.Identity) (dialect.Profile, bool) {
-			p, ok := profiles[who.Dialect]
-			return p, ok
-		}},
 		{Prefix: own.Prefix, Profile: own.Profile(server(), own.New(random))},
+		{Prefix: "/v1", Choose: choose},
 	}
 	for _, v := range vendors.All() {
 		settings, rules := v.DefaultSettings(), server()
@@ -54,10 +58,10 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 		p.Dialect = byName[v.Name] // with ids that can be foretold
 		profiles[v.Name] = p
 		if v.Prefix != "" {
-			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: v.Prefix, Profile: p})
+			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: v.Prefix, Profile: p, Choose: choose})
 		}
 		for _, alias := range v.Aliases {
-			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: alias, Profile: p})
+			o.Mounts = append(o.Mounts, httpapi.Mount{Prefix: alias, Profile: p, Choose: choose})
 		}
 	}
 	o.Mounts[0].Profile = profiles[openai.Name]
@@ -114,8 +118,8 @@ func TestTheWholeProfileOfTheKeysDialectHolds(t *testing.T) {
 		mountVendors(o, true)
 		demandKeys(o)
 		inner := o.Mounts[0].Choose
-		o.Mounts[0].Choose = func(host string, who tenant.Identity) (dialect.Profile, bool) {
-			p, ok := inner(host, who)
+		o.Mounts[0].Choose = func(r *http.Request, who tenant.Identity) (dialect.Profile, bool) {
+			p, ok := inner(r, who)
 			if who.Dialect == novita.Name {
 				p.Limits.MaxLines = 2 // in place of 50,000
 			}

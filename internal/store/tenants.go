@@ -39,7 +39,7 @@ type Key struct {
 	Tenant string
 	// Hash is the SHA-256 of the key.
 	Hash [32]byte
-	// Dialect is the name of the dialect it speaks under /v1; "" for the server's.
+	// Dialect is the name of the dialect it speaks; "" leaves that to host, query and prefix of each call.
 	Dialect string
 	// Role is what the key may do beside its own tenant's calls; OpensContent lets one of RoleAdmin read and write what
 	// other tenants' files hold too.

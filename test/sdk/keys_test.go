@@ -107,9 +107,9 @@ func (k keyring) dialects(t *testing.T) {
 			checkAnswers(t, resultsIn(t, users[reader].mustRead(t, got.OutputFileID)), lineCount)
 		}
 	}
-	// The path wins over the key.
+	// The key wins over the path.
 	u := k.user("/neosantara/v1", k.create(t, "polyglot", "--dialect", "novita"))
-	if got := u.mustUpload(t, "input.jsonl", requests(1)); !strings.Contains(got.RawJSON(), `"uploaded"`) {
+	if got := u.mustUpload(t, "input.jsonl", requests(1)); !strings.Contains(got.RawJSON(), `"total_requests"`) {
 		t.Errorf("unexpected file: %s", got.RawJSON())
 	}
 }

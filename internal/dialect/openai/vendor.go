@@ -21,6 +21,8 @@ const (
 func Vendor() dialect.Vendor {
 	return dialect.Vendor{
 		Name: Name,
+		// Azure's: all its clients send it with every call, and its answers have OpenAI's shapes.
+		Parameter: "api-version",
 		Switches: []dialect.Switch{
 			{Key: strictKey, OnOff: true},
 			{Key: missingFileKey, Words: []string{missingFileRefuse, missingFileFailBatch}},

@@ -4,6 +4,7 @@ package vendors
 
 import (
 	"fmt"
+	"net/url"
 
 	"batchd/internal/dialect"
 	"batchd/internal/dialect/neosantara"
@@ -39,6 +40,16 @@ func Prefixes() []string {
 		prefixes = append(prefixes, v.Aliases...)
 	}
 	return prefixes
+}
+
+// ForQuery returns the name of the dialect that the query of a call chooses, false where it chooses none.
+func ForQuery(query url.Values) (name string, ok bool) {
+	for _, v := range All() {
+		if v.Parameter != "" && query.Has(v.Parameter) {
+			return v.Name, true
+		}
+	}
+	return "", false
 }
 
 // Profiles returns every vendor's profile by its name, as the settings of all, by the same names, ask for.

@@ -55,17 +55,29 @@ type Server struct {
 // Profile returns the profile of a dialect that has nothing of its own but its shapes.
 func (s Server) Profile(d Dialect) Profile {
 	return Profile{
-		Dialect: d, Limits: s.Limits, CreateRules: CreateRules{Endpoints: append(Endpoints(), s.Endpoints...), Windows: s.Windows},
+		Dialect: d, Limits: s.Limits, CreateRules: CreateRules{Endpoints: s.endpoints(), Windows: s.Windows},
 		Paging: DefaultPaging(), InputTTL: s.InputTTL, OutputTTL: s.OutputTTL,
 	}
 }
 
-// Endpoints returns the paths that batches may be run against on every server: OpenAI's own eight, and two that inference
-// engines commonly serve.
+// endpoints returns all endpoints of the server. Settings may name some that have become built in since.
+func (s Server) endpoints() []string {
+	all := Endpoints()
+	for _, e := range s.Endpoints {
+		if !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// Endpoints returns the paths that batches may be run against on every server: OpenAI's own eight, those that inference
+// engines commonly serve, and Anthropic's messages, which they serve too. The slice is the caller's.
 func Endpoints() []string {
 	return []string{
 		"/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations",
 		"/v1/images/generations", "/v1/images/edits", "/v1/videos", "/v1/rerank", "/v1/score",
+		"/v1/classify", "/v1/pooling", "/v1/messages",
 	}
 }
 

@@ -110,7 +110,7 @@ func incomplete(endpoint string, c content) bool {
 	switch endpoint {
 	case "/v1/chat/completions", "/v1/completions":
 		list = memberChoices
-	case "/v1/embeddings", "/v1/images/generations", "/v1/images/edits", "/v1/score":
+	case "/v1/embeddings", "/v1/images/generations", "/v1/images/edits", "/v1/score", "/v1/classify", "/v1/pooling":
 		list = memberData
 	case "/v1/moderations", "/v1/rerank":
 		list = memberResults

@@ -16,7 +16,7 @@ import (
 func server() dialect.Server {
 	return dialect.Server{
 		Limits:    batch.Limits{MaxLines: 60_000, MaxFileBytes: 150 * batch.MiB, MaxLineBytes: 1000, MaxResponseBytes: 2000},
-		Endpoints: []string{"/v1/classify"}, Windows: []string{"1h", "48h"}, InputTTL: time.Hour, OutputTTL: 2 * time.Hour,
+		Endpoints: []string{"/v1/classify", "/v1/audio"}, Windows: []string{"1h", "48h"}, InputTTL: time.Hour, OutputTTL: 2 * time.Hour,
 	}
 }
 
@@ -32,7 +32,8 @@ type rest struct {
 func TestEachVendorHasItsOwnLimitsWindowsRetentionAndPages(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
-	usual := append(dialect.Endpoints(), "/v1/classify")
+	// What is built in is not listed twice; a strict dialect has it by the settings alone.
+	usual := append(dialect.Endpoints(), "/v1/audio")
 	wide := dialect.DefaultPaging()
 	clamped := wide
 	clamped.Clamp = true
@@ -42,6 +43,7 @@ func TestEachVendorHasItsOwnLimitsWindowsRetentionAndPages(t *testing.T) {
 		"openai": {
 			false: {60_000, 150 * batch.MiB, usual, []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, false},
 			true:  {60_000, 150 * batch.MiB, append(slices.Clone(usual[:8]), "/v1/classify"), []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, true},
+			true:  {60_000, 150 * batch.MiB, append(slices.Clone(usual[:8]), "/v1/classify", "/v1/audio"), []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, false},
 		},
 		"novita": {
 			false: {50_000, 100 * batch.MiB, usual, []string{"1h", "48h", "24h"}, clamped, 15 * day, 30 * day, false},

@@ -14,25 +14,31 @@ import (
 // order is how the matrix makes one call of an admin's route: with an id or a name in its path, and a body.
 type order struct{ subject, body string }
 
+// theirDelivery is what the matrix seeds: the delivery to we_1 of the failure of batch_2.
+const theirDelivery = "wh_e1aa75eb8193ff33dc586f74bab97eda"
+
 // orders has a row for every method of every route of admins.
 func orders() map[string]order {
 	key := tenant.IDOf("theirs")
 	return map[string]order{
-		"GET /admin/keys":                           {},
-		"POST /admin/keys":                          {body: `{"tenant":"fresh"}`},
-		"POST /admin/keys/{id}/revoke":              {subject: key},
-		"POST /admin/keys/{id}/rotate":              {subject: tenant.IDOf("ours"), body: `{"overlap_seconds":60}`},
-		"GET /admin/tenants":                        {},
-		"PATCH /admin/tenants/{name}":               {subject: "theirs", body: `{"weight":7}`},
-		"GET /admin/tenants/{name}/callback_secret": {subject: "theirs"},
-		"GET /admin/webhooks":                       {},
-		"POST /admin/webhooks":                      {body: `{"url":"https://example.com/"}`},
-		"DELETE /admin/webhooks/{id}":               {subject: "we_1"},
-		"POST /admin/webhooks/{id}/rotate":          {subject: "we_1"},
-		"POST /admin/webhooks/{id}/test":            {subject: "we_1"},
-		"GET /admin/deliveries":                     {},
-		"GET /admin/batches":                        {},
-		"GET /admin/upstreams":                      {},
+		"GET /admin/keys":                                   {},
+		"POST /admin/keys":                                  {body: `{"tenant":"fresh"}`},
+		"POST /admin/keys/{id}/revoke":                      {subject: key},
+		"POST /admin/keys/{id}/rotate":                      {subject: tenant.IDOf("ours"), body: `{"overlap_seconds":60}`},
+		"GET /admin/tenants":                                {},
+		"PATCH /admin/tenants/{name}":                       {subject: "theirs", body: `{"weight":7}`},
+		"GET /admin/tenants/{name}/callback_secret":         {subject: "theirs"},
+		"POST /admin/tenants/{name}/callback_secret/rotate": {subject: "theirs"},
+		"GET /admin/webhooks":                               {},
+		"POST /admin/webhooks":                              {body: `{"url":"https://example.com/"}`},
+		"DELETE /admin/webhooks/{id}":                       {subject: "we_1"},
+		"POST /admin/webhooks/{id}/enable":                  {subject: "we_1"},
+		"POST /admin/webhooks/{id}/rotate":                  {subject: "we_1"},
+		"POST /admin/webhooks/{id}/test":                    {subject: "we_1"},
+		"GET /admin/deliveries":                             {},
+		"POST /admin/deliveries/{id}/redeliver":             {subject: theirDelivery},
+		"GET /admin/batches":                                {},
+		"GET /admin/upstreams":                              {},
 	}
 }
 
@@ -74,7 +80,8 @@ func checkOrder(t *testing.T, method, path string, o order) {
 	})
 	f.addKeys()
 	seed.fixture = f
-	seed.seed("batch completed id=batch_1 total=1 tenant=theirs\nwebhook id=we_1 url=http://127.0.0.1:1/ tenant=theirs")
+	seed.seed("batch completed id=batch_1 total=1 tenant=theirs\nwebhook id=we_1 url=http://127.0.0.1:1/ tenant=theirs\n" +
+		"batch failed id=batch_2 tenant=theirs\nattempt batch=batch_2 status=200")
 	f.mustUpload(theirLine, "Authorization", "Bearer theirs")
 	call := func(key, prefix, subject string) (int, string) {
 		t.Helper()
@@ -125,5 +132,17 @@ func seen(t *testing.T, s store.Store) string {
 	if err != nil || tenantsErr != nil || webhooksErr != nil {
 		t.Fatal(err, tenantsErr, webhooksErr)
 	}
-	return fmt.Sprint(keys, tenants, webhooks)
+	deliveries, err := s.ListDeliveries(t.Context(), store.DeliveryQuery{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets []string
+	for _, owner := range tenants {
+		secret, _, err := s.CallbackSecret(t.Context(), owner.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	return fmt.Sprint(keys, tenants, webhooks, deliveries, secrets)
 }

@@ -21,6 +21,7 @@ package httpapi_test
 //	                batch failed errors=2, or batch failed faults=duplicate,tokens   see history.fault
 //	                upload id=upload_1 bytes=97   a pending one
 //	                webhook id=we_1 url=https://example.com/
+//	                attempt batch=batch_1 status=200   an answer to the only delivery of a batch, which it ends
 //	                limits files=1 bytes=1 open=1 lines=1 hourly=1   what our tenant may have
 //	                The word after batch is its state. Both take id, tenant (theirs) and dialect; a batch also input, output
 //	                and error, which are file ids, window, endpoint, remark, key and continued, and the times created,

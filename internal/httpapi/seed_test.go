@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -106,6 +107,8 @@ func (s *seeder) seed(section string) {
 			s.must(s.store.AddWebhook(s.t.Context(), store.Webhook{
 				ID: w.word("id", ""), Tenant: w.tenant(), URL: w.word("url", ""), Secret: store.NewSecret(), CreatedAt: now,
 			}))
+		case "attempt":
+			s.attempt(parseSettings(s.t, rest, "batch", "status"))
 		case "limits":
 			w := parseSettings(s.t, rest, "bytes", "files", "open", "lines", "tokens", "hourly")
 			s.limit(store.Limits{
@@ -113,9 +116,24 @@ func (s *seeder) seed(section string) {
 				EnqueuedLines: w.number("lines", 0), EnqueuedTokens: w.number("tokens", 0), BatchesPerHour: w.number("hourly", 0),
 			})
 		default:
-			s.t.Fatalf("seed %q: want file, batch, upload, webhook or limits", line)
+			s.t.Fatalf("seed %q: want file, batch, upload, webhook, attempt or limits", line)
 		}
 	}
+}
+
+// attempt records an answer to the only delivery of a batch, which it ends: 410 disables the webhook, too.
+func (s *seeder) attempt(w settings) {
+	s.t.Helper()
+	found, err := s.store.ListDeliveries(s.t.Context(), store.DeliveryQuery{Batch: w.word("batch", ""), Limit: 2})
+	s.must(err)
+	if len(found) != 1 {
+		s.t.Fatalf("batch %s has %d deliveries, want one", w.word("batch", ""), len(found))
+	}
+	a := store.Attempt{Delivery: found[0].ID, State: store.DeliveryDone, Status: int(w.number("status", http.StatusOK)), Now: now}
+	if a.Gone = a.Status == http.StatusGone; a.Gone {
+		a.State = store.DeliveryAbandoned
+	}
+	s.must(s.store.RecordAttempt(s.t.Context(), a))
 }
 
 func (s *seeder) must(err error) {

@@ -67,6 +67,13 @@ var deliveries = []mutation{
 		run: "/callback|/secrets",
 	},
 	{
+		name: "a replaced secret of callbacks is said to sign for ever", promise: "previous_secret_until is null once the overlap is over",
+		dir: "internal/admin",
+		old: `if !s.o.Now().Before(previousUntil) {`,
+		new: `if previousUntil.IsZero() {`,
+		run: "Callbacks",
+	},
+	{
 		name: "what a wrong clock has put off is left there", promise: "a clock that is wrong for a moment holds up no event (F16)",
 		dir: "internal/webhook",
 		old: `			s.advance(ctx)

@@ -75,3 +75,16 @@ func (a *API) callbackSecret(c *httpapi.Call) error {
 	}
 	return show(c, secret)
 }
+
+// rotateCallbackSecret replaces the secret of a tenant's callbacks and answers with the new one.
+func (a *API) rotateCallbackSecret(c *httpapi.Call) error {
+	overlap, err := overlapOf(c)
+	if err != nil {
+		return err
+	}
+	secret, err := a.admin.RotateCallbackSecret(c.Context(), c.Request.PathValue("name"), overlap)
+	if err != nil {
+		return err
+	}
+	return show(c, secret)
+}

@@ -49,6 +49,15 @@ func (a *API) removeWebhook(c *httpapi.Call) error {
 	return show(c, admin.Removed{ID: id, Deleted: true})
 }
 
+// enableWebhook has a webhook sent events again that was disabled since its endpoint answered 410.
+func (a *API) enableWebhook(c *httpapi.Call) error {
+	w, err := a.admin.EnableWebhook(c.Context(), c.Request.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return show(c, w)
+}
+
 // rotateWebhook replaces a secret and answers with the new one, this once.
 func (a *API) rotateWebhook(c *httpapi.Call) error {
 	overlap, err := overlapOf(c)
@@ -88,4 +97,13 @@ func (a *API) deliveries(c *httpapi.Call) error {
 		return err
 	}
 	return show(c, admin.ListOf(all))
+}
+
+// redeliver has a delivery that is over sent once more, soon after this answer and with the same ids.
+func (a *API) redeliver(c *httpapi.Call) error {
+	d, err := a.admin.Redeliver(c.Context(), c.Request.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return show(c, d)
 }

@@ -25,6 +25,8 @@ const (
 type models struct {
 	// configured says that the operator gave the list, so that nobody needs to be asked.
 	configured bool
+	// sole says that there is no other upstream: its list is for showing only.
+	sole bool
 	// listed is nil while no list could be read.
 	listed atomic.Pointer[[]string]
 }
@@ -55,10 +57,10 @@ func (u *Upstream) Serves(model string) bool {
 	return found
 }
 
-// nameOf returns the name by which to ask the upstream for a model.
+// nameOf returns the name by which to ask the upstream for a model. A sole upstream is asked by the name as written.
 func (u *Upstream) nameOf(model string) string {
 	names := u.models.listed.Load()
-	if names == nil {
+	if names == nil || u.models.sole && !u.models.configured {
 		return model
 	}
 	name, _ := matchModel(*names, model)

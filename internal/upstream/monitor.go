@@ -36,9 +36,20 @@ func NewMonitor(set *Set, logger *slog.Logger) *Monitor {
 // KeepModels keeps the lists of models fresh until ctx ends, and calls changed after each refresh. A sole upstream is not
 // asked: it gets every line anyway.
 func (m *Monitor) KeepModels(ctx context.Context, changed func()) {
-	if len(m.set.upstreams) < 2 {
-		return
+	if len(m.set.upstreams) > 1 {
+		m.keepModels(ctx, changed)
 	}
+}
+
+// KeepSoleModels keeps the list of models of a sole upstream fresh until ctx ends, for those who ask which models there
+// are. No line depends on it.
+func (m *Monitor) KeepSoleModels(ctx context.Context) {
+	if len(m.set.upstreams) == 1 && !m.set.upstreams[0].models.configured {
+		m.keepModels(ctx, func() {})
+	}
+}
+
+func (m *Monitor) keepModels(ctx context.Context, changed func()) {
 	tick := time.NewTicker(modelsEvery)
 	defer tick.Stop()
 	for {

@@ -13,8 +13,14 @@ type Set struct {
 	upstreams []*Upstream
 }
 
-// NewSet returns the set of these upstreams, in the order in which they are preferred.
-func NewSet(upstreams ...*Upstream) *Set { return &Set{upstreams: slices.Clone(upstreams)} }
+// NewSet returns the set of these upstreams, in the order in which they are preferred. They must not be
+// in use yet.
+func NewSet(upstreams ...*Upstream) *Set {
+	for _, u := range upstreams {
+		u.models.sole = len(upstreams) == 1
+	}
+	return &Set{upstreams: slices.Clone(upstreams)}
+}
 
 // Upstreams returns the members in order.
 func (s *Set) Upstreams() []*Upstream {
@@ -22,6 +28,18 @@ func (s *Set) Upstreams() []*Upstream {
 		return nil
 	}
 	return slices.Clone(s.upstreams)
+}
+
+// Models returns the names of the models that the upstreams list, in order and each once.
+func (s *Set) Models() []string {
+	var all []string
+	for _, u := range s.Upstreams() {
+		if names := u.models.listed.Load(); names != nil {
+			all = append(all, *names...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Known reports whether a line may ask for the model: whether some upstream may serve it.

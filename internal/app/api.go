@@ -18,6 +18,7 @@ import (
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	"batchd/internal/httpapi/form"
+	"batchd/internal/httpapi/modellist"
 	"batchd/internal/httpapi/status"
 	"batchd/internal/httpapi/uploads"
 	upstreamsapi "batchd/internal/httpapi/upstreams"
@@ -62,6 +63,7 @@ func (e *Engine) routes() (all, admins []httpapi.Route) {
 		status.Routes(e.diskUsage),
 		onBatches.Routes(),
 		upstreamsapi.Routes(service.Upstreams),
+		modellist.Routes(e.ups.set.Models),
 	), adminapi.New(service, onBatches).Routes()
 }
 

@@ -87,6 +87,7 @@ func (e *Engine) serve(ctx context.Context, servers []*httpserver.Server) error 
 	})
 	// Inspect ends by itself once every upstream has been called, and never fails the server.
 	running.Go(func() { e.ups.monitor.Inspect(ctx, e.dispatcher.Upstreams) })
+	running.Go(func() { e.ups.monitor.KeepSoleModels(ctx) })
 	for i, s := range servers {
 		running.Go(func() {
 			errs[i+1] = s.Run(ctx, e.cfg.ShutdownDelay, e.cfg.ShutdownGrace-drainReserve)

@@ -25,6 +25,7 @@ type Dialect interface {
 	IDs
 	Requests
 	Objects
+	Models
 	Lines
 	Faults
 }
@@ -169,13 +170,20 @@ type Objects interface {
 	Error(e *batch.Error, status int) []byte
 	// Status returns the HTTP status of an error where the vendor's differs from the server's table, else 0.
 	Status(e *batch.Error) int
-	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch", "file" or
-	// "upload".
+	// NotFound returns the vendor's error for an object that this tenant does not have; kind is "batch", "file", "upload" or
+	// "model".
 	NotFound(kind, id string) *batch.Error
 	// FileExpired returns the vendor's error for a file that has expired.
 	FileExpired(id string) *batch.Error
 	// CannotCancel returns the vendor's error for cancelling a batch that is in a state that forbids it.
 	CannotCancel(b batch.Batch) *batch.Error
+}
+
+// Models renders what models there are, of which nothing is known but their names. The bytes end without a line break.
+type Models interface {
+	Model(name string) []byte
+	// ModelList renders all of them, in the order of names.
+	ModelList(names []string) []byte
 }
 
 // Lines reads input lines and writes result lines.

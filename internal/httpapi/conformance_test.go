@@ -248,8 +248,12 @@ func (c *contract) route(r *http.Request) (*routers.Route, map[string]string) {
 	return &routers.Route{Spec: c.doc, PathItem: &openapi3.PathItem{}}, nil
 }
 
-// matchPath returns what stands in a path for the parameters of a template, and whether it is a path of the template.
+// matchPath returns what stands in a path for the parameters of a template, and whether it is a path of the template. The names
+// of models may have slashes, which OpenAPI has no way to say.
 func matchPath(template, path string) (map[string]string, bool) {
+	if models, rest, ok := strings.Cut(template, "{"); ok && models == "/models/" && len(path) > len(models) && strings.HasPrefix(path, models) {
+		return map[string]string{strings.TrimSuffix(rest, "}"): path[len(models):]}, true
+	}
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
 	params := make(map[string]string)
 	for i, segment := range want {

@@ -29,6 +29,7 @@ import (
 	"batchd/internal/httpapi/batches"
 	"batchd/internal/httpapi/files"
 	forms "batchd/internal/httpapi/form"
+	"batchd/internal/httpapi/modellist"
 	"batchd/internal/httpapi/status"
 	"batchd/internal/httpapi/uploads"
 	"batchd/internal/httpapi/upstreams"
@@ -114,6 +115,7 @@ func (o options) routes() []httpapi.Route {
 		uploads.New(o.Store, o.Blobs, receiver).Routes(),
 		batches.New(o.Store, executor{o}, o.Retry).Routes(),
 		upstreams.Routes(node{o}.Upstreams),
+		modellist.Routes(func() []string { return []string{"llama3:latest", "m", "openai/*", "org/model"} }),
 		status.Routes(func(context.Context) (diskusage.Usage, error) { return diskUsage(), nil }),
 		o.extra,
 	)

@@ -11,7 +11,7 @@ func TestDescriptionNamesEveryRouteAndHasNoLooseEnds(t *testing.T) {
 	t.Parallel()
 	dialecttest.Description(t, neosantara.New(neosantara.Options{}).Description(),
 		"DELETE /files/{id}", "GET /batches", "GET /batches/{id}", "GET /files", "GET /files/{id}", "GET /files/{id}/content",
-		"GET /openapi.json", "POST /batches", "POST /batches/{id}/cancel", "POST /batches/{id}/retry", "POST /files",
+		"GET /models", "GET /models/{id}", "GET /openapi.json", "POST /batches", "POST /batches/{id}/cancel", "POST /batches/{id}/retry", "POST /files",
 	)
 }
 

@@ -8,10 +8,11 @@ import (
 	"batchd/internal/dialect"
 )
 
-// The codes of objects that are not there. That of batches is ours: Neosantara's pages show none.
+// The codes of objects that are not there. Those of batches and models are ours: Neosantara's pages show none.
 const (
 	codeNoFile      = "file_not_found"
 	codeNoBatch     = "batch_not_found"
+	codeNoModel     = "model_not_found"
 	codeFileExpired = "file_expired"
 	// codeNoContent is that of a file whose bytes cannot be read. Its page gives such errors a type of their own.
 	codeNoContent = "content_unavailable"
@@ -80,6 +81,8 @@ func (d *Dialect) NotFound(kind, _ string) *batch.Error {
 	switch kind {
 	case "batch":
 		e.Code, e.Message = codeNoBatch, "Batch not found or access denied"
+	case "model":
+		e.Code, e.Param, e.Message = codeNoModel, "model", "Model not found"
 	case "upload":
 		e.Message = "Upload not found or access denied"
 	default:

@@ -47,6 +47,7 @@ type Dialect struct {
 	requests
 	lines
 	faults
+	dialect.OpenAIModels
 
 	base      *openai.Dialect
 	strict    bool

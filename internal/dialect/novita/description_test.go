@@ -141,7 +141,7 @@ func TestDescriptionListsNovitasRoutesAndOursOutsideStrict(t *testing.T) {
 	t.Parallel()
 	theirs := []string{
 		"DELETE /files/{file_id}", "GET /batches", "GET /batches/{batch_id}", "GET /files", "GET /files/{file_id}",
-		"GET /files/{file_id}/content", "POST /batches", "POST /batches/{batch_id}/cancel", "POST /files",
+		"GET /files/{file_id}/content", "GET /models", "GET /models/{id}", "POST /batches", "POST /batches/{batch_id}/cancel", "POST /files",
 	}
 	ours := []string{"GET /openapi.json", "PATCH /batches/{batch_id}", "POST /batches/{batch_id}/retry"}
 	both := slices.Sorted(slices.Values(slices.Concat(theirs, ours)))

@@ -14,10 +14,14 @@ const (
 	codeTokenLimit    = "token_limit_exceeded"
 	codeBatchNotFound = "batch_not_found"
 	codeFileNotFound  = "file_not_found"
+	codeModelNotFound = "model_not_found"
 )
 
-// shownID is how many characters of an unknown id an error message repeats.
-const shownID = 64
+// shownID and shownModel are how many characters of an unknown id or model an error message repeats.
+const (
+	shownID    = 64
+	shownModel = 128
+)
 
 type errorObject struct {
 	Code     int      `json:"code"`
@@ -63,6 +67,8 @@ func reason(e *batch.Error, status int) string {
 		return "BATCH_NOT_FOUND"
 	case codeFileNotFound: // ours
 		return "FILE_NOT_FOUND"
+	case codeModelNotFound:
+		return "MODEL_NOT_FOUND"
 	}
 	switch status {
 	case http.StatusBadRequest:
@@ -90,8 +96,11 @@ func (d *Dialect) Status(e *batch.Error) int {
 // NotFound returns the error for an object that is not there, or not this tenant's.
 func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	e := &batch.Error{Class: batch.NotFound, Code: codeFileNotFound, Param: "id", Message: "File not found: " + dialect.Clip(id, shownID)}
-	if kind == "batch" {
+	switch kind {
+	case "batch":
 		e.Code, e.Message = codeBatchNotFound, "Batch not found: "+dialect.Clip(id, shownID)
+	case "model":
+		e.Code, e.Param, e.Message = codeModelNotFound, "model", "Model not found: "+dialect.Clip(id, shownModel)
 	}
 	return e
 }

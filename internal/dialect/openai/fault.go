@@ -10,6 +10,12 @@ import (
 // shownID is how many characters of an unknown id an error message repeats. Every dialect's own ids are shorter.
 const shownID = 64
 
+// shownModel is how many characters of an unknown model's name an error message repeats.
+const shownModel = 128
+
+// codeModelNotFound is OpenAI's code of a model that is not there, called for or in a line.
+const codeModelNotFound = "model_not_found"
+
 // errorEnvelope is the body of every answer that is no success. SDKs make their exceptions of it.
 type errorEnvelope struct {
 	Error errorObject `json:"error"`
@@ -57,6 +63,11 @@ func (d *Dialect) Status(e *batch.Error) int {
 func (d *Dialect) NotFound(kind, id string) *batch.Error {
 	name := "File"
 	switch kind {
+	case "model":
+		return &batch.Error{
+			Class: batch.NotFound, Param: "model", Code: codeModelNotFound,
+			Message: "The model '" + dialect.Clip(id, shownModel) + "' was not found: no upstream of this server lists it.",
+		}
 	case "batch":
 		name = "Batch"
 	case "upload":

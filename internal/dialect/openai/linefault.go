@@ -61,7 +61,7 @@ func (d *Dialect) MismatchedModel(model string) batch.LineError {
 
 // ModelNotFound is about a line of a model that no upstream has.
 func (d *Dialect) ModelNotFound(model string) batch.LineError {
-	return batch.LineError{Code: "model_not_found", Param: "body.model", Message: fmt.Sprintf(
+	return batch.LineError{Code: codeModelNotFound, Param: "body.model", Message: fmt.Sprintf(
 		"The provided model '%s' is not supported by the Batch API.", dialect.Clip(model, shownCustomID))}
 }
 

@@ -62,6 +62,8 @@ type Variant struct {
 
 // Dialect implements dialect.Dialect.
 type Dialect struct {
+	dialect.OpenAIModels
+
 	strict  bool
 	variant Variant
 	random  func(p []byte)

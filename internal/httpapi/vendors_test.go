@@ -37,8 +37,8 @@ func mountVendors(o *options, strict bool) map[string]dialect.Dialect {
 		return p, ok
 	}
 	o.Mounts = []httpapi.Mount{
-		{Prefix: own.Prefix, Profile: own.Profile(server(), own.New(random))},
 		{Prefix: "/v1", Choose: choose},
+		{Prefix: own.Prefix, Profile: own.Profile(server(), own.New(random))},
 	}
 	for _, v := range vendors.All() {
 		settings, rules := v.DefaultSettings(), server()

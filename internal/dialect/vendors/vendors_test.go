@@ -42,8 +42,7 @@ func TestEachVendorHasItsOwnLimitsWindowsRetentionAndPages(t *testing.T) {
 	for name, want := range map[string]map[bool]rest{
 		"openai": {
 			false: {60_000, 150 * batch.MiB, usual, []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, false},
-			true:  {60_000, 150 * batch.MiB, append(slices.Clone(usual[:8]), "/v1/classify"), []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, true},
-			true:  {60_000, 150 * batch.MiB, append(slices.Clone(usual[:8]), "/v1/classify", "/v1/audio"), []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, false},
+			true:  {60_000, 150 * batch.MiB, append(slices.Clone(usual[:8]), "/v1/classify", "/v1/audio"), []string{"1h", "48h"}, wide, time.Hour, 2 * time.Hour, true},
 		},
 		"novita": {
 			false: {50_000, 100 * batch.MiB, usual, []string{"1h", "48h", "24h"}, clamped, 15 * day, 30 * day, false},

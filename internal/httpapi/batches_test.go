@@ -20,7 +20,7 @@ func TestCreateStoresWhatWasAskedAndWakesTheExecutor(t *testing.T) {
 	f := newFixture(t, func(o *options) { o.Created = func(id string) { created = append(created, id) } })
 	file := f.mustUpload(goodLine)
 	w := f.do("POST", "/v1/batches", `{"input_file_id":"`+file+`","endpoint":"/v1/chat/completions","completion_window":"7d",
-		"metadata":{"a":"é"},"output_expires_after":{"anchor":"created_at","seconds":3600},"future_parameter":1}`)
+		"metadata":{"a":"é"},"output_expires_after":{"anchor":"created_at","seconds":3600}}`)
 	id := field(t, f.want(w, 200), "id")
 	got, err := f.store.Batch(t.Context(), ours, id)
 	if err != nil {

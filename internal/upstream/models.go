@@ -47,10 +47,11 @@ func (u *Upstream) Models() ([]string, bool) {
 }
 
 // Serves reports whether the upstream serves a model, which may be named otherwise than in its list: see matchModel. One
-// whose list could not be read may serve any.
+// whose list could not be read may serve any. A sole upstream is asked for anything, since it knows best what it serves, by
+// aliases too; only a list that the operator made binds it.
 func (u *Upstream) Serves(model string) bool {
 	names := u.models.listed.Load()
-	if names == nil {
+	if names == nil || u.models.sole && !u.models.configured {
 		return true
 	}
 	_, found := matchModel(*names, model)

@@ -44,7 +44,7 @@ func (s *Set) Models() []string {
 
 // Known reports whether a line may ask for the model: whether some upstream may serve it.
 func (s *Set) Known(model string) bool {
-	return s == nil || len(s.upstreams) == 0 || slices.ContainsFunc(s.upstreams, s.servesFunc(model))
+	return s == nil || len(s.upstreams) == 0 || slices.ContainsFunc(s.upstreams, func(u *Upstream) bool { return u.Serves(model) })
 }
 
 // Serving appends to dst the upstreams that may serve the model, in order, and returns it.
@@ -52,20 +52,12 @@ func (s *Set) Serving(dst []*Upstream, model string) []*Upstream {
 	if s == nil {
 		return dst
 	}
-	serves := s.servesFunc(model)
 	for _, u := range s.upstreams {
-		if serves(u) {
+		if u.Serves(model) {
 			dst = append(dst, u)
 		}
 	}
 	return dst
-}
-
-// servesFunc tells who serves a model. A sole upstream is asked for anything, since it knows best what it serves, by
-// aliases too; only a list that the operator made binds it.
-func (s *Set) servesFunc(model string) func(*Upstream) bool {
-	sole := len(s.upstreams) == 1
-	return func(u *Upstream) bool { return sole && !u.models.configured || u.Serves(model) }
 }
 
 // RefreshModels asks all upstreams at once for their models and waits for them. The error joins what went wrong; the

@@ -90,6 +90,8 @@ func TestSetRoutesByModel(t *testing.T) {
 	b := listing(t, 200, `{"data":[{"id":"b"},{"id":"ab"}]}`)
 	down := listing(t, 500, ``)
 	listed := newUpstream(t, upstream.Config{URL: "http://nobody.invalid/v1", Models: []string{"c"}}, upstream.Options{})
+	alone := listing(t, 200, `{"data":[{"id":"a"}]}`)
+	bound := newUpstream(t, upstream.Config{URL: "http://nobody.invalid/v1", Models: []string{"c"}}, upstream.Options{})
 	cases := map[string]struct {
 		set   *upstream.Set
 		model string
@@ -100,8 +102,8 @@ func TestSetRoutesByModel(t *testing.T) {
 		"none":                           {upstream.NewSet(a, b), "c", nil},
 		"one that cannot be read":        {upstream.NewSet(a, down), "c", []*upstream.Upstream{down}},
 		"a list of the operator's":       {upstream.NewSet(a, listed), "c", []*upstream.Upstream{listed}},
-		"the only one takes any":         {upstream.NewSet(a), "c", []*upstream.Upstream{a}},
-		"unless the operator has spoken": {upstream.NewSet(listed), "d", nil},
+		"the only one takes any":         {upstream.NewSet(alone), "c", []*upstream.Upstream{alone}},
+		"unless the operator has spoken": {upstream.NewSet(bound), "d", nil},
 	}
 	for name, tc := range cases {
 		_ = tc.set.RefreshModels(t.Context()) // one of them is down, which is no error here

@@ -30,7 +30,7 @@ func TestTheExampleFileShowsTheDefaults(t *testing.T) {
 	}
 	// Sections at the left margin and what is indented below them; prose, and samples that are no defaults, stay out.
 	text := regexp.MustCompile(`(?m)^# ((  )?[a-z_.]+:( (\d+[KMG]iB)?[^A-Z\n]*)?)$`).ReplaceAllString(string(raw), "$1")
-	text = regexp.MustCompile(`(?m)^(tls|endpoints|metrics|  cert|  key|  listen):.*$`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`(?m)^(tls|endpoints|windows|metrics|  cert|  key|  listen):.*$`).ReplaceAllString(text, "")
 	want := config.Default()
 	want.Upstreams = []config.Upstream{{URL: "sim", Concurrency: 0}}
 	got := load(t, config.Source{File: write(t, text)})

@@ -16,7 +16,7 @@ import (
 // The commit number. Each write transaction raises it in the table commits; once it is on disk, and before those who
 // wait for it are told, the number goes into the sequence file beside the store file. That file is never ahead by itself:
 // where it is, the store file or its write-ahead log has lost transactions that somebody was told of.
-// docs/adr/0018-sequence-file.md says why it is a file of its own.
+// docs/adr/0017-sequence-file.md says why it is a file of its own.
 
 // CommitNumber returns the commit number that the store file at path and its write-ahead log hold; 0 if the schema is
 // older than the number. It writes to neither and leaves both as they are; a server may be running.

@@ -3,7 +3,7 @@ package novita
 import "batchd/internal/dialect"
 
 // modelObject has of the members of Novita's models those that are known: no upstream's list has prices or sizes, and a
-// zero there would be believed.
+// zero there would be taken for the price.
 type modelObject struct {
 	Created     int64  `json:"created"`
 	ID          string `json:"id"`

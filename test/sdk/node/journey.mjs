@@ -102,9 +102,9 @@ assert.deepEqual([error.param, error.type], ['purpose', 'invalid_request_error']
 assert.ok(error.requestID);
 error = await refused(OpenAI.BadRequestError, () => create(files[0].id, { endpoint: '/v1/nonsense' }));
 assert.deepEqual([error.param, error.code], ['endpoint', 'invalid_value']);
-error = await refused(OpenAI.BadRequestError, () => create(files[0].id, { completion_window: '1d' }));
+error = await refused(OpenAI.BadRequestError, () => create(files[0].id, { completion_window: '90s' }));
 assert.deepEqual([error.param, error.code], ['completion_window', 'invalid_value']);
-assert.match(error.message, /1d/);
+assert.match(error.message, /90s/);
 error = await refused(OpenAI.NotFoundError, () => client.batches.retrieve('batch_absent'));
 assert.equal(error.status, 404);
 assert.match(error.message, /batch_absent/);

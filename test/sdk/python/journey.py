@@ -107,8 +107,8 @@ error = refused(
     ),
 )
 assert error.param == "endpoint" and error.body["message"], error.body
-error = refused(openai.BadRequestError, lambda: create(files[0].id, completion_window="1d"))
-assert (error.param, error.code) == ("completion_window", "invalid_value") and "1d" in error.message, error.body
+error = refused(openai.BadRequestError, lambda: create(files[0].id, completion_window="90s"))
+assert (error.param, error.code) == ("completion_window", "invalid_value") and "90s" in error.message, error.body
 error = refused(openai.NotFoundError, lambda: client.batches.retrieve("batch_absent"))
 assert error.status_code == 404 and "batch_absent" in error.message, error.body
 counting = CountingClient()

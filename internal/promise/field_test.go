@@ -127,6 +127,7 @@ func TestField(t *testing.T) {
 	t.Run("F2-13 no balance for any line", burnsNothing("pay402"))
 	t.Run("F2-14 a wrong key told as 400", burnsNothing("badkey400"))
 	t.Run("F2-15 no /v1 in the URL", withoutV1)
+	t.Run("F2-50 a retry after the input was deleted", retryAfterDeletion)
 }
 
 // twoTenants has one whose every line is refused, and one whose lines are good.
@@ -210,5 +211,30 @@ func withoutV1(t *testing.T) {
 	until(t, endWithin, "reason in the log", func() bool { return strings.Contains(n.running().text(), "reason=misconfigured") })
 	if j, err := n.batch(id); err != nil || j.RequestCounts != (counts{Total: 500}) {
 		t.Errorf("%v: %+v, want nothing recorded", err, j.RequestCounts)
+	}
+}
+
+// retryAfterDeletion is F2-50: the lines of an input that was deleted while its batch ran are not brought back in a new file.
+func retryAfterDeletion(t *testing.T) {
+	t.Parallel()
+	n, _ := fieldNode(t, 8)
+	in := input{lines: 20, anyAnswer: true, mode: bad("mod403", only(3))}
+	uploaded, err := n.upload("input.jsonl", in.write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := n.create(uploaded.ID, "24h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.do(http.MethodDelete, "/v1/files/"+uploaded.ID, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.watch(created.ID).ended(30 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	_, err = n.post("/v1/batches/"+created.ID+"/retry", struct{}{})
+	if err == nil || !strings.Contains(err.Error(), "409") || !strings.Contains(err.Error(), "file_deleted") {
+		t.Errorf("retry: %v, want 409 file_deleted", err)
 	}
 }

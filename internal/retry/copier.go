@@ -19,7 +19,6 @@ import (
 // Store is the part of the metadata store that a Copier needs.
 type Store interface {
 	File(ctx context.Context, tenant, id string, now time.Time) (batch.File, error)
-	InputFile(ctx context.Context, batchID string) (batch.File, error)
 }
 
 // CopierOptions configures a Copier; all fields are required.
@@ -81,7 +80,8 @@ func (c *Copier) CopyUnfinished(ctx context.Context, b batch.Batch) (batch.Blob,
 
 // files returns what the batch's input file and error file consist of.
 func (c *Copier) files(ctx context.Context, b batch.Batch) (input, results batch.Manifest, err error) {
-	in, err := c.o.Store.InputFile(ctx, b.ID)
+	// As the tenant sees them: bytes of a deleted file may still be there, and are not brought back in a new one.
+	in, err := c.o.Store.File(ctx, b.Tenant, b.InputFileID, c.o.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, gone(b, "its input file "+b.InputFileID)
 	}

@@ -30,9 +30,10 @@ type files struct {
 	input, results batch.File
 }
 
-func (d *files) InputFile(context.Context, string) (batch.File, error) { return found(d.input) }
-
-func (d *files) File(context.Context, string, string, time.Time) (batch.File, error) {
+func (d *files) File(_ context.Context, _, id string, _ time.Time) (batch.File, error) {
+	if id == ended.InputFileID {
+		return found(d.input)
+	}
 	return found(d.results)
 }
 

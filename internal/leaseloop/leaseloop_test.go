@@ -270,6 +270,7 @@ func TestABatchThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
 			return nil
 		})
 		time.Sleep(time.Minute)
+		synctest.Wait() // so that the step's writes are seen
 		if len(tries) != 2 || tries[1] < 5*time.Second || tries[1] > 10*time.Second {
 			t.Errorf("tried after %v, want at once and again when it was given back", tries)
 		}

@@ -48,7 +48,7 @@ setup: ## Fetch what the tests need beyond Go into .cache/
 .PHONY: race
 race: ## Run the tests of concurrent code under the race detector
 	@scripts/setup race
-	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m -skip '^(TestGoldenExchanges|TestI20|TestI25Slow|TestF16AWallClock|TestWhoseFault|TestOutageBudgets|TestScheduleKeeps)' $(RACE)
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 40m -skip '^(TestGoldenExchanges|TestI20|TestI25Slow|TestF16AWallClock|TestWhoseFault|TestOutageBudgets|TestScheduleKeeps)' $(RACE)
 
 .PHONY: failpoint
 failpoint: ## Stop the process at every step of the durable core and check what is left

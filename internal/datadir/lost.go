@@ -21,13 +21,7 @@ func SetAside(fsys vfs.FS, name, as string) (string, error) {
 }
 
 func setAside(fsys vfs.FS, name, as string) (string, error) {
-	if err := fsys.MkdirAll(Lost); err != nil {
-		return "", err
-	}
-	if err := fsys.SyncDir("."); err != nil {
-		return "", err
-	}
-	kept, err := freeName(fsys, path.Join(Lost, as))
+	kept, err := lostName(fsys, as)
 	if err != nil {
 		return "", err
 	}
@@ -40,8 +34,16 @@ func setAside(fsys vfs.FS, name, as string) (string, error) {
 	return kept, fsys.SyncDir(path.Dir(name))
 }
 
-// freeName returns the name, with a number behind it if it is taken.
-func freeName(fsys vfs.FS, name string) (string, error) {
+// lostName makes Lost, durably, and returns a name in it that nothing has: the given one, with a number behind it if that is
+// taken.
+func lostName(fsys vfs.FS, as string) (string, error) {
+	if err := fsys.MkdirAll(Lost); err != nil {
+		return "", err
+	}
+	if err := fsys.SyncDir("."); err != nil {
+		return "", err
+	}
+	name := path.Join(Lost, as)
 	free := name
 	for n := 2; ; n++ {
 		_, err := fsys.Stat(free)

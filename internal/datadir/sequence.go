@@ -193,22 +193,9 @@ func keepSequence(disk *vfs.OS) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := disk.MkdirAll(Lost); err != nil {
+	name, err := lostName(disk, Sequence)
+	if err != nil {
 		return "", err
-	}
-	if err := disk.SyncDir("."); err != nil {
-		return "", err
-	}
-	name := Lost + "/" + Sequence
-	for n := 2; ; n++ {
-		_, err := disk.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		name = fmt.Sprintf("%s/%s.%d", Lost, Sequence, n)
 	}
 	f, err := vfs.Replace(disk, name+".new", name, func(f vfs.File) error {
 		_, err := f.Write(content)

@@ -1,7 +1,9 @@
 // Package readwait keeps account of the work that waits because stored bytes cannot be read for now: permission denied,
 // something else in a file's place, an error of the disk. It says how long to wait before the next try, which steps of
-// which batches wait and since when, and tells the log when that begins and ends, once for each batch. It reads nothing
-// itself, starts no goroutine, and decides about no bytes: damage, which is proven by a checksum, is not its business.
+// which batches wait and since when, and tells the log when that begins and ends, once for each batch. Steps that fail
+// for another reason, as those that cannot write, stand in the account too, so that their batches can say so; the log has
+// them from the caller. It reads nothing itself, starts no goroutine, and decides about no bytes: damage, which is proven by
+// a checksum, is not its business.
 package readwait
 
 import (
@@ -114,19 +116,6 @@ func (w *Waits) end(batchID string, b *waiting) {
 	if b != nil && Is(b.last) {
 		w.log.Info("the batch waits for stored bytes no longer", "batch", batchID, "after", w.now().Sub(b.since).Round(time.Second))
 	}
-}
-
-// Steps returns how many steps of a batch wait.
-func (w *Waits) Steps(batchID string) int {
-	if w.any.Load() == 0 {
-		return 0
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if b := w.batches[batchID]; b != nil {
-		return len(b.steps)
-	}
-	return 0
 }
 
 // Wait is why a batch waits: since when, when the first of its steps is tried again, and what the last try failed with.

@@ -211,15 +211,15 @@ var durable = []mutation{
 	{
 		name: "a log is replayed into an older file", promise: "an older copy of the database is noticed (D12)",
 		dir: "internal/store/sqlite",
-		old: `		if base.number < has.folded {`,
-		new: `		if base.number < has.folded && false {`,
+		old: `		case base.number < has.folded:`,
+		new: `		case base.number < has.folded && false:`,
 		run: "OlderThanItsLog",
 	},
 	{
 		name: "an older log is replayed into the database", promise: "an older copy of the log is noticed (D12)",
 		dir: "internal/store/sqlite",
-		old: `		if base.number <= has.number {`,
-		new: `		if base.number <= has.number || true {`,
+		old: `		case base.number <= has.number:`,
+		new: `		case base.number <= has.number || true:`,
 		run: "ALogThatEndsBefore",
 	},
 	{

@@ -49,8 +49,10 @@ var lostTime = []mutation{
 	{
 		name: "what is set aside replaces what lies there", promise: "nothing in lost/ is ever replaced (D12)",
 		dir: "internal/datadir",
-		old: `	kept, err := freeName(fsys, path.Join(Lost, as))`,
-		new: `	kept, err := path.Join(Lost, as), error(nil)`,
+		old: `		_, err := fsys.Stat(free)
+		switch {`,
+		new: `		_, err := fs.FileInfo(nil), fs.ErrNotExist
+		switch {`,
 		run: ".",
 	},
 }

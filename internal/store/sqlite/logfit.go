@@ -23,32 +23,36 @@ const (
 // CompareLog reports how the store file at path and its write-ahead log go together. It writes to neither; a server may be
 // running.
 func CompareLog(ctx context.Context, path string) (Fit, error) {
-	fit, _, err := compareLog(ctx, path)
+	has, err := readCommits(ctx, path, false)
+	fit := Fits
+	if err == nil {
+		fit, _, err = compareLog(ctx, path, has)
+	}
 	if err != nil {
 		return Fits, fmt.Errorf("compare %s with its log: %w", path, named(path, err))
 	}
 	return fit, nil
 }
 
-// compareLog is CompareLog; base is what the file holds without the log.
-func compareLog(ctx context.Context, path string) (fit Fit, base commits, err error) {
-	for range compareTries {
-		has, err := readCommits(ctx, path, false)
-		if err != nil {
-			return Fits, commits{}, err
-		}
+// compareLog is CompareLog for whoever has read what both hold together; base is what the file holds without the log.
+func compareLog(ctx context.Context, path string, has commits) (fit Fit, base commits, err error) {
+	for try := 1; ; try++ {
 		if base, err = readCommits(ctx, path, true); err != nil {
 			return Fits, commits{}, err
 		}
-		if base.number < has.folded {
+		switch {
+		case base.number < has.folded:
 			return OlderFile, base, nil
-		}
-		if base.number <= has.number {
+		case base.number <= has.number:
 			return Fits, base, nil
+		case try == compareTries:
+			return OlderLog, base, nil
 		}
 		// A server that runs may have committed and folded the log in between the two.
+		if has, err = readCommits(ctx, path, false); err != nil {
+			return Fits, commits{}, err
+		}
 	}
-	return OlderLog, base, nil
 }
 
 // compareTries is how often the file and its log are read before what they say is taken for true. A server that folds its log in

@@ -82,7 +82,7 @@ func checkSequence(ctx context.Context, path string) error {
 	if err != nil {
 		return damaged(path, err)
 	}
-	switch fits, base, err := compareLog(ctx, path); {
+	switch fits, base, err := compareLog(ctx, path, has); {
 	case err != nil: // what keeps the file from being read is found when it is opened
 	case fits == OlderFile:
 		return olderFile(path, base.number, has)
